@@ -1,0 +1,103 @@
+# Each dependency: a target that an outer project already made, else the source tree FETCHCONTENT_SOURCE_DIR_<NAME> (EIGEN,
+# NLOHMANN_JSON, CLI11, GOOGLETEST, BENCHMARK, PCRE2) if that is set, else an installed package, else a download of a
+# pinned tag.
+include(FetchContent)
+
+# sinq_find_installed(<NAME> <target> <find_package arguments>...): a macro, so that find_package's variables reach the
+# caller.
+macro(sinq_find_installed name target)
+  if(NOT TARGET ${target} AND NOT FETCHCONTENT_SOURCE_DIR_${name})
+    find_package(${ARGN} QUIET)
+  endif()
+endmacro()
+
+# A header-only dependency: fetched without running its build, whose tests and options are of no use here.
+# sinq_fetch_headers(<name> <target> <include folder in the source> <repository> <tag>)
+function(sinq_fetch_headers name target folder repository tag)
+  # A SOURCE_SUBDIR without CMakeLists.txt makes FetchContent_MakeAvailable stop after the download.
+  FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON SOURCE_SUBDIR sinq-no-build)
+  FetchContent_MakeAvailable(${name})
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  set(include_dir ${${name}_SOURCE_DIR})
+  if(IS_DIRECTORY ${include_dir}/${folder})
+    string(APPEND include_dir /${folder})
+  endif()
+  set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${include_dir})
+endfunction()
+
+macro(sinq_require_eigen)
+  sinq_find_installed(EIGEN Eigen3::Eigen Eigen3 3.4 NO_MODULE)
+  if(NOT TARGET Eigen3::Eigen)
+    sinq_fetch_headers(eigen Eigen3::Eigen . https://gitlab.com/libeigen/eigen.git 3.4.0)
+  endif()
+endmacro()
+
+# sinq_find_nlohmann_json(<ON: fetch it if it is not installed>)
+macro(sinq_find_nlohmann_json may_fetch)
+  sinq_find_installed(NLOHMANN_JSON nlohmann_json::nlohmann_json nlohmann_json 3.9)
+  if(${may_fetch} AND NOT TARGET nlohmann_json::nlohmann_json)
+    sinq_fetch_headers(nlohmann_json nlohmann_json::nlohmann_json include https://github.com/nlohmann/json.git v3.11.2)
+  endif()
+endmacro()
+
+macro(sinq_require_cli11)
+  sinq_find_installed(CLI11 CLI11::CLI11 CLI11 2.1)
+  if(NOT TARGET CLI11::CLI11)
+    sinq_fetch_headers(cli11 CLI11::CLI11 include https://github.com/CLIUtils/CLI11.git v2.3.2)
+  endif()
+endmacro()
+
+macro(sinq_require_googletest)
+  sinq_find_installed(GOOGLETEST GTest::gtest_main GTest 1.11)
+  if(NOT TARGET GTest::gtest_main)
+    set(INSTALL_GTEST OFF CACHE BOOL "" FORCE)
+    set(gtest_force_shared_crt ON CACHE BOOL "" FORCE)
+    FetchContent_Declare(googletest GIT_REPOSITORY https://github.com/google/googletest.git GIT_TAG release-1.12.1
+                                    GIT_SHALLOW ON)
+    FetchContent_MakeAvailable(googletest)
+    # Source trees before 1.13 build the libraries without their namespaced names.
+    foreach(library gtest gtest_main gmock gmock_main)
+      if(NOT TARGET GTest::${library})
+        add_library(GTest::${library} ALIAS ${library})
+      endif()
+    endforeach()
+  endif()
+endmacro()
+
+macro(sinq_require_benchmark)
+  sinq_find_installed(BENCHMARK benchmark::benchmark benchmark 1.6)
+  if(NOT TARGET benchmark::benchmark)
+    foreach(option BENCHMARK_ENABLE_TESTING BENCHMARK_ENABLE_INSTALL BENCHMARK_ENABLE_WERROR)
+      set(${option} OFF CACHE BOOL "" FORCE)
+    endforeach()
+    FetchContent_Declare(benchmark GIT_REPOSITORY https://github.com/google/benchmark.git GIT_TAG v1.7.1 GIT_SHALLOW ON)
+    FetchContent_MakeAvailable(benchmark)
+  endif()
+endmacro()
+
+# The 8-bit library of PCRE2 as sinq::pcre2. Debian's package has pkg-config files and no CMake ones.
+macro(sinq_require_pcre2)
+  if(NOT TARGET sinq::pcre2)
+    if(NOT FETCHCONTENT_SOURCE_DIR_PCRE2)
+      find_path(SINQ_PCRE2_INCLUDE_DIR pcre2.h)
+      find_library(SINQ_PCRE2_LIBRARY pcre2-8)
+      mark_as_advanced(SINQ_PCRE2_INCLUDE_DIR SINQ_PCRE2_LIBRARY)
+    endif()
+    add_library(sinq_pcre2 INTERFACE)
+    add_library(sinq::pcre2 ALIAS sinq_pcre2)
+    if(SINQ_PCRE2_INCLUDE_DIR AND SINQ_PCRE2_LIBRARY)
+      target_include_directories(sinq_pcre2 SYSTEM INTERFACE ${SINQ_PCRE2_INCLUDE_DIR})
+      target_link_libraries(sinq_pcre2 INTERFACE ${SINQ_PCRE2_LIBRARY})
+    else()
+      enable_language(C)
+      set(PCRE2_BUILD_TESTS OFF CACHE BOOL "" FORCE)
+      set(PCRE2_BUILD_PCRE2GREP OFF CACHE BOOL "" FORCE)
+      FetchContent_Declare(pcre2 GIT_REPOSITORY https://github.com/PCRE2Project/pcre2.git GIT_TAG pcre2-10.42
+                                 GIT_SHALLOW ON)
+      FetchContent_MakeAvailable(pcre2)
+      target_include_directories(sinq_pcre2 SYSTEM INTERFACE ${pcre2_BINARY_DIR})
+      target_link_libraries(sinq_pcre2 INTERFACE pcre2-8-static)
+    endif()
+    target_compile_definitions(sinq_pcre2 INTERFACE PCRE2_CODE_UNIT_WIDTH=8)
+  endif()
+endmacro()

@@ -1,0 +1,123 @@
+#include "llm/commands.hpp"
+#include "llm/data_options.hpp"
+#include "llm/measure.hpp"
+#include "llm/svg_chart.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <iomanip>
+#include <memory>
+
+namespace llm {
+namespace {
+
+struct Options {
+  DataOptions data;
+  QuantizeSettings format;
+  std::vector<std::string> methods{"rtn", "sinq", "hqq", "nf4"};
+  std::vector<int> bits{4, 3, 2};
+  std::vector<Index> group_sizes{64, 128};
+  std::filesystem::path baseline, json, svg;
+  Index kl_blocks = 0;
+};
+
+struct Row {
+  std::string method;
+  QuantizeSettings settings;
+  Measurement result;
+};
+
+/// Every method at every width it has and every group size.
+std::vector<Row> rows_of(const Options& options) {
+  std::vector<Row> rows;
+  for (const std::string& name : options.methods) {
+    const Method& m = method(name);
+    for (const int bits : m.only_bits ? std::vector<int>{*m.only_bits} : options.bits) {
+      for (const Index group_size : options.group_sizes) {
+        Row row{.method = name, .settings = options.format, .result = {}};
+        row.settings.quantizer = m.quantizer;
+        row.settings.normalizer = m.normalizer;
+        row.settings.bits = bits;
+        row.settings.group_size = group_size;
+        validate(row.settings);
+        rows.push_back(row);
+      }
+    }
+  }
+  return rows;
+}
+
+void print_header(const Evaluation& fp32, std::ostream& out) {
+  out << "fp32 perplexity " << fixed(fp32.perplexity, 4) << "\n\n"
+      << "method          bits  group     bpw  perplexity        kl  weight error\n";
+}
+
+void print_row(const Row& row, std::ostream& out) {
+  const Measurement& m = row.result;
+  out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << *row.settings.bits << std::setw(7)
+      << row.settings.group_size << std::setw(8) << fixed(m.bits_per_weight, 3) << std::setw(12)
+      << fixed(m.evaluation.perplexity, 4) << std::setw(10) << fixed(m.evaluation.kl, 5) << std::setw(14)
+      << fixed(m.weight_error, 4) << std::endl;  // flushed: the next row takes a while
+}
+
+Chart chart_of(const Options& options, const std::vector<Row>& rows) {
+  const auto model = std::filesystem::absolute(options.data.model).lexically_normal();
+  Chart chart{.title = "Quantized " + (model.has_filename() ? model : model.parent_path()).filename().string(),
+              .x_label = "bits per weight",
+              .y_label = "KL to the unquantized model, nats per token",
+              .series = {}};
+  for (const Row& row : rows) {
+    if (chart.series.empty() || chart.series.back().name != row.method) chart.series.push_back({row.method, {}});
+    chart.series.back().points.push_back({row.result.bits_per_weight, row.result.evaluation.kl});
+  }
+  return chart;
+}
+
+void run(const Options& options, std::ostream& out) {
+  const DataOptions& data = options.data;
+  std::vector<Row> rows = rows_of(options);
+  OutputFile json_file(options.json), svg_file(options.svg);
+  const TokenBlocks blocks = data.blocks();
+  const Model model = Model::open(data.model);
+  const std::optional<Model> other =
+      options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
+  const Baseline baseline = read_baseline_shown(other ? *other : model, blocks, options.kl_blocks, data.threads);
+  const Measurement fp32 = measure(model, {.weights = Weights::kAsStored}, blocks, other ? &baseline : nullptr, nullptr,
+                                   data.threads, "fp32");
+  print_header(fp32.evaluation, out);
+  Json json = to_json(data, blocks);
+  json["fp32"] = to_json(fp32);
+  json["rows"] = Json::array();
+  for (Row& row : rows) {
+    row.result = measure(model, row.settings, blocks, &baseline, nullptr, data.threads, row.method);
+    print_row(row, out);
+    json["rows"].push_back(to_json(row.result));
+    json["rows"].back()["method"] = row.method;
+  }
+  json_file.write(json.dump(2) + "\n");
+  svg_file.write(to_svg(chart_of(options, rows)));
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& app, std::ostream& out) {
+  auto* command = app.add_subcommand("compare", "Several methods, bits and group sizes side by side");
+  const auto options = std::make_shared<Options>();
+  std::string known;
+  for (const Method& m : methods()) known += (known.empty() ? "of " : ", ") + m.name;
+  add_data_options(*command, options->data);
+  command->add_option("--methods", options->methods, known)->delimiter(',')->capture_default_str();
+  command->add_option("--bits", options->bits, "of methods without a fixed codebook")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--group-size", options->group_sizes)->delimiter(',')->capture_default_str();
+  add_format_options(*command, options->format);
+  command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
+  command->add_option("--json", options->json, "write the table to this file");
+  command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
+  command->callback([options, &out] { run(*options, out); });
+}
+
+}  // namespace llm

@@ -1,0 +1,59 @@
+#include "llm/commands.hpp"
+#include "llm/generate.hpp"
+#include "llm/progress.hpp"
+#include "llm/quantize_model.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <ostream>
+
+namespace llm {
+namespace {
+
+struct Options {
+  std::filesystem::path model;
+  std::string prompt;
+  QuantizeSettings settings;
+  Sampling sampling;
+  Index max_tokens = 100;
+};
+
+void run(const Options& options, std::ostream& out) {
+  validate(options.settings);
+  const Tokenizer tokenizer = Tokenizer::open(options.model);
+  const std::vector<Token> prompt = tokenizer.encode(options.prompt);
+  Sampler sampler(options.sampling);
+  Model model = Model::open(options.model);
+  if (options.settings.weights == Weights::kQuantized) {
+    Progress progress("quantize", static_cast<long>(model.linears().size()));
+    model = quantize_model(model, options.settings, 0, [&] { progress.step(); }).model;
+  }
+  const auto length = static_cast<Index>(prompt.size());
+  Session session(model, std::max(length, std::min(length + options.max_tokens, model.config.max_positions)));
+  Utf8Stream characters;
+  out << options.prompt << std::flush;
+  generate(session, model, prompt, options.max_tokens, sampler,
+           [&](Token token) { out << characters.put(tokenizer.bytes(token)) << std::flush; });
+  out << characters.finish() << "\n";
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app, std::ostream& out) {
+  auto* command = app.add_subcommand("generate", "Continue a text, running from quantized weights");
+  const auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "Hugging Face folder")->required();
+  command->add_option("--prompt", options->prompt, "the text to continue")->required();
+  command->add_option("--max-tokens", options->max_tokens)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--temperature", options->sampling.temperature, "0: always the most likely token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--top-k", options->sampling.top_k, "choose among the k most likely; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", options->sampling.seed)->capture_default_str();
+  add_quantize_options(*command, options->settings);
+  command->callback([options, &out] { run(*options, out); });
+}
+
+}  // namespace llm

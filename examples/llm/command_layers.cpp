@@ -1,0 +1,90 @@
+#include "llm/commands.hpp"
+#include "llm/data_options.hpp"
+#include "llm/layer_report.hpp"
+#include "llm/progress.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <iomanip>
+#include <memory>
+
+namespace llm {
+namespace {
+
+struct Options {
+  DataOptions data;
+  QuantizeSettings settings;
+  std::filesystem::path json;
+};
+
+void print_header(std::ostream& out) {
+  out << std::left << std::setw(36) << "layer" << std::right << std::setw(6) << "rows" << std::setw(7) << "cols"
+      << std::setw(8) << "bpw" << std::setw(10) << "weight" << std::setw(10) << "output" << std::setw(12) << "imbalance"
+      << std::setw(9) << "after" << std::setw(10) << "kurtosis\n";
+}
+
+void print_row(const LayerError& layer, const OutputError& output, std::ostream& out) {
+  const sinq::ErrorReport& report = layer.report;
+  out << std::left << std::setw(36) << layer.id.name() << std::right << std::setw(6) << layer.rows << std::setw(7)
+      << layer.cols << std::setw(8) << fixed(report.bits_per_weight, 3) << std::setw(10)
+      << fixed(report.relative_frobenius, 4) << std::setw(10) << fixed(output.relative(), 4) << std::setw(12)
+      << fixed(report.imbalance_before, 3) << std::setw(9) << fixed(report.imbalance_after, 3) << std::setw(9)
+      << fixed(report.kurtosis, 2) << "\n";
+}
+
+Json to_json(const LayerError& layer, const OutputError& output) {
+  return {{"name", layer.id.name()},
+          {"rows", layer.rows},
+          {"cols", layer.cols},
+          {"bits_per_weight", layer.report.bits_per_weight},
+          {"weight_error", layer.report.relative_frobenius},
+          {"output_error", output.relative()},
+          {"imbalance_before", layer.report.imbalance_before},
+          {"imbalance_after", layer.report.imbalance_after},
+          {"kurtosis", layer.report.kurtosis}};
+}
+
+void run(const Options& options, std::ostream& out) {
+  if (options.settings.weights == Weights::kAsStored) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--method fp32 has no errors to list");
+  }
+  validate(options.settings);
+  OutputFile file(options.json);
+  const DataOptions& data = options.data;
+  const TokenBlocks blocks = data.blocks();
+  const Model model = Model::open(data.model);
+  const QuantizedModel quantized = quantize_model(model, options.settings, data.threads);
+  std::vector<OutputError> outputs;
+  {
+    Progress progress("outputs", blocks.count());
+    outputs = output_errors(model, quantized, blocks, data.threads, [&] { progress.step(); });
+  }
+  print_header(out);
+  Json layers = Json::array();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    print_row(quantized.layers[i], outputs[i], out);
+    layers.push_back(to_json(quantized.layers[i], outputs[i]));
+  }
+  out << "all: bits per weight " << fixed(quantized.bits_per_weight(), 3) << ", weight error "
+      << fixed(quantized.weight_error(), 4) << ", output error " << fixed(overall(outputs), 4) << "\n";
+  Json json = to_json(data, blocks);
+  json.update({{"bits_per_weight", quantized.bits_per_weight()},
+               {"weight_error", quantized.weight_error()},
+               {"output_error", overall(outputs)},
+               {"settings", to_json(options.settings)},
+               {"layers", layers}});
+  file.write(json.dump(2) + "\n");
+}
+
+}  // namespace
+
+void add_layers_command(CLI::App& app, std::ostream& out) {
+  auto* command = app.add_subcommand("layers", "Error of each layer's weights, and of its outputs on a text");
+  const auto options = std::make_shared<Options>();
+  add_data_options(*command, options->data);
+  add_quantize_options(*command, options->settings);
+  command->add_option("--json", options->json, "write the table to this file");
+  command->callback([options, &out] { run(*options, out); });
+}
+
+}  // namespace llm

@@ -1,0 +1,72 @@
+#include "llm/commands.hpp"
+#include "llm/data_options.hpp"
+#include "llm/measure.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+
+namespace llm {
+namespace {
+
+struct Options {
+  DataOptions data;
+  QuantizeSettings settings;
+  std::filesystem::path baseline, calibration, json;
+  Index kl_blocks = 0;
+  Index calibration_blocks = 32;
+};
+
+void run(const Options& options, std::ostream& out) {
+  validate(options.settings);
+  OutputFile file(options.json);
+  const DataOptions& data = options.data;
+  const TokenBlocks blocks = data.blocks();
+  TokenBlocks calibration;
+  if (!options.calibration.empty()) {
+    calibration = blocks_from_text(Tokenizer::open(data.model), options.calibration, data.context);
+    calibration.limit(options.calibration_blocks);
+  }
+  const Model model = Model::open(data.model);
+
+  // A model is its own baseline; as it is, it differs from itself in nothing.
+  std::optional<Baseline> baseline;
+  if (!options.baseline.empty()) {
+    baseline = read_baseline_shown(Model::open(options.baseline), blocks, options.kl_blocks, data.threads);
+  } else if (options.settings.weights == Weights::kQuantized) {
+    baseline = read_baseline_shown(model, blocks, options.kl_blocks, data.threads);
+  }
+  const Measurement result = measure(model, options.settings, blocks, baseline ? &*baseline : nullptr,
+                                     calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model");
+
+  out << "perplexity       " << fixed(result.evaluation.perplexity, 4) << "\n"
+      << "kl               " << fixed(result.evaluation.kl, 5) << "\n"
+      << "bits per weight  " << fixed(result.bits_per_weight, 3) << "\n"
+      << "weight error     " << fixed(result.weight_error, 4) << "\n";
+  if (result.output_error) out << "output error     " << fixed(*result.output_error, 4) << "\n";
+  out << "seconds          " << fixed(result.seconds_quantize, 2) << " quantize, "
+      << fixed(result.evaluation.seconds, 2) << " evaluate\n";
+  Json json = to_json(result);
+  json.update(to_json(data, blocks));
+  file.write(json.dump(2) + "\n");
+}
+
+}  // namespace
+
+void add_perplexity_command(CLI::App& app, std::ostream& out) {
+  auto* command = app.add_subcommand("perplexity", "Perplexity and KL to the unquantized model");
+  const auto options = std::make_shared<Options>();
+  add_data_options(*command, options->data);
+  add_quantize_options(*command, options->settings);
+  command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
+  command->add_option("--calibration", options->calibration, "text for the error of the layers' outputs");
+  command->add_option("--calibration-blocks", options->calibration_blocks, "of that text")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--json", options->json, "write the result to this file");
+  command->callback([options, &out] { run(*options, out); });
+}
+
+}  // namespace llm

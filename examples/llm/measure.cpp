@@ -1,0 +1,56 @@
+#include "llm/measure.hpp"
+
+#include "llm/layer_report.hpp"
+#include "llm/progress.hpp"
+#include "llm/quantize_model.hpp"
+
+namespace llm {
+
+Measurement measure(const Model& model, const QuantizeSettings& settings, const TokenBlocks& blocks,
+                    const Baseline* baseline, Calibration calibration, int threads, const std::string& title) {
+  Measurement out{.settings = settings, .evaluation = {}};
+  const auto evaluate_shown = [&](const Model& evaluated) {
+    Progress progress(title + ": evaluate", blocks.count());
+    out.evaluation = evaluate(evaluated, blocks, baseline, threads, [&] { progress.step(); });
+  };
+  if (settings.weights == Weights::kAsStored) {
+    out.bits_per_weight = model.stored_bits_per_weight();
+    evaluate_shown(model);
+    return out;
+  }
+  QuantizedModel quantized;
+  {
+    Progress progress(title + ": quantize", static_cast<long>(model.linears().size()));
+    quantized = quantize_model(model, settings, threads, [&] { progress.step(); });
+  }
+  out.bits_per_weight = quantized.bits_per_weight();
+  out.weight_error = quantized.weight_error();
+  out.seconds_quantize = quantized.seconds;
+  if (calibration != nullptr) {
+    Progress progress(title + ": outputs", calibration->count());
+    out.output_error = overall(output_errors(model, quantized, *calibration, threads, [&] { progress.step(); }));
+  }
+  evaluate_shown(quantized.model);
+  return out;
+}
+
+Json to_json(const Measurement& m) {
+  Json out{{"perplexity", m.evaluation.perplexity},
+           {"kl", m.evaluation.kl},
+           {"bits_per_weight", m.bits_per_weight},
+           {"weight_error", m.weight_error},
+           {"seconds_quantize", m.seconds_quantize},
+           {"seconds_evaluate", m.evaluation.seconds},
+           {"scored_tokens", m.evaluation.scored_tokens},
+           {"kl_positions", m.evaluation.kl_positions},
+           {"settings", to_json(m.settings)}};
+  if (m.output_error) out["output_error"] = *m.output_error;
+  return out;
+}
+
+Baseline read_baseline_shown(const Model& model, const TokenBlocks& blocks, Index count, int threads) {
+  Progress progress("baseline", count > 0 ? std::min(count, blocks.count()) : blocks.count());
+  return read_baseline(model, blocks, count, threads, [&] { progress.step(); });
+}
+
+}  // namespace llm

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "llm/evaluate.hpp"
+#include "llm/json_file.hpp"
+#include "llm/settings.hpp"
+
+#include <optional>
+
+namespace llm {
+
+/// A text whose activations the error of the layers' outputs is measured on; null: none.
+using Calibration = const TokenBlocks*;
+
+/// One way to quantize a model, and what it costs.
+struct Measurement {
+  QuantizeSettings settings;
+  Evaluation evaluation;
+  double bits_per_weight = 0;
+  double weight_error = 0;               ///< ||W' - W|| / ||W|| over all quantized layers
+  std::optional<double> output_error{};  ///< the same of their outputs, where activations were collected
+  double seconds_quantize = 0;
+};
+
+/// Quantizes `model` as `settings` say and evaluates it, with progress bars under `title`.
+[[nodiscard]] Measurement measure(const Model& model, const QuantizeSettings& settings, const TokenBlocks& blocks,
+                                  const Baseline* baseline, Calibration calibration, int threads,
+                                  const std::string& title);
+
+/// perplexity, kl, bits_per_weight, weight_error, output_error, seconds_quantize, seconds_evaluate, settings, ...
+[[nodiscard]] Json to_json(const Measurement& measurement);
+
+/// `read_baseline` with a progress bar.
+[[nodiscard]] Baseline read_baseline_shown(const Model& model, const TokenBlocks& blocks, Index count, int threads);
+
+}  // namespace llm

@@ -1,0 +1,102 @@
+#include "llm/model_config.hpp"
+
+#include <limits>
+#include <string>
+
+namespace llm {
+namespace {
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw sinq::Error(sinq::Errc::kUnsupported, "config.json: " + what);
+}
+
+[[noreturn]] void bad(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, "config.json: " + what); }
+
+/// `object[key]`, at least 1 and at most what a tensor can have.
+Index size(const Json& object, const char* key) {
+  const auto value = required<Index>(object, key);
+  if (value < 1 || value > std::numeric_limits<std::int32_t>::max()) {
+    bad(std::string(key) + " " + std::to_string(value) + " is not a positive 32-bit number");
+  }
+  return value;
+}
+
+/// Refuses rotary embeddings other than the plain one in a `rope_scaling` or `rope_parameters` entry.
+void check_rope_type(const Json& description, const char* key) {
+  if (!has(description, key)) return;
+  const Json& rope = description[key];
+  const auto type = value_or(rope, "rope_type", value_or<std::string>(rope, "type", "default"));
+  if (type != "default") refuse("rope_type " + type);
+  if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse("partial_rotary_factor");
+}
+
+double find_rope_theta(const Json& description) {
+  constexpr double kDefault = 10000.0;
+  const double old_key = value_or(description, "rope_theta", kDefault);
+  if (!has(description, "rope_parameters")) return old_key;
+  return value_or(description["rope_parameters"], "rope_theta", old_key);
+}
+
+std::vector<Token> find_end_tokens(const Json& description) {
+  if (!has(description, "eos_token_id")) return {};
+  if (description["eos_token_id"].is_array()) return required<std::vector<Token>>(description, "eos_token_id");
+  return {required<Token>(description, "eos_token_id")};
+}
+
+}  // namespace
+
+ModelConfig ModelConfig::open(const std::filesystem::path& folder) {
+  const Json description = read_json(folder / "config.json");
+  try {
+    return from_json(description);
+  } catch (const sinq::Error& e) {
+    throw sinq::Error(e.code(), folder.string() + ": " + e.what());
+  }
+}
+
+ModelConfig ModelConfig::from_json(const Json& description) {
+  const auto architectures = required<std::vector<std::string>>(description, "architectures");
+  const std::string architecture = architectures.empty() ? "none" : architectures.front();
+  if (architecture != "Qwen3ForCausalLM" && architecture != "LlamaForCausalLM") {
+    refuse("architecture " + architecture + " (known: Qwen3ForCausalLM, LlamaForCausalLM)");
+  }
+  const auto activation = value_or<std::string>(description, "hidden_act", "silu");
+  if (activation != "silu") refuse("hidden_act " + activation);
+  if (value_or(description, "use_sliding_window", false)) refuse("use_sliding_window");
+  for (const auto& type : value_or(description, "layer_types", std::vector<std::string>{})) {
+    if (type != "full_attention") refuse("layer_types " + type);
+  }
+  if (has(description, "quantization_config")) refuse("quantization_config");
+  check_rope_type(description, "rope_scaling");
+  check_rope_type(description, "rope_parameters");
+  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse("partial_rotary_factor");
+
+  ModelConfig config;
+  config.vocab_size = size(description, "vocab_size");
+  config.hidden_size = size(description, "hidden_size");
+  config.intermediate_size = size(description, "intermediate_size");
+  config.layers = size(description, "num_hidden_layers");
+  config.heads = size(description, "num_attention_heads");
+  config.kv_heads = has(description, "num_key_value_heads") ? size(description, "num_key_value_heads") : config.heads;
+  config.head_dim = has(description, "head_dim") ? size(description, "head_dim") : config.hidden_size / config.heads;
+  config.max_positions = size(description, "max_position_embeddings");
+  config.rms_norm_eps = value_or(description, "rms_norm_eps", 1e-6);
+  config.rope_theta = find_rope_theta(description);
+  config.query_key_norm = architecture == "Qwen3ForCausalLM";
+  config.attention_bias = value_or(description, "attention_bias", false);
+  config.mlp_bias = value_or(description, "mlp_bias", false);
+  config.tied_head = value_or(description, "tie_word_embeddings", false);
+  config.end_tokens = find_end_tokens(description);
+  if (config.heads % config.kv_heads != 0) {
+    bad("num_attention_heads " + std::to_string(config.heads) + " is not a multiple of num_key_value_heads " +
+        std::to_string(config.kv_heads));
+  }
+  if (config.head_dim < 2 || config.head_dim % 2 != 0) {
+    bad("head_dim " + std::to_string(config.head_dim) + " is not a positive even number");
+  }
+  if (!(config.rope_theta > 0)) bad("rope_theta is not positive");
+  if (!(config.rms_norm_eps >= 0)) bad("rms_norm_eps is negative");
+  return config;
+}
+
+}  // namespace llm

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <sinq/measure_error.hpp>
+
+#include "llm/evaluate.hpp"
+#include "llm/model.hpp"
+#include "llm/settings.hpp"
+
+#include <vector>
+
+namespace llm {
+
+/// What quantizing did to one linear layer.
+struct LayerError {
+  LinearId id;
+  Index rows = 0, cols = 0;
+  sinq::ErrorReport report;
+  double squared_weight = 0;  ///< ||W||^2
+
+  [[nodiscard]] double weights() const { return static_cast<double>(rows) * static_cast<double>(cols); }
+};
+
+/// A model whose block matrices are quantized; the rest it shares with the model it came from.
+struct QuantizedModel {
+  Model model;
+  std::vector<LayerError> layers;
+  double seconds = 0;  ///< of quantizing alone
+
+  /// Stored bits per weight, over the quantized layers only.
+  [[nodiscard]] double bits_per_weight() const;
+  /// ||W' - W|| / ||W|| over all of them.
+  [[nodiscard]] double weight_error() const;
+};
+
+/// Quantizes the linear layers of the blocks, from the weights as stored in the files; the model runs from the codes.
+/// Several layers at once, on `threads` threads (0: all). Throws what sinq::quantize throws, with the layer's name in
+/// front.
+[[nodiscard]] QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads,
+                                            const Step& step = {});
+
+}  // namespace llm

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <sinq/config.hpp>
+#include <sinq/kernels/scaled_input.hpp>
+
+#include "llm/json_file.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace llm {
+
+using sinq::Index;
+
+enum class QuantizerName { kUniform, kSymmetric, kHqq, kFitted, kLearned, kNf4, kNf3, kFp4, kTernary };
+enum class NormalizerName { kSinkhorn, kNone };
+/// Whose semantics fill in what the flags leave open.
+enum class Semantics {
+  kLibrary,    ///< the defaults of sinq::Config<>
+  kReference,  ///< sinq::reference_compatible
+};
+
+/// Whether the weights are quantized at all.
+enum class Weights { kQuantized, kAsStored };
+
+/// How to quantize, as the command line says it. What is not given has the default of `sinq::Config<>`.
+struct QuantizeSettings {
+  Weights weights = Weights::kQuantized;
+  QuantizerName quantizer = QuantizerName::kUniform;
+  NormalizerName normalizer = NormalizerName::kSinkhorn;
+  std::optional<int> bits{};  ///< of quantizers that have a choice; codebooks have their own
+  Index group_size = sinq::Config<>{}.group_size;
+  Index tile_cols = sinq::Config<>{}.tile_cols;
+  sinq::Tiling tiling = sinq::Config<>{}.tiling;
+  std::optional<sinq::AuxFormat> aux{};
+  std::optional<sinq::ZeroPoint> zero_point{};
+  std::optional<float> kurtosis_gate{};
+  std::optional<int> iterations{};
+  Semantics semantics = Semantics::kLibrary;
+  sinq::Precision activations = sinq::Precision::kFloat;  ///< what they become before they meet the codes
+};
+
+/// A name for a common pair of quantizer and normalizer.
+struct Method {
+  std::string name;
+  QuantizerName quantizer;
+  NormalizerName normalizer;
+  std::optional<int> only_bits;  ///< of codebooks
+};
+/// rtn, sinq, hqq, sinq-hqq, nf4, sinq-nf4 and so on.
+[[nodiscard]] const std::vector<Method>& methods();
+/// Throws kBadConfig, listing the known ones.
+[[nodiscard]] const Method& method(const std::string& name);
+
+/// --tile-cols --tiling --aux --zero-point --iterations --kurtosis-gate --reference --activations: what all programs
+/// share.
+void add_format_options(CLI::App& app, QuantizeSettings& settings);
+/// --method --quantizer --normalizer --bits --group-size, and the above: a program that quantizes in one way.
+void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
+
+/// Throws kBadConfig for values that make no configuration, before any work is done.
+void validate(const QuantizeSettings& settings);
+
+/// All settings, the defaults included.
+[[nodiscard]] Json to_json(const QuantizeSettings& settings);
+
+}  // namespace llm

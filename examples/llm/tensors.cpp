@@ -1,0 +1,96 @@
+#include "llm/tensors.hpp"
+
+#include <sinq/half.hpp>
+
+#include <cstring>
+#include <limits>
+
+namespace llm {
+namespace {
+
+template <class T>
+T load_as(const std::byte* p) {
+  T value;  // files align nothing
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+[[noreturn]] void bad(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, what); }
+
+std::string shape_text(const std::vector<Index>& shape) {
+  std::string out;
+  for (const Index extent : shape) out += (out.empty() ? "[" : ", ") + std::to_string(extent);
+  return out.empty() ? "[]" : out + "]";
+}
+
+const sinq::io::Checkpoint::Tensor& of_shape(const sinq::io::Checkpoint& files, const std::string& name,
+                                             const std::vector<Index>& expected) {
+  const auto& tensor = files.at(name);
+  if (tensor.info.shape != expected) {
+    bad(name + " has shape " + shape_text(tensor.info.shape) + ", config.json asks for " + shape_text(expected));
+  }
+  return tensor;
+}
+
+}  // namespace
+
+sinq::MatrixView stored_matrix(const sinq::io::Checkpoint& files, const std::string& name, Index rows, Index cols) {
+  return of_shape(files, name, {rows, cols}).matrix_view();
+}
+
+void read_row(const sinq::MatrixView& view, Index row, float* out) {
+  if (view.read_tile != nullptr) {
+    view.read_tile(view.data, row, 0, 1, view.cols, out, view.cols);
+    return;
+  }
+  const auto* p = static_cast<const std::byte*>(view.data) + row * view.row_stride * sinq::scalar_bytes(view.type);
+  for (Index c = 0; c < view.cols; ++c) {
+    switch (view.type) {
+      case sinq::ScalarType::kF32:
+        out[c] = load_as<float>(p + 4 * c);
+        break;
+      case sinq::ScalarType::kF64:
+        out[c] = static_cast<float>(load_as<double>(p + 8 * c));
+        break;
+      case sinq::ScalarType::kF16:
+        out[c] = sinq::half_to_float(load_as<std::uint16_t>(p + 2 * c));
+        break;
+      case sinq::ScalarType::kBf16:
+        out[c] = sinq::bfloat16_to_float(load_as<std::uint16_t>(p + 2 * c));
+        break;
+    }
+  }
+}
+
+std::vector<float> load_vector(const sinq::io::Checkpoint& files, const std::string& name, Index size) {
+  const auto& tensor = of_shape(files, name, {size});
+  const auto type = sinq::io::scalar_type(tensor.info.dtype);
+  if (!type) {
+    throw sinq::Error(sinq::Errc::kUnsupported, name + " has type " + std::string(sinq::io::name(tensor.info.dtype)) +
+                                                    ", which is no float type");
+  }
+  std::vector<float> out(static_cast<std::size_t>(size));
+  read_row(sinq::MatrixView::row_major(tensor.bytes().data(), *type, 1, size), 0, out.data());
+  return out;
+}
+
+std::vector<std::int32_t> load_integers(const sinq::io::SafetensorsFile& file, const sinq::io::TensorInfo& info) {
+  const auto bytes = file.bytes(info);
+  std::vector<std::int32_t> out;
+  if (info.dtype == sinq::io::DType::kI32) {
+    for (std::size_t i = 0; i < bytes.size(); i += 4) out.push_back(load_as<std::int32_t>(bytes.data() + i));
+  } else if (info.dtype == sinq::io::DType::kI64) {
+    for (std::size_t i = 0; i < bytes.size(); i += 8) {
+      const auto value = load_as<std::int64_t>(bytes.data() + i);
+      if (value < 0 || value > std::numeric_limits<std::int32_t>::max()) {
+        bad(info.name + " holds " + std::to_string(value) + ", which is no token id");
+      }
+      out.push_back(static_cast<std::int32_t>(value));
+    }
+  } else {
+    bad(info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", token ids are I32 or I64");
+  }
+  return out;
+}
+
+}  // namespace llm

@@ -1,0 +1,54 @@
+// No #pragma once: included once per kernel file, to compile it once per instruction set.
+//
+//   #define SINQ_KERNEL "sinq/normalize/sinkhorn_kernel.hpp"
+//   #include <sinq/detail/for_each_isa.hpp>
+//
+// The file sees SINQ_ISA (a tag of isa.hpp) and SINQ_TARGET (the attribute that each of its functions carries), and
+// specialises a class template for the tag. One source, one symbol per instruction set, no -m flags. (Attributes do not
+// reach a lambda from the function around it, and `#pragma GCC target` differs between g++ and clang: hence the macro.)
+#include <sinq/detail/simd.hpp>
+#include <sinq/isa.hpp>
+
+#ifdef SINQ_KERNEL
+
+#if defined(__GNUC__) && !defined(__clang__)
+// g++ 12 reports its own AVX-512 intrinsics, which start from an undefined register.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#define SINQ_ISA ::sinq::isa::Portable
+#define SINQ_TARGET
+#include SINQ_KERNEL
+#undef SINQ_ISA
+#undef SINQ_TARGET
+
+#if SINQ_X86
+#define SINQ_ISA ::sinq::isa::Avx2
+#define SINQ_TARGET SINQ_TARGET_AVX2
+#include SINQ_KERNEL
+#undef SINQ_ISA
+#undef SINQ_TARGET
+
+#define SINQ_ISA ::sinq::isa::Avx512
+#define SINQ_TARGET SINQ_TARGET_AVX512
+#include SINQ_KERNEL
+#undef SINQ_ISA
+#undef SINQ_TARGET
+#endif
+
+#if SINQ_NEON
+#define SINQ_ISA ::sinq::isa::Neon
+#define SINQ_TARGET
+#include SINQ_KERNEL
+#undef SINQ_ISA
+#undef SINQ_TARGET
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#undef SINQ_KERNEL
+#endif

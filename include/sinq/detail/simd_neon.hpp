@@ -1,0 +1,120 @@
+#pragma once
+
+#include <sinq/isa.hpp>
+
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace sinq::detail {
+
+template <class Tag>
+struct Simd;
+
+/// Four lanes; see Simd<isa::Portable> for what each member does.
+template <>
+struct Simd<isa::Neon> {
+  static constexpr int kWidth = 4;
+  using F = float32x4_t;
+  using I = int32x4_t;
+  using M = uint32x4_t;
+
+  static F zero() noexcept { return vdupq_n_f32(0.0F); }
+  static F set1(float x) noexcept { return vdupq_n_f32(x); }
+  static F load(const float* p) noexcept { return vld1q_f32(p); }
+  static F load_first(const float* p, int n) noexcept {
+    float lanes[kWidth] = {};
+    std::memcpy(lanes, p, static_cast<std::size_t>(n) * sizeof(float));
+    return load(lanes);
+  }
+  static void store(float* p, F a) noexcept { vst1q_f32(p, a); }
+  static void store_first(float* p, F a, int n) noexcept {
+    float lanes[kWidth];
+    store(lanes, a);
+    std::memcpy(p, lanes, static_cast<std::size_t>(n) * sizeof(float));
+  }
+
+  static F add(F a, F b) noexcept { return vaddq_f32(a, b); }
+  static F sub(F a, F b) noexcept { return vsubq_f32(a, b); }
+  static F mul(F a, F b) noexcept { return vmulq_f32(a, b); }
+  static F div(F a, F b) noexcept { return vdivq_f32(a, b); }
+  static F min(F a, F b) noexcept { return vminq_f32(a, b); }
+  static F max(F a, F b) noexcept { return vmaxq_f32(a, b); }
+  static F fma(F a, F b, F c) noexcept { return vfmaq_f32(c, a, b); }
+  static F sqrt(F a) noexcept { return vsqrtq_f32(a); }
+  static F abs(F a) noexcept { return vabsq_f32(a); }
+  static F round(F a) noexcept { return vrndnq_f32(a); }
+  static F copysign(F magnitude, F sign) noexcept { return vbslq_f32(vdupq_n_u32(0x80000000U), sign, magnitude); }
+
+  static M less(F a, F b) noexcept { return vcltq_f32(a, b); }
+  static bool any(M m) noexcept { return vmaxvq_u32(m) != 0; }
+  static F select(M m, F a, F b) noexcept { return vbslq_f32(m, a, b); }
+
+  static float reduce_add(F a) noexcept { return vaddvq_f32(a); }
+  static float reduce_min(F a) noexcept { return vminvq_f32(a); }
+  static float reduce_max(F a) noexcept { return vmaxvq_f32(a); }
+  static F rows_add(const F (&v)[kWidth]) noexcept {
+    return vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3]));
+  }
+  static F rows_min(const F (&v)[kWidth]) noexcept {
+    return vpminq_f32(vpminq_f32(v[0], v[1]), vpminq_f32(v[2], v[3]));
+  }
+  static F rows_max(const F (&v)[kWidth]) noexcept {
+    return vpmaxq_f32(vpmaxq_f32(v[0], v[1]), vpmaxq_f32(v[2], v[3]));
+  }
+
+  static void store_codes(std::uint8_t* p, F a, F top) noexcept {
+    store_indices(p, vcvtnq_s32_f32(min(max(a, zero()), top)));
+  }
+  static F load_codes(const std::uint8_t* p) noexcept { return vcvtq_f32_s32(load_indices(p)); }
+  static I load_indices(const std::uint8_t* p) noexcept {
+    std::uint32_t word = 0;
+    std::memcpy(&word, p, sizeof word);
+    const uint16x8_t wide = vmovl_u8(vcreate_u8(word));
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(wide)));
+  }
+  static void store_indices(std::uint8_t* p, I a) noexcept {
+    const uint16x4_t words = vmovn_u32(vreinterpretq_u32_s32(a));
+    const uint8x8_t bytes = vmovn_u16(vcombine_u16(words, words));
+    const std::uint32_t word = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+    std::memcpy(p, &word, sizeof word);
+  }
+  static I set1_index(std::int32_t x) noexcept { return vdupq_n_s32(x); }
+  static I add_index(I a, I b) noexcept { return vaddq_s32(a, b); }
+  static I keep_index(M m, I a) noexcept { return vandq_s32(vreinterpretq_s32_u32(m), a); }
+  static F lookup(const float* table, I index) noexcept {
+    std::int32_t i[kWidth];
+    vst1q_s32(i, index);
+    const float lanes[kWidth] = {table[i[0]], table[i[1]], table[i[2]], table[i[3]]};
+    return load(lanes);
+  }
+  static F lookup16(const float* table, I index) noexcept { return lookup(table, index); }
+
+  static F load_f16(const std::uint16_t* p) noexcept { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+  static void store_f16(std::uint16_t* p, F a) noexcept { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
+  static F load_bf16(const std::uint16_t* p) noexcept { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+  static F load_f64(const double* p) noexcept {
+    return vcvt_high_f32_f64(vcvt_f32_f64(vld1q_f64(p)), vld1q_f64(p + 2));
+  }
+  static void prefetch(const void* p) noexcept { __builtin_prefetch(p); }
+
+  static void add_to_doubles(double* total, F a) noexcept {
+    vst1q_f64(total, vaddq_f64(vld1q_f64(total), vcvt_f64_f32(vget_low_f32(a))));
+    vst1q_f64(total + 2, vaddq_f64(vld1q_f64(total + 2), vcvt_high_f64_f32(a)));
+  }
+
+  static F exponent(F a) noexcept {
+    const int32x4_t biased = vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a), 23));
+    return vcvtq_f32_s32(vsubq_s32(biased, vdupq_n_s32(127)));
+  }
+  static F mantissa(F a) noexcept {
+    const uint32x4_t fraction = vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7fffff));
+    return vreinterpretq_f32_u32(vorrq_u32(fraction, vdupq_n_u32(0x3f800000)));
+  }
+  static F power_of_two(F n) noexcept {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+  }
+};
+
+}  // namespace sinq::detail

@@ -1,0 +1,220 @@
+#pragma once
+
+#include <sinq/half.hpp>
+#include <sinq/isa.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace sinq::detail {
+
+template <class Tag>
+struct Simd;
+
+/// Plain C++ on eight lanes: the definition of what every other specialisation does, and the path of last resort.
+template <>
+struct Simd<isa::Portable> {
+  static constexpr int kWidth = 8;
+  struct F {
+    float v[kWidth];
+  };
+  struct I {
+    std::int32_t v[kWidth];
+  };
+  struct M {
+    bool v[kWidth];
+  };
+
+  template <class Op>
+  static F map(F a, F b, Op op) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] = op(a.v[i], b.v[i]);
+    return a;
+  }
+
+  static F zero() noexcept { return {}; }
+  static F set1(float x) noexcept {
+    F r;
+    for (float& lane : r.v) lane = x;
+    return r;
+  }
+  static F load(const float* p) noexcept {
+    F r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  /// The first n lanes from memory, zeros behind them.
+  static F load_first(const float* p, int n) noexcept {
+    F r{};
+    std::memcpy(r.v, p, static_cast<std::size_t>(n) * sizeof(float));
+    return r;
+  }
+  static void store(float* p, F a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
+  static void store_first(float* p, F a, int n) noexcept {
+    std::memcpy(p, a.v, static_cast<std::size_t>(n) * sizeof(float));
+  }
+
+  static F add(F a, F b) noexcept {
+    return map(a, b, [](float x, float y) { return x + y; });
+  }
+  static F sub(F a, F b) noexcept {
+    return map(a, b, [](float x, float y) { return x - y; });
+  }
+  static F mul(F a, F b) noexcept {
+    return map(a, b, [](float x, float y) { return x * y; });
+  }
+  static F div(F a, F b) noexcept {
+    return map(a, b, [](float x, float y) { return x / y; });
+  }
+  static F min(F a, F b) noexcept {
+    return map(a, b, [](float x, float y) { return x < y ? x : y; });
+  }
+  static F max(F a, F b) noexcept {
+    return map(a, b, [](float x, float y) { return x > y ? x : y; });
+  }
+  /// a * b + c, fused where the machine does that.
+  static F fma(F a, F b, F c) noexcept { return add(mul(a, b), c); }
+  static F sqrt(F a) noexcept {
+    for (float& lane : a.v) lane = std::sqrt(lane);
+    return a;
+  }
+  static F abs(F a) noexcept {
+    for (float& lane : a.v) lane = std::fabs(lane);
+    return a;
+  }
+  /// To the nearest integer, half to even.
+  static F round(F a) noexcept {
+    for (float& lane : a.v) lane = std::nearbyint(lane);
+    return a;
+  }
+  static F copysign(F magnitude, F sign) noexcept {
+    return map(magnitude, sign, [](float x, float y) { return std::copysign(x, y); });
+  }
+
+  static M less(F a, F b) noexcept {
+    M m;
+    for (int i = 0; i < kWidth; ++i) m.v[i] = a.v[i] < b.v[i];
+    return m;
+  }
+  static bool any(M m) noexcept {
+    bool r = false;
+    for (const bool lane : m.v) r = r || lane;
+    return r;
+  }
+  /// m ? a : b
+  static F select(M m, F a, F b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] = m.v[i] ? a.v[i] : b.v[i];
+    return a;
+  }
+
+  static float reduce_add(F a) noexcept {
+    return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
+  }
+  static float reduce_min(F a) noexcept {
+    float r = a.v[0];
+    for (const float lane : a.v) r = lane < r ? lane : r;
+    return r;
+  }
+  static float reduce_max(F a) noexcept {
+    float r = a.v[0];
+    for (const float lane : a.v) r = lane > r ? lane : r;
+    return r;
+  }
+  /// Lane i of the result is the sum (minimum, maximum) over row i.
+  static F rows_add(const F (&rows)[kWidth]) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = reduce_add(rows[i]);
+    return r;
+  }
+  static F rows_min(const F (&rows)[kWidth]) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = reduce_min(rows[i]);
+    return r;
+  }
+  static F rows_max(const F (&rows)[kWidth]) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = reduce_max(rows[i]);
+    return r;
+  }
+
+  /// Rounds (half to even), clamps to 0..top and stores one byte per lane.
+  static void store_codes(std::uint8_t* p, F a, F top) noexcept {
+    a = min(max(round(a), zero()), top);
+    for (int i = 0; i < kWidth; ++i) p[i] = static_cast<std::uint8_t>(a.v[i]);
+  }
+  static F load_codes(const std::uint8_t* p) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<float>(p[i]);
+    return r;
+  }
+  static I load_indices(const std::uint8_t* p) noexcept {
+    I r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = p[i];
+    return r;
+  }
+  static void store_indices(std::uint8_t* p, I a) noexcept {
+    for (int i = 0; i < kWidth; ++i) p[i] = static_cast<std::uint8_t>(a.v[i]);
+  }
+  static I set1_index(std::int32_t x) noexcept {
+    I r;
+    for (std::int32_t& lane : r.v) lane = x;
+    return r;
+  }
+  static I add_index(I a, I b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] += b.v[i];
+    return a;
+  }
+  /// a where m is set, else zero.
+  static I keep_index(M m, I a) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] = m.v[i] ? a.v[i] : 0;
+    return a;
+  }
+  static F lookup(const float* table, I index) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = table[index.v[i]];
+    return r;
+  }
+  /// As `lookup`, for a table of exactly 16 entries, which fits into registers.
+  static F lookup16(const float* table, I index) noexcept { return lookup(table, index); }
+
+  static F load_f16(const std::uint16_t* p) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = half_to_float(p[i]);
+    return r;
+  }
+  static void store_f16(std::uint16_t* p, F a) noexcept {
+    for (int i = 0; i < kWidth; ++i) p[i] = float_to_half(a.v[i]);
+  }
+  static F load_bf16(const std::uint16_t* p) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = bfloat16_to_float(p[i]);
+    return r;
+  }
+  static F load_f64(const double* p) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<float>(p[i]);
+    return r;
+  }
+  static void prefetch(const void*) noexcept {}
+  /// total[i] += lane i.
+  static void add_to_doubles(double* total, F a) noexcept {
+    for (int i = 0; i < kWidth; ++i) total[i] += static_cast<double>(a.v[i]);
+  }
+
+  /// x = mantissa * 2^exponent with mantissa in [1, 2), for positive normal x.
+  static F exponent(F a) noexcept {
+    for (float& lane : a.v) lane = static_cast<float>((std::bit_cast<std::int32_t>(lane) >> 23) - 127);
+    return a;
+  }
+  static F mantissa(F a) noexcept {
+    for (float& lane : a.v) lane = std::bit_cast<float>((std::bit_cast<std::uint32_t>(lane) & 0x7fffffU) | 0x3f800000U);
+    return a;
+  }
+  /// 2^n for whole n in -126..127.
+  static F power_of_two(F n) noexcept {
+    for (float& lane : n.v) lane = std::bit_cast<float>((static_cast<std::int32_t>(lane) + 127) << 23);
+    return n;
+  }
+};
+
+}  // namespace sinq::detail

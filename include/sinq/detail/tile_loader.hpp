@@ -1,0 +1,144 @@
+#pragma once
+
+#include <sinq/detail/tile_moments.hpp>
+#include <sinq/half.hpp>
+#include <sinq/isa.hpp>
+#include <sinq/matrix_view.hpp>
+#include <sinq/tile.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace sinq::detail {
+
+struct F16Bits {
+  std::uint16_t bits;
+};
+struct Bf16Bits {
+  std::uint16_t bits;
+};
+
+template <class Tag>
+struct TileLoad;
+
+}  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/detail/tile_loader_kernel.hpp>
+#include <sinq/detail/for_each_isa.hpp>
+
+namespace sinq::detail {
+
+/// Calls f with a typed pointer to the first element of strided memory.
+template <class F>
+decltype(auto) with_scalars(const MatrixView& w, F&& f) {
+  switch (w.type) {
+    case ScalarType::kF64:
+      return f(static_cast<const double*>(w.data));
+    case ScalarType::kF16:
+      return f(static_cast<const F16Bits*>(w.data));
+    case ScalarType::kBf16:
+      return f(static_cast<const Bf16Bits*>(w.data));
+    case ScalarType::kF32:
+      break;
+  }
+  return f(static_cast<const float*>(w.data));
+}
+
+[[nodiscard]] inline float to_float(float x) noexcept { return x; }
+[[nodiscard]] inline float to_float(double x) noexcept { return static_cast<float>(x); }
+[[nodiscard]] inline float to_float(F16Bits x) noexcept { return half_to_float(x.bits); }
+[[nodiscard]] inline float to_float(Bf16Bits x) noexcept { return bfloat16_to_float(x.bits); }
+
+/// Position and size of a tile in the matrix.
+struct TileRect {
+  Index row, col, rows, cols;
+};
+
+/// Reads a rectangle of the matrix as floats, unscaled.
+inline void read_rect(const MatrixView& w, const TileRect& rect, float* out, Index out_stride) {
+  if (w.read_tile != nullptr) {
+    w.read_tile(w.data, rect.row, rect.col, rect.rows, rect.cols, out, out_stride);
+    return;
+  }
+  with_scalars(w, [&](const auto* data) {
+    const auto* first = data + rect.row * w.row_stride + rect.col * w.col_stride;
+    // Column-major sources are walked in blocks of rows, so that both sides stay in the first cache.
+    constexpr Index kBlock = 16;
+    for (Index r0 = 0; r0 < rect.rows; r0 += kBlock) {
+      const Index r1 = std::min(r0 + kBlock, rect.rows);
+      for (Index c = 0; c < rect.cols; ++c) {
+        for (Index r = r0; r < r1; ++r) out[r * out_stride + c] = to_float(first[r * w.row_stride + c * w.col_stride]);
+      }
+    }
+  });
+}
+
+/// A tile in scratch memory together with its moments.
+class LoadedTile {
+ public:
+  /// Room for the moments of a tile [rows][stride], in memory that outlives this object.
+  LoadedTile(const TileView& tile, Scratch& scratch) : tile_(tile) {
+    const Index padded = round_up(tile.rows, kTileStride);
+    const Index longest = std::max(padded, tile.stride);
+    float* memory = scratch.floats(2 * padded + longest + 4 * tile.stride);
+    moments_ = {memory, memory + padded, reinterpret_cast<double*>(memory + 2 * padded + longest), nullptr};
+    moments_.col_square = moments_.col_sum + tile.stride;
+    ones_ = memory + 2 * padded;
+    std::fill(ones_, ones_ + longest, 1.0F);
+  }
+  LoadedTile(const LoadedTile&) = delete;
+  LoadedTile& operator=(const LoadedTile&) = delete;
+
+  /// Fills the tile with the rectangle of the matrix at (row, col) times `factor`, a power of two, and zeros its
+  /// padding. Returns the mean square, which is not finite if any weight is not.
+  double load(const MatrixView& w, Index row, Index col, float factor, InputRounding rounding, Isa limit) {
+    dispatch(limit, [&](auto tag) {
+      using Load = TileLoad<decltype(tag)>;
+      if (w.read_tile == nullptr && w.col_stride == 1) {
+        with_scalars(w, [&](const auto* data) {
+          Load::run(data + row * w.row_stride + col, w.row_stride, factor, rounding, tile_, moments_, ones_);
+        });
+      } else {
+        read_rect(w, {row, col, tile_.rows, tile_.cols}, tile_.data, tile_.stride);
+        Load::run(static_cast<const float*>(tile_.data), tile_.stride, factor, rounding, tile_, moments_, ones_);
+      }
+    });
+    double square = 0.0;
+    for (Index r = 0; r < tile_.rows; ++r) square += static_cast<double>(moments_.row_square[r]);
+    if (!std::isfinite(square)) square = exact_square();
+    return square / (static_cast<double>(tile_.rows) * static_cast<double>(tile_.cols));
+  }
+
+  /// The tile, with moments.
+  [[nodiscard]] TileView view(float unit) const noexcept {
+    TileView out = tile_;
+    out.moments = &moments_;
+    out.unit = unit;
+    return out;
+  }
+
+ private:
+  /// Squares of finite weights may overflow float.
+  [[nodiscard]] double exact_square() const noexcept {
+    double square = 0.0;
+    for (Index r = 0; r < tile_.rows; ++r) {
+      for (Index c = 0; c < tile_.cols; ++c) {
+        square += static_cast<double>(tile_.row(r)[c]) * static_cast<double>(tile_.row(r)[c]);
+      }
+    }
+    return square;
+  }
+
+  TileView tile_;
+  TileMoments moments_;
+  float* ones_;
+};
+
+/// The power of two nearest below the root mean square; 1 for an all-zero tile.
+[[nodiscard]] inline float power_of_two_near(double mean_square) noexcept {
+  if (!(mean_square > 0.0) || !std::isfinite(mean_square)) return 1.0F;
+  return static_cast<float>(std::ldexp(1.0, std::clamp(std::ilogb(std::sqrt(mean_square)), -120, 120)));
+}
+
+}  // namespace sinq::detail

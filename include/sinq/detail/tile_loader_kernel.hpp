@@ -1,0 +1,78 @@
+// Compiled once per instruction set by tile_loader.hpp.
+#ifdef SINQ_ISA
+
+namespace sinq::detail {
+
+template <>
+struct TileLoad<SINQ_ISA> {
+  using S = Simd<SINQ_ISA>;
+  using F = S::F;
+  using Moments = MomentKernel<SINQ_ISA>;
+
+  /// Copies rows of `Source` to the tile, times `factor` (a power of two), and takes their moments while they are in
+  /// the first cache. `ones` holds a 1 for every row and every column.
+  template <class Source>
+  SINQ_TARGET static void run(const Source* first, Index row_stride, float factor, InputRounding rounding,
+                              const TileView& tile, const TileMoments& moments, const float* ones) noexcept {
+    const ScaledTileReader<SINQ_ISA> reader{tile, ones};
+    Moments::clear(tile.cols, moments);
+    for (Index r = 0; r < tile.rows; r += kMomentRows) {
+      const RowRange rows{r, r + kMomentRows < tile.rows ? r + kMomentRows : tile.rows};
+      if (rounding == InputRounding::kF16) {
+        copy<InputRounding::kF16>(first, row_stride, factor, tile, rows);
+      } else {
+        copy<InputRounding::kNone>(first, row_stride, factor, tile, rows);
+      }
+      Moments::add_rows(reader, rows, tile.cols, ones, moments);
+    }
+  }
+
+ private:
+  template <InputRounding kRounding, class Source>
+  SINQ_TARGET static void copy(const Source* first, Index row_stride, float factor, const TileView& tile,
+                               RowRange rows) noexcept {
+    // Rows of a strip lie a matrix row apart, where no hardware prefetcher follows.
+    constexpr Index kRowsAhead = 12;
+    constexpr Index kPerLine = 64 / Index{sizeof(Source)};
+    const F scale = S::set1(factor);
+    const Index whole = tile.cols / S::kWidth * S::kWidth;
+    const int tail = static_cast<int>(tile.cols - whole);
+    for (Index r = rows.begin; r < rows.end; ++r) {
+      const Source* from = first + r * row_stride;
+      float* to = tile.row(r);
+      const Source* ahead = first + (r + kRowsAhead < tile.rows ? r + kRowsAhead : r) * row_stride;
+      for (Index c = 0; c < whole; c += S::kWidth) {
+        if (kPerLine <= S::kWidth || c % kPerLine == 0) S::prefetch(ahead + c);
+        S::store(to + c, S::mul(rounded<kRounding>(read(from + c)), scale));
+      }
+      Index c = whole;
+      if (tail != 0) {
+        Source lanes[S::kWidth] = {};
+        for (int i = 0; i < tail; ++i) lanes[i] = from[whole + i];
+        S::store(to + c, S::mul(rounded<kRounding>(read(lanes)), scale));
+        c += S::kWidth;
+      }
+      for (; c < tile.stride; c += S::kWidth) S::store(to + c, S::zero());
+    }
+  }
+
+  SINQ_TARGET static F read(const float* p) noexcept { return S::load(p); }
+  SINQ_TARGET static F read(const double* p) noexcept { return S::load_f64(p); }
+  SINQ_TARGET static F read(const F16Bits* p) noexcept { return S::load_f16(&p->bits); }
+  SINQ_TARGET static F read(const Bf16Bits* p) noexcept { return S::load_bf16(&p->bits); }
+
+  template <InputRounding kRounding>
+  SINQ_TARGET static F rounded(F x) noexcept {
+    if constexpr (kRounding == InputRounding::kF16) {
+      std::uint16_t lanes[S::kWidth];
+      S::store_f16(lanes, x);
+      return S::load_f16(lanes);
+    } else {
+      return x;
+    }
+  }
+};
+
+}  // namespace sinq::detail
+
+#endif

@@ -1,0 +1,388 @@
+#pragma once
+
+#include <sinq/config.hpp>
+#include <sinq/detail/matrix_scale.hpp>
+#include <sinq/detail/tile_apply.hpp>
+#include <sinq/detail/zero_point_range.hpp>
+#include <sinq/packing/aux_encoder.hpp>
+#include <sinq/packing/pack_rows.hpp>
+#include <sinq/quantized_matrix.hpp>
+
+#include <atomic>
+#include <numeric>
+#include <utility>
+
+namespace sinq {
+
+/// Whether the kurtosis gate replaced the method by plain round-to-nearest.
+enum class GateOutcome : std::uint8_t { kPassed, kFired };
+
+/// What happened inside one `quantize`: nothing is decided unseen.
+struct QuantizeReport {
+  Isa isa = Isa::kPortable;  ///< what ran
+  GateOutcome gate = GateOutcome::kPassed;
+  Index tiles = 0;
+  Index tiles_untouched = 0;      ///< too small or constant: identity
+  Index tiles_refused = 0;        ///< offset or constant column: identity
+  Index left_out = 0;             ///< nearly constant rows and columns without a say, over all tiles
+  Index passes = 0;               ///< normalizer passes over all tiles
+  double imbalance_before = 1.0;  ///< means over the tiles (paper eq. 5)
+  double imbalance_after = 1.0;
+};
+
+namespace detail {
+
+template <class Q>
+[[nodiscard]] auto as_tile_quantizer(const Q& quantizer) {
+  if constexpr (TileQuantizer<Q>) {
+    return quantizer;
+  } else {
+    return PerGroup<Q>{quantizer};
+  }
+}
+
+template <class Config>
+[[nodiscard]] Index tile_cols(const Config& config, Index group_size) noexcept {
+  return config.tile_cols == 0 ? group_size : config.tile_cols / config.group_size * group_size;
+}
+
+/// Memory and findings of one thread.
+struct TileWorker {
+  Scratch tile, moments, chunk, scales, params, normalizer, quantizer;
+  std::vector<std::uint8_t> codes;
+  Index bad_tile = -1;     ///< the first of this worker's tiles with a weight that is not finite
+  float max_scale = 0.0F;  ///< greatest group scale before storage
+};
+
+/// One matrix on its way to codes, tile by tile. A *band* is the unit of work: a strip, or for square tiling as many
+/// squares above each other as end on a boundary of aux blocks, so that no two threads share one. Within a band, the
+/// weights are normalized, fitted, rounded and packed in chunks of rows that stay in the first cache.
+template <TileQuantizer Q, Normalizer N>
+class TilePipeline {
+ public:
+  template <class Config>
+  TilePipeline(const MatrixView& w, const Config& config, const Q& quantizer, const Layout& layout,
+               std::span<std::byte> out, Isa limit)
+      : w_(w),
+        quantizer_(quantizer),
+        normalizer_(config.normalizer),
+        format_(quantizer_.format()),
+        layout_(layout),
+        isa_(resolve(limit)),
+        thresholds_(config.thresholds),
+        codes_against_(config.codes_against),
+        input_rounding_(config.input_rounding),
+        zero_range_(format_, layout.aux),
+        tile_cols_(std::min(tile_cols(config, layout.group_size), round_up(layout.cols, 8))),
+        band_rows_(config.tiling == Tiling::kColumns
+                       ? layout.rows
+                       : std::min(std::lcm(layout.row_block, kAuxBlockRows), layout.rows)),
+        balance_(static_cast<std::size_t>(layout.row_blocks() * ceil_div(layout.cols, tile_cols_))) {
+    for (int i = 0; i < kRegionCount; ++i) {
+      regions_[i] = out.data() + region_offset(layout, static_cast<Region>(i));
+    }
+    store_levels();
+    layout_.matrix_scale = estimate_matrix_scale(w);
+  }
+
+  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  [[nodiscard]] Index tile_count() const noexcept { return bands() * strips(); }
+
+  void run(Index index, TileWorker& worker) {
+    Band band = load_band(index, worker);
+    if (band.tile.data == nullptr) {
+      const bool first = worker.bad_tile < 0 || index < worker.bad_tile;
+      worker.bad_tile = first ? index : worker.bad_tile;
+      return;
+    }
+    for (Index r = 0; r < band.rect.rows; r += kAuxBlockRows) {
+      prefetch_codes(band, r);
+      encode_chunk(band, r, worker);
+    }
+  }
+
+  /// Lets a quantizer with levels of its own learn them from a sample of the normalized matrix. Before the first `run`.
+  void learn(TileWorker& worker) requires LearningQuantizer<Q> {
+    // A quarter of a million weights place 16 levels within a thousandth; 16 tiles see the whole width of the matrix.
+    constexpr Index kSampledWeights = Index{1} << 18;
+    constexpr Index kSampledTiles = 16;
+    const Index group_size = std::min(layout_.group_size, layout_.cols);
+    const Index tiles = std::min(kSampledTiles, tile_count());
+    const Index stride = round_up(group_size, kTileStride);
+    std::vector<float> sample;
+    for (Index i = 0; i < tiles; ++i) {
+      Band band = load_band(i * tile_count() / tiles, worker);
+      if (band.tile.data == nullptr) return;  // not finite: the run itself will say where
+      const Index whole_groups = std::max<Index>(band.rect.cols / group_size, 1);
+      const Index rows = std::clamp<Index>(kSampledWeights / tiles / band.rect.cols, 1, band.rect.rows);
+      for (Index k = 0; k < rows; ++k) {
+        const Index r = k * band.rect.rows / rows;
+        const float* inv_col = band.inv_col + r / layout_.row_block * band.tile.stride;
+        for (Index g = 0; g < whole_groups; ++g) {
+          const std::size_t at = sample.size();
+          sample.resize(at + static_cast<std::size_t>(stride), 0.0F);
+          for (Index c = 0; c < std::min(group_size, band.rect.cols); ++c) {
+            const Index col = g * group_size + c;
+            sample[at + static_cast<std::size_t>(c)] = band.tile.row(r)[col] * inv_col[col] * band.inv_row[r];
+          }
+        }
+      }
+    }
+    const TileView groups{sample.data(), static_cast<Index>(sample.size()) / stride, group_size, stride, 1.0F};
+    quantizer_.learn(groups, worker.quantizer, isa_);
+    format_ = quantizer_.format();
+    store_levels();
+  }
+
+  /// To be asked when all tiles are done. Throws Errc::kBadData if a weight was not finite.
+  [[nodiscard]] bool needs_another_round(std::vector<TileWorker>& workers) {
+    float max_scale = 0.0F;
+    Index bad_tile = -1;
+    for (TileWorker& worker : workers) {
+      max_scale = std::max(max_scale, std::exchange(worker.max_scale, 0.0F));
+      if (worker.bad_tile >= 0 && (bad_tile < 0 || worker.bad_tile < bad_tile)) bad_tile = worker.bad_tile;
+    }
+    if (bad_tile >= 0) {
+      // All finite, but one so far beyond the sampled rows that it overflowed over matrix_scale: bring it to 2^60.
+      layout_.matrix_scale = std::ldexp(1.0F, std::ilogb(greatest_finite_weight()) - 60);
+      for (TileWorker& worker : workers) worker.bad_tile = -1;
+      return true;
+    }
+    constexpr float kMaxHalf = 65504.0F;
+    if (layout_.aux != AuxFormat::kF16 || !(max_scale > kMaxHalf)) return false;
+    // Brings the greatest scale to 2^14, two octaves below f16's end.
+    layout_.matrix_scale *= std::ldexp(1.0F, std::ilogb(max_scale) - 14);
+    return true;
+  }
+
+  [[nodiscard]] QuantizeReport report() const {
+    QuantizeReport out{.isa = isa_, .tiles = static_cast<Index>(balance_.size())};
+    double before = 0.0, after = 0.0;
+    for (const BalanceReport& b : balance_) {
+      out.tiles_untouched += b.outcome == TileOutcome::kUntouched ? 1 : 0;
+      out.tiles_refused += b.outcome == TileOutcome::kRefused ? 1 : 0;
+      out.left_out += b.left_out;
+      out.passes += b.passes;
+      before += static_cast<double>(b.imbalance_before);
+      after += static_cast<double>(b.imbalance_after);
+    }
+    out.imbalance_before = before / static_cast<double>(out.tiles);
+    out.imbalance_after = after / static_cast<double>(out.tiles);
+    return out;
+  }
+
+ private:
+  struct Band {
+    TileRect rect;
+    TileView tile;
+    float* row;  ///< normalizer's row factors [rows]
+    Index groups;
+    float* inv_row = nullptr;
+    float* inv_col = nullptr;  ///< [blocks][stride], then as much working memory
+    GroupParams params = {};   ///< of the whole band for FitScope::kTile, else of a chunk
+    float* units = nullptr;    ///< [blocks]
+    float* stored = nullptr;   ///< one group of a chunk as a reader will see it, twice
+  };
+
+  void store_levels() const noexcept {
+    if (format_.levels.empty()) return;
+    std::memcpy(region(Region::kLevels), format_.levels.data(), format_.levels.size_bytes());
+  }
+
+  [[nodiscard]] Index bands() const noexcept { return ceil_div(layout_.rows, band_rows_); }
+  [[nodiscard]] Index strips() const noexcept { return ceil_div(layout_.cols, tile_cols_); }
+  [[nodiscard]] std::byte* region(Region r) const noexcept { return regions_[static_cast<int>(r)]; }
+
+  /// Loads and balances all blocks of a band. `tile.data` is null if a weight is not finite.
+  [[nodiscard]] Band load_band(Index index, TileWorker& worker) {
+    const Index strip = index / bands();
+    const Index row = index % bands() * band_rows_;
+    const Index col = strip * tile_cols_;
+    const TileRect rect{row, col, std::min(band_rows_, layout_.rows - row), std::min(tile_cols_, layout_.cols - col)};
+    const Index stride = round_up(rect.cols, kTileStride);
+    const Index padded_rows = round_up(rect.rows, kAuxBlockRows);
+    const Index blocks = ceil_div(rect.rows, layout_.row_block);
+    const Index groups = ceil_div(rect.cols, layout_.group_size);
+
+    Band band{.rect = rect,
+              .tile = {worker.tile.floats(rect.rows * stride), rect.rows, rect.cols, stride},
+              .row = worker.scales.floats(2 * padded_rows + 2 * blocks * stride + blocks),
+              .groups = groups};
+    band.inv_row = band.row + padded_rows;
+    band.inv_col = band.inv_row + padded_rows;
+    band.units = band.inv_col + 2 * blocks * stride;
+    const Index params_rows = Q::kFitScope == FitScope::kTile ? padded_rows : kAuxBlockRows;
+    float* params = worker.params.floats(2 * groups * params_rows + 2 * kAuxBlockRows);
+    band.params = {params, params + groups * params_rows, params_rows};
+    band.stored = params + 2 * groups * params_rows;
+    for (Index block = 0; block < blocks; ++block) {
+      if (!balance_block(band, block, worker)) band.tile.data = nullptr;
+      if (band.tile.data == nullptr) break;
+    }
+    return band;
+  }
+
+  /// Loads and balances the rows under one column scale vector. False if a weight is not finite.
+  bool balance_block(Band& band, Index block, TileWorker& worker) {
+    const Index row = block * layout_.row_block;
+    const Index rows = std::min(layout_.row_block, band.rect.rows - row);
+    TileView tile = band.tile.row_slice({row, row + rows});
+    LoadedTile loaded(tile, worker.moments);
+    const double mean_square =
+        loaded.load(w_, band.rect.row + row, band.rect.col, 1.0F / layout_.matrix_scale, input_rounding_, isa_);
+    if (!std::isfinite(mean_square)) return false;
+    tile = loaded.view(thresholds_ == Thresholds::kAbsolute ? 1.0F / layout_.matrix_scale
+                                                            : power_of_two_near(mean_square));
+    tile.steps = static_cast<float>((1 << layout_.bits) - 1);
+    float* inv_col = band.inv_col + block * tile.stride;
+    float* col = band.inv_col + (ceil_div(band.rect.rows, layout_.row_block) + block) * tile.stride;
+    std::fill(col, col + tile.stride, 1.0F);
+    const Index block_index = (band.rect.row + row) / layout_.row_block;
+    balance_[static_cast<std::size_t>(block_index * strips() + band.rect.col / tile_cols_)] =
+        normalizer_.balance(tile, {band.row + row, col}, worker.normalizer, isa_);
+    if (layout_.col_scale == ColScaleKind::kStored) {
+      const AuxFormat format = layout_.col_scale_format();
+      const Index first = block_index * layout_.cols + band.rect.col;
+      float* stored = codes_against_ == CodesAgainst::kStored ? col : inv_col;
+      encode_aux(format, AuxCurve::kLinear, {region(Region::kColScale) + first * aux_bytes(format), nullptr},
+                 {0, tile.cols}, col, stored, isa_);
+    }
+    for (Index c = 0; c < tile.stride; ++c) inv_col[c] = c < tile.cols ? 1.0F / col[c] : 0.0F;
+    for (Index r = row; r < row + rows; ++r) band.inv_row[r] = 1.0F / band.row[r];
+    if constexpr (Q::kFitScope == FitScope::kTile) {
+      normalize(tile, band.inv_row + row, inv_col, tile);
+      quantizer_.fit(tile, layout_.group_size,
+                     {band.params.scale + row, band.params.zero_point + row, band.params.stride}, worker.quantizer,
+                     isa_);
+    } else {
+      band.units[block] = tile.unit;
+    }
+    return true;
+  }
+
+  /// Fits (unless that is done), stores aux, rounds and packs up to 64 rows from `first` on.
+  void encode_chunk(Band& band, Index first, TileWorker& worker) {
+    const Index rows = std::min(kAuxBlockRows, band.rect.rows - first);
+    TileView x = band.tile.row_slice({first, first + rows});
+    GroupParams params = band.params;
+    if constexpr (Q::kFitScope == FitScope::kTile) {
+      params.scale += first;
+      params.zero_point += first;
+    } else {
+      const TileView chunk{worker.chunk.floats(kAuxBlockRows * x.stride), rows, x.cols, x.stride, x.unit};
+      for (Index r = 0; r < rows;) {  // a chunk may end one square and begin the next
+        const Index block = (first + r) / layout_.row_block;
+        const Index end = std::min(rows, (block + 1) * layout_.row_block - first);
+        TileView part = chunk.row_slice({r, end});
+        part.unit = band.units[block];
+        normalize(x.row_slice({r, end}), band.inv_row + first + r, band.inv_col + block * x.stride, part);
+        quantizer_.fit(part, layout_.group_size, {params.scale + r, params.zero_point + r, params.stride},
+                       worker.quantizer, isa_);
+        r = end;
+      }
+      x = chunk;
+    }
+    for (Index g = 0; g < band.groups; ++g) store_group(band, g, first, rows, params, worker);
+    const Index code_stride = x.stride;
+    worker.codes.resize(static_cast<std::size_t>(kAuxBlockRows * code_stride + kTileStride));
+    quantizer_.encode(x, layout_.group_size, params, worker.codes.data(), code_stride, isa_);
+    pack_chunk(band, first, rows, worker.codes.data(), code_stride);
+  }
+
+  /// Stores scale and zero point of one group of a chunk; `params` becomes what codes are rounded with.
+  void store_group(const Band& band, Index g, Index first, Index rows, const GroupParams& params, TileWorker& worker) {
+    float* scale = params.scale + g * params.stride;
+    float* zero = params.zero_point + g * params.stride;
+    float* folded = band.stored;
+    float* stored_zero = band.stored + kAuxBlockRows;
+    const bool against_stored = codes_against_ == CodesAgainst::kStored;
+    for (Index r = 0; r < rows; ++r) {
+      zero_range_.apply(scale[r], zero[r]);
+      folded[r] = scale[r] * band.row[first + r];
+      worker.max_scale = std::max(worker.max_scale, folded[r]);
+    }
+    const Index group = band.rect.col / layout_.group_size + g;
+    const RowRange range{band.rect.row + first, band.rect.row + first + rows};
+    encode_aux(layout_.aux, AuxCurve::kLogarithmic, target(Region::kGroupScale, Region::kGroupScaleBlocks, group),
+               range, folded, folded, isa_);
+    if (layout_.offset == OffsetKind::kZeroPoint) {
+      for (Index r = 0; r < rows; ++r) {
+        // The range's lower end stays where it was, whatever storage did to the scale.
+        const float rounded = folded[r] * band.inv_row[first + r];
+        const bool moves = against_stored && format_.zero_point == ZeroPoint::kReal && rounded > 0.0F;
+        stored_zero[r] = moves ? zero_range_.clamp(zero[r] * (scale[r] / rounded)) : zero[r];
+      }
+      encode_aux(layout_.aux, AuxCurve::kLinear, target(Region::kOffset, Region::kOffsetBlocks, group), range,
+                 stored_zero, stored_zero, isa_);
+      if (against_stored) std::copy(stored_zero, stored_zero + rows, zero);
+    }
+    if (!against_stored) return;
+    for (Index r = 0; r < rows; ++r) scale[r] = folded[r] * band.inv_row[first + r];
+  }
+
+  void pack_chunk(const Band& band, Index first, Index rows, std::uint8_t* codes, Index code_stride) const {
+    const Index row_bytes = layout_.code_row_bytes();
+    auto* out = reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) + (band.rect.row + first) * row_bytes +
+                band.rect.col * layout_.bits / 8;
+    dispatch(isa_, [&](auto tag) {
+      with_bits(layout_.bits, [&](auto bits) {
+        for (Index r = 0; r < rows; ++r) {
+          std::uint8_t* row = codes + r * code_stride;
+          std::fill(row + band.rect.cols, row + round_up(band.rect.cols, 8), std::uint8_t{0});
+          PackRows<decltype(tag)>::template pack<decltype(bits)::value>(row, band.rect.cols, out + r * row_bytes);
+        }
+      });
+    });
+  }
+
+  /// Packed rows lie a matrix row apart: asking for them before the chunk is computed hides the wait.
+  void prefetch_codes(const Band& band, Index first) const noexcept {
+    const Index row_bytes = layout_.code_row_bytes();
+    const Index rows = std::min(kAuxBlockRows, band.rect.rows - first);
+    const std::byte* out =
+        region(Region::kCodes) + (band.rect.row + first) * row_bytes + band.rect.col * layout_.bits / 8;
+    for (Index r = 0; r < rows; ++r) __builtin_prefetch(out + r * row_bytes, 1, 2);
+  }
+
+  void normalize(const TileView& from, const float* inv_row, const float* inv_col, const TileView& to) const noexcept {
+    dispatch(isa_, [&](auto tag) { TileApply<decltype(tag)>::normalize(from, inv_row, inv_col, to); });
+  }
+
+  [[nodiscard]] AuxTarget target(Region values, Region blocks, Index group) const noexcept {
+    return {region(values) + group * layout_.rows * aux_bytes(layout_.aux),
+            region(blocks) + group * aux_blocks(layout_.rows) * Index{sizeof(AuxBlock)}};
+  }
+
+  /// The greatest magnitude of the matrix. Throws Errc::kBadData at the first weight that is not finite.
+  [[nodiscard]] float greatest_finite_weight() const {
+    float greatest = 0.0F;
+    for_each_rows(w_, input_rounding_, [&](Index first, Index rows, const float* x) {
+      for (Index i = 0; i < rows * w_.cols; ++i) {
+        if (!std::isfinite(x[i])) {
+          SINQ_THROW(Errc::kBadData, text("quantize: weight [", first + i / w_.cols, ", ", i % w_.cols, "] is ", x[i],
+                                          "; every weight must be finite in float32"));
+        }
+        greatest = std::max(greatest, std::fabs(x[i]));
+      }
+    });
+    return greatest;
+  }
+
+  MatrixView w_;
+  Q quantizer_;
+  N normalizer_;
+  CodeFormat format_;
+  Layout layout_;
+  Isa isa_;
+  Thresholds thresholds_;
+  CodesAgainst codes_against_;
+  InputRounding input_rounding_;
+  ZeroPointRange zero_range_;
+  Index tile_cols_;
+  Index band_rows_;
+  std::vector<BalanceReport> balance_;
+  std::byte* regions_[kRegionCount];
+};
+
+}  // namespace detail
+}  // namespace sinq

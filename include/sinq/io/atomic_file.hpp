@@ -1,0 +1,98 @@
+#pragma once
+
+#include <sinq/error.hpp>
+#include <sinq/io/mapped_file.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#if SINQ_IO_POSIX
+#include <sys/types.h>
+#else
+#include <fstream>
+#endif
+
+namespace sinq::io {
+
+/// Writes a file so that its name never stands for half of it: bytes go to `<target>.partial`, and `commit` makes them
+/// durable and renames. Without `commit` the destructor removes the partial file and the target stays as it was. One
+/// writer per target at a time.
+class AtomicFile {
+ public:
+  /// Creates the partial file, replacing one that a killed writer left. Throws Errc::kIo.
+  explicit AtomicFile(std::filesystem::path target)
+      : target_(std::move(target)),
+        partial_(target_.string() + ".partial")
+#if SINQ_IO_POSIX
+        ,
+        file_(::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    if (file_.get() < 0) detail::raise_io(partial_, "create", errno);
+  }
+#else
+        ,
+        file_(partial_, std::ios::binary) {
+    if (!file_) detail::raise_io(partial_, "create", EIO);
+  }
+#endif
+
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile() {
+    std::error_code ignored;
+    if (!committed_) std::filesystem::remove(partial_, ignored);
+  }
+
+  /// Appends. Throws Errc::kIo, e.g. when the disk is full.
+  void write(std::span<const std::byte> bytes) {
+#if SINQ_IO_POSIX
+    while (!bytes.empty()) {
+      const ::ssize_t count = ::write(file_.get(), bytes.data(), bytes.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) detail::raise_io(partial_, "write", errno);
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+    }
+#else
+    file_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    if (!file_) detail::raise_io(partial_, "write", EIO);
+#endif
+  }
+
+  /// Waits until the bytes are on the disk and gives the file its name. Nothing may be written after it.
+  /// Throws Errc::kIo.
+  void commit() {
+#if SINQ_IO_POSIX
+    if (::fsync(file_.get()) != 0) detail::raise_io(partial_, "sync", errno);
+    if (::close(file_.release()) != 0) detail::raise_io(partial_, "close", errno);
+    if (::rename(partial_.c_str(), target_.c_str()) != 0) detail::raise_io(target_, "rename to", errno);
+    committed_ = true;
+    // The new name is durable once its folder is; some file systems cannot sync folders, and then it is as it is.
+    const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+    const detail::Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (descriptor.get() >= 0) static_cast<void>(::fsync(descriptor.get()));
+#else
+    file_.close();
+    if (!file_) detail::raise_io(partial_, "close", EIO);
+    std::error_code error;
+    std::filesystem::rename(partial_, target_, error);
+    if (error) detail::raise_io(target_, "rename to", error.value());
+    committed_ = true;
+#endif
+  }
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path partial_;
+#if SINQ_IO_POSIX
+  detail::Descriptor file_;
+#else
+  std::ofstream file_;
+#endif
+  bool committed_ = false;
+};
+
+}  // namespace sinq::io

@@ -1,0 +1,200 @@
+#pragma once
+
+#include <sinq/error.hpp>
+#include <sinq/io/json_events.hpp>
+#include <sinq/io/mapped_file.hpp>
+#include <sinq/io/safetensors.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace sinq::io {
+
+namespace detail {
+
+/// Reads {"weight_map": {tensor: file}, ...} and skips whatever else an index holds.
+class IndexEvents final : public JsonEvents {
+ public:
+  using JsonEvents::JsonEvents;
+
+  std::map<std::string, std::string, std::less<>> weight_map;
+  bool has_weight_map = false;
+
+  bool null() override { return skip("null"); }
+  bool boolean(bool) override { return skip("a boolean"); }
+  bool number_integer(number_integer_t) override { return skip("a number"); }
+  bool number_unsigned(number_unsigned_t) override { return skip("a number"); }
+  bool number_float(number_float_t, const string_t&) override { return skip("a number"); }
+  bool start_array(std::size_t) override { return skip("an array") && enter(); }
+  bool end_array() override { return leave(); }
+
+  bool start_object(std::size_t) override {
+    if (depth_ == 1 && key_ == "weight_map") {
+      if (std::exchange(has_weight_map, true)) refuse("'weight_map' stands twice");
+      in_map_ = true;
+    } else if (depth_ != 0) {
+      skip("an object");
+    }
+    return enter();
+  }
+  bool end_object() override {
+    if (depth_ == 2) in_map_ = false;
+    return leave();
+  }
+  bool key(string_t& key) override {
+    if (depth_ == 1 || in_map_) key_ = std::move(key);
+    return true;
+  }
+  bool string(string_t& file) override {
+    if (!in_map_) return skip("a string");
+    // The index is not trusted: a shard is a file of this folder.
+    const bool plain = !file.empty() && file != "." && file != ".." &&
+                       file.find_first_of(std::string_view("/\\:\0", 4)) == std::string::npos;
+    if (!plain)
+      refuse("tensor ", name_text(key_), " is said to be in ", name_text(file), ", which is no plain file name");
+    if (!weight_map.emplace(key_, std::move(file)).second) refuse("tensor ", name_text(key_), " stands twice");
+    return true;
+  }
+
+ private:
+  static constexpr int kMaxDepth = 64;
+
+  bool skip(std::string_view event) const {
+    if (depth_ == 0) refuse("unexpected ", event, " instead of an object");
+    if (in_map_ || (depth_ == 1 && key_ == "weight_map")) refuse("unexpected ", event, " in 'weight_map'");
+    return true;
+  }
+  bool enter() {
+    if (++depth_ > kMaxDepth) refuse("more than ", kMaxDepth, " levels");
+    return true;
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+
+  int depth_ = 0;
+  bool in_map_ = false;
+  std::string key_;
+};
+
+}  // namespace detail
+
+/// The weights of a Hugging Face folder: one safetensors file, or several with an index that says which tensor is
+/// where. Everything is checked when it is opened. Move-only; what it hands out dies with it. Reading from several
+/// threads is safe.
+class Checkpoint {
+ public:
+  /// A tensor and the file that it lies in.
+  struct Tensor {
+    const SafetensorsFile& file;
+    const TensorInfo& info;
+
+    [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
+    [[nodiscard]] MatrixView matrix_view() const { return file.matrix_view(info); }
+  };
+
+  /// Opens model.safetensors.index.json with its shards, else model.safetensors. A tensor that the index does not name
+  /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile.
+  [[nodiscard]] static Checkpoint open(const std::filesystem::path& folder) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(folder, error)) {
+      const bool exists = std::filesystem::exists(folder, error);
+      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), exists ? ": not a folder" : ": no such folder"));
+    }
+    Checkpoint out;
+    const auto index = folder / "model.safetensors.index.json";
+    const auto single = folder / "model.safetensors";
+    if (std::filesystem::exists(index, error)) {
+      out.open_shards(index, folder);
+    } else if (std::filesystem::exists(single, error)) {
+      out.files_.push_back(SafetensorsFile::open(single));
+      for (const auto& info : out.files_[0].tensors()) out.tensors_.push_back({out.files_[0], info});
+    } else {
+      SINQ_THROW(Errc::kIo,
+                 sinq::detail::text(folder.string(), ": neither model.safetensors nor model.safetensors.index.json"));
+    }
+    out.name_ = folder.string();
+    for (const auto& tensor : out.tensors_) out.by_name_.emplace(tensor.info.name, &tensor);
+    return out;
+  }
+
+  Checkpoint(Checkpoint&&) = default;
+  Checkpoint& operator=(Checkpoint&&) = default;
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+
+  /// All tensors: shards by file name, in each the order of their bytes.
+  [[nodiscard]] const std::vector<Tensor>& tensors() const& noexcept { return tensors_; }
+  const std::vector<Tensor>& tensors() && = delete;
+  [[nodiscard]] const std::vector<SafetensorsFile>& files() const& noexcept { return files_; }
+  const std::vector<SafetensorsFile>& files() && = delete;
+
+  /// The tensor of that name, or null.
+  [[nodiscard]] const Tensor* find(std::string_view tensor) const& noexcept {
+    const auto at = by_name_.find(tensor);
+    return at == by_name_.end() ? nullptr : at->second;
+  }
+  const Tensor* find(std::string_view tensor) && = delete;
+
+  /// The tensor of that name. Throws Errc::kBadFile if there is none.
+  [[nodiscard]] const Tensor& at(std::string_view tensor) const& {
+    const Tensor* found = find(tensor);
+    if (found == nullptr) {
+      SINQ_THROW(Errc::kBadFile, sinq::detail::text(name_, ": there is no tensor ", detail::name_text(tensor)));
+    }
+    return *found;
+  }
+  const Tensor& at(std::string_view tensor) && = delete;
+
+ private:
+  Checkpoint() = default;
+
+  void open_shards(const std::filesystem::path& index, const std::filesystem::path& folder) {
+    const std::string what = index.string();
+    const MappedFile json = MappedFile::open(index);
+    if (json.bytes().size() > kMaxHeaderBytes) {
+      SINQ_THROW(Errc::kBadFile,
+                 sinq::detail::text(what, ": ", json.bytes().size(), " bytes are more than ", kMaxHeaderBytes));
+    }
+    detail::IndexEvents events(what, 0);
+    events.parse(json.bytes());
+    if (!events.has_weight_map) SINQ_THROW(Errc::kBadFile, sinq::detail::text(what, ": there is no 'weight_map'"));
+    std::map<std::string, std::size_t, std::less<>> shards;
+    for (const auto& [tensor, file] : events.weight_map) shards.emplace(file, 0);
+    for (auto& [file, position] : shards) {
+      position = files_.size();
+      files_.push_back(SafetensorsFile::open(folder / file));
+    }
+    for (const auto& [tensor, file] : events.weight_map) {
+      const SafetensorsFile& shard = files_[shards.find(file)->second];
+      if (shard.find(tensor) == nullptr) {
+        SINQ_THROW(Errc::kBadFile,
+                   sinq::detail::text(what, ": tensor ", detail::name_text(tensor), " is said to be in ",
+                                      detail::name_text(file), ", which does not hold it"));
+      }
+    }
+    for (const auto& [file, position] : shards) {
+      for (const auto& info : files_[position].tensors()) {
+        const auto entry = events.weight_map.find(info.name);
+        if (entry != events.weight_map.end() && entry->second == file) tensors_.push_back({files_[position], info});
+      }
+    }
+  }
+
+  std::string name_;
+  std::vector<SafetensorsFile> files_;
+  std::vector<Tensor> tensors_;
+  std::map<std::string_view, const Tensor*, std::less<>> by_name_;
+};
+
+/// See SafetensorsFile::matrix_view.
+[[nodiscard]] inline MatrixView matrix_view(const Checkpoint::Tensor& tensor) { return tensor.matrix_view(); }
+
+}  // namespace sinq::io

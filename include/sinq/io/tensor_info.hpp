@@ -1,0 +1,143 @@
+#pragma once
+
+#include <sinq/types.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sinq::io {
+
+/// Element types of safetensors files.
+enum class DType : std::uint8_t {
+  kBool,
+  kU8,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kU64,
+  kI64,
+  kF8E4M3,
+  kF8E5M2,
+  kF16,
+  kBf16,
+  kF32,
+  kF64,
+};
+
+namespace detail {
+
+struct DTypeRow {
+  DType type;
+  std::string_view name;  ///< as files spell it
+  int bytes;
+};
+
+inline constexpr std::array<DTypeRow, 15> kDTypes{{
+    {DType::kBool, "BOOL", 1},
+    {DType::kU8, "U8", 1},
+    {DType::kI8, "I8", 1},
+    {DType::kU16, "U16", 2},
+    {DType::kI16, "I16", 2},
+    {DType::kU32, "U32", 4},
+    {DType::kI32, "I32", 4},
+    {DType::kU64, "U64", 8},
+    {DType::kI64, "I64", 8},
+    {DType::kF8E4M3, "F8_E4M3", 1},
+    {DType::kF8E5M2, "F8_E5M2", 1},
+    {DType::kF16, "F16", 2},
+    {DType::kBf16, "BF16", 2},
+    {DType::kF32, "F32", 4},
+    {DType::kF64, "F64", 8},
+}};
+
+}  // namespace detail
+
+/// As files spell it, e.g. "BF16".
+[[nodiscard]] constexpr std::string_view name(DType type) noexcept {
+  return detail::kDTypes[static_cast<std::size_t>(type)].name;
+}
+
+/// Bytes of one element.
+[[nodiscard]] constexpr int dtype_bytes(DType type) noexcept {
+  return detail::kDTypes[static_cast<std::size_t>(type)].bytes;
+}
+
+/// The type that files spell `name`, if there is one.
+[[nodiscard]] constexpr std::optional<DType> dtype_from_name(std::string_view name) noexcept {
+  for (const auto& row : detail::kDTypes) {
+    if (row.name == name) return row.type;
+  }
+  return std::nullopt;
+}
+
+/// What `quantize` can read, if `type` is one of it.
+[[nodiscard]] constexpr std::optional<ScalarType> scalar_type(DType type) noexcept {
+  switch (type) {
+    case DType::kF16:
+      return ScalarType::kF16;
+    case DType::kBf16:
+      return ScalarType::kBf16;
+    case DType::kF32:
+      return ScalarType::kF32;
+    case DType::kF64:
+      return ScalarType::kF64;
+    default:
+      return std::nullopt;
+  }
+}
+
+/// Bytes of a tensor, or nothing if a dimension is negative or the size exceeds 2^63 - 1. A shape without dimensions is
+/// one element.
+[[nodiscard]] constexpr std::optional<std::uint64_t> tensor_bytes(DType type, std::span<const Index> shape) noexcept {
+  auto size = static_cast<std::uint64_t>(dtype_bytes(type));
+  constexpr auto kLimit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  for (const Index extent : shape) {
+    if (extent < 0) return std::nullopt;
+    const auto n = static_cast<std::uint64_t>(extent);
+    if (n != 0 && size > kLimit / n) return std::nullopt;
+    size *= n;
+  }
+  return size;
+}
+
+/// One tensor of a file. Invariant of those that a reader hands out: end - begin == tensor_bytes(dtype, shape), and
+/// [begin, end) lies within the file.
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<Index> shape;
+  std::uint64_t begin = 0;  ///< first byte, counted from the start of the file
+  std::uint64_t end = 0;    ///< one beyond the last byte
+
+  friend bool operator==(const TensorInfo&, const TensorInfo&) = default;
+};
+
+namespace detail {
+
+/// A name from a file, fit for an error text: in quotes, without control characters, cut where it is absurdly long.
+[[nodiscard]] inline std::string name_text(std::string_view name) {
+  constexpr std::size_t kLongest = 200;
+  std::string out = "'";
+  for (const char c : name.substr(0, kLongest)) out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+  return out + (name.size() > kLongest ? "...'" : "'");
+}
+
+/// "[2, 3]"
+[[nodiscard]] inline std::string shape_text(std::span<const Index> shape) {
+  std::string out = "[";
+  for (const Index extent : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(extent);
+  return out + "]";
+}
+
+}  // namespace detail
+
+}  // namespace sinq::io

@@ -1,0 +1,169 @@
+#pragma once
+
+#include <sinq/kernels/dot_isa.hpp>
+#include <sinq/kernels/row_unpack.hpp>
+#include <sinq/types.hpp>
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace sinq::detail {
+
+/// Plain C++: the definition of what every other specialisation does, and the path of last resort.
+template <>
+struct Dot<isa::Portable> : Simd<isa::Portable> {
+  using SimdTag = isa::Portable;
+  static constexpr int kBytes = 4 * kWidth;
+  struct B {
+    std::uint32_t v[kWidth];
+  };
+  /// The largest unsigned byte that `dot` multiplies in its short form.
+  static constexpr int kMaxCode = 255;
+  /// Columns of a batch that a tile of 16 or 32 rows is multiplied with at once.
+  static constexpr int kBatchTile = 4;
+  /// Panels of 16 rows in that tile.
+  static constexpr int kTilePanels = 1;
+
+  static B load_bytes(const void* p) noexcept {
+    B r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  /// Into the second cache; `prefetch` is into the first.
+  static void prefetch_far(const void*) noexcept {}
+  /// The first n bytes from memory (no byte behind them is read), zeros behind them.
+  static B load_first_bytes(const void* p, Index n) noexcept {
+    B r{};
+    std::memcpy(r.v, p, static_cast<std::size_t>(n < kBytes ? n : kBytes));
+    return r;
+  }
+  static void store_bytes(void* p, B a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
+  static B set1_byte(int x) noexcept {
+    B r;
+    for (std::uint32_t& lane : r.v) lane = static_cast<std::uint32_t>(x) * 0x01010101U;
+    return r;
+  }
+  /// Four bytes in every lane.
+  static B broadcast4(const void* p) noexcept {
+    std::uint32_t x;
+    std::memcpy(&x, p, sizeof x);
+    B r;
+    for (std::uint32_t& lane : r.v) lane = x;
+    return r;
+  }
+  static B bit_and(B a, B b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] &= b.v[i];
+    return a;
+  }
+  static B bit_or(B a, B b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] |= b.v[i];
+    return a;
+  }
+  /// t | (a & mask)
+  static B merge(B t, B a, B mask) noexcept { return bit_or(t, bit_and(a, mask)); }
+  /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
+  template <int N>
+  static B shift_right(B a) noexcept {
+    for (std::uint32_t& lane : a.v) lane >>= N;
+    return a;
+  }
+  template <int N>
+  static B shift_left(B a) noexcept {
+    for (std::uint32_t& lane : a.v) lane <<= N;
+    return a;
+  }
+
+  /// sum[i] + the four products of lane i: unsigned codes up to MaxCode, signed x in -127..127.
+  template <int MaxCode>
+  static I dot(I sum, B codes, B x) noexcept {
+    for (int i = 0; i < kWidth; ++i) {
+      for (int j = 0; j < 32; j += 8) {
+        sum.v[i] += static_cast<std::int32_t>((codes.v[i] >> j) & 0xffU) * static_cast<std::int8_t>(x.v[i] >> j);
+      }
+    }
+    return sum;
+  }
+  /// a * 2^N
+  template <int N>
+  static I scale_up(I a) noexcept {
+    for (std::int32_t& lane : a.v) lane *= std::int32_t{1} << N;
+    return a;
+  }
+  /// a / 2^N for multiples of 2^N.
+  template <int N>
+  static I scale_down(I a) noexcept {
+    for (std::int32_t& lane : a.v) lane /= std::int32_t{1} << N;
+    return a;
+  }
+  static F to_float(I a) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<float>(a.v[i]);
+    return r;
+  }
+  /// Byte J of each lane.
+  template <int J>
+  static I byte_of_lane(B a) noexcept {
+    I r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<std::int32_t>((a.v[i] >> (8 * J)) & 0xffU);
+    return r;
+  }
+
+  /// Whether looking up a float is faster than converting an integer.
+  static constexpr bool kFloatTableIsFast = false;
+  static const float* load_float_table(const float* p) noexcept { return p; }
+  /// table[lane & 15] of a table of 16 floats.
+  static F lookup_float(const float* table, B lanes) noexcept {
+    F r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = table[lanes.v[i] & 15U];
+    return r;
+  }
+
+  /// Sixteen bytes as a table of levels.
+  static B load_table16(const std::uint8_t* p) noexcept {
+    B r{};
+    std::memcpy(r.v, p, 16);
+    return r;
+  }
+  /// table[code] for codes 0..15.
+  static B lookup_bytes16(B table, B codes) noexcept { return lookup_bytes_from(table, codes, 0); }
+  /// table[code - first] where that is in 0..15, else 0.
+  static B lookup_bytes_from(B table, B codes, int first) noexcept {
+    std::uint8_t entry[16], byte[kBytes];
+    std::memcpy(entry, table.v, sizeof entry);
+    std::memcpy(byte, codes.v, sizeof byte);
+    for (std::uint8_t& b : byte) {
+      const int at = b - first;
+      b = at >= 0 && at < 16 ? entry[at] : std::uint8_t{0};
+    }
+    return load_bytes(byte);
+  }
+
+  /// What `unpack` needs beside the stream.
+  struct Unpacker {
+    int bits;
+  };
+  static Unpacker load_unpacker(const UnpackPlan& plan) noexcept { return {plan.bits}; }
+  /// kBytes codes from a row's bit stream, one per byte. Bits is 4, 8 or 0 (as the unpacker says). `left` bytes may be
+  /// read; codes behind them are zero.
+  template <int Bits>
+  static B unpack(const Unpacker& u, const std::uint8_t* p, Index left) noexcept {
+    std::uint8_t codes[kBytes];
+    const std::uint64_t mask = (std::uint64_t{1} << u.bits) - 1;
+    for (int i = 0; i < kBytes; i += 8, p += u.bits, left -= u.bits) {
+      std::uint64_t word = 0;
+      for (int b = 0; b < u.bits && b < left; ++b) word |= static_cast<std::uint64_t>(p[b]) << (8 * b);
+      for (int k = 0; k < 8; ++k) codes[i + k] = static_cast<std::uint8_t>((word >> (k * u.bits)) & mask);
+    }
+    return load_bytes(codes);
+  }
+
+  /// Turns kWidth rows of kWidth dwords, `stride` bytes apart, into kWidth parts of lines, 64 bytes apart.
+  static void transpose_quads(const std::uint8_t* rows, Index stride, std::uint8_t* lines) noexcept {
+    for (int r = 0; r < kWidth; ++r) {
+      for (int q = 0; q < kWidth; ++q) std::memcpy(lines + q * 64 + r * 4, rows + r * stride + q * 4, 4);
+    }
+  }
+};
+
+}  // namespace sinq::detail

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <sinq/kernels/row_kernels.hpp>
+
+#include <span>
+
+namespace sinq {
+
+/// y[r] = row r of w times x, for the rows of `rows`; y [w.rows()] covers all rows. Stateless, without allocation or
+/// threads: callers may split the rows as they like, and get the same bits for every split.
+/// Needs x.assign(w, ..) with a batch of one before.
+template <Weights W>
+void matvec(const W& w, const ScaledInput& x, RowRange rows, std::span<float> y, Output output = Output::kOverwrite,
+            Isa limit = Isa::kBest) noexcept {
+  SINQ_ASSERT(x.batch() == 1 && x.cols() == w.cols());
+  SINQ_ASSERT(rows.begin >= 0 && rows.end <= w.rows() && static_cast<Index>(y.size()) >= rows.end);
+  const auto& view = detail::view_of(w);
+  const detail::ResultView result{y.data(), 0, output};
+  detail::dispatch_dot(limit, [&](auto tag) { detail::matvec_rows<decltype(tag)>(view, x, rows, result); });
+}
+
+/// y = w x, the rows spread over `executor`. Throws kBadShape.
+template <Weights W, Executor E = Serial>
+void matvec(const W& w, const Activations& x, std::span<float> y, Precision precision = Precision::kInt15,
+            const E& executor = {}, Isa limit = Isa::kBest) {
+  if (x.batch() != 1 || static_cast<Index>(y.size()) != w.rows()) {
+    SINQ_THROW(Errc::kBadShape, detail::text("matvec: batch ", x.batch(), " is not 1, or y has ", y.size(),
+                                             " elements instead of the matrix's ", w.rows(), " rows"));
+  }
+  ScaledInput input;
+  input.assign(w, x, precision, limit);
+  detail::for_each_share(w.rows(), executor,
+                         [&](RowRange rows) { matvec(w, input, rows, y, Output::kOverwrite, limit); });
+}
+
+}  // namespace sinq

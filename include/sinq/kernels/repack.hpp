@@ -1,0 +1,304 @@
+#pragma once
+
+#include <sinq/error.hpp>
+#include <sinq/kernels/panel_format.hpp>
+#include <sinq/quantized_matrix.hpp>
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+namespace sinq {
+
+/// A row-interleaved quantized matrix in memory that somebody else owns (a `RepackedMatrix`, a mapped file): the layout
+/// that kernels stream at the speed of memory. Cheap to copy; reading from several threads is safe.
+class RepackedView {
+ public:
+  RepackedView() = default;
+
+  /// From one pointer per region (null where the region is empty). Throws kBadConfig / kBadShape / kUnsupported.
+  RepackedView(const Layout& layout, const std::byte* const (&regions)[kPanelRegionCount]) : layout_(layout) {
+    check(layout);
+    for (int i = 0; i < kPanelRegionCount; ++i) {
+      if (regions[i] == nullptr && panel_region_bytes(layout, static_cast<PanelRegion>(i)) != 0) {
+        SINQ_THROW(Errc::kBadShape, detail::text("RepackedView: region ", i, " is null but not empty"));
+      }
+      regions_[i] = regions[i];
+    }
+    geometry_ = PanelGeometry(layout);
+  }
+
+  /// From one buffer of at least `panel_storage_bytes(layout)`. Throws kBadConfig / kBadShape / kUnsupported.
+  [[nodiscard]] static RepackedView from_buffer(const Layout& layout, std::span<const std::byte> buffer) {
+    check(layout);
+    if (static_cast<Index>(buffer.size()) < panel_storage_bytes(layout)) {
+      SINQ_THROW(Errc::kBadShape, detail::text("RepackedView: buffer has ", buffer.size(), " bytes, the layout needs ",
+                                               panel_storage_bytes(layout)));
+    }
+    const std::byte* regions[kPanelRegionCount];
+    for (int i = 0; i < kPanelRegionCount; ++i) {
+      const auto region = static_cast<PanelRegion>(i);
+      const bool empty = panel_region_bytes(layout, region) == 0;
+      regions[i] = empty ? nullptr : buffer.data() + panel_region_offset(layout, region);
+    }
+    return {layout, regions};
+  }
+
+  /// Throws kUnsupported for what the row-interleaved layout cannot hold: vector codes.
+  static void check(const Layout& layout) {
+    validate(layout);
+    if (layout.vector_dim != 1 || layout.signs != SignStorage::kInLevels) {
+      SINQ_THROW(Errc::kUnsupported,
+                 detail::text("repack: vector_dim ", layout.vector_dim, ": vector codes stay in row-major order"));
+    }
+  }
+
+  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  [[nodiscard]] const PanelGeometry& geometry() const noexcept { return geometry_; }
+  [[nodiscard]] Index rows() const noexcept { return layout_.rows; }
+  [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
+  [[nodiscard]] Index groups() const noexcept { return geometry_.groups; }
+  [[nodiscard]] const std::byte* region(PanelRegion region) const noexcept {
+    return regions_[static_cast<int>(region)];
+  }
+
+  /// First byte of a super-block of 16 rows.
+  [[nodiscard]] const std::uint8_t* super_block(Index panel, Index super) const noexcept {
+    return reinterpret_cast<const std::uint8_t*>(region(PanelRegion::kPanels)) + panel * geometry_.panel_bytes +
+           super * geometry_.super_bytes;
+  }
+  /// Scale parameters of 8-bit aux for a panel and group; those of the offsets follow. Null in other formats.
+  [[nodiscard]] const std::byte* aux_blocks(Index panel, Index group) const noexcept {
+    if (layout_.aux != AuxFormat::kU8) return nullptr;
+    const Index block = panel * kPanelRows / kAuxBlockRows;
+    return region(PanelRegion::kAuxBlocks) +
+           (block * geometry_.groups + group) * geometry_.aux_kinds * Index{sizeof(AuxBlock)};
+  }
+  [[nodiscard]] const float* levels() const noexcept {
+    return reinterpret_cast<const float*>(region(PanelRegion::kLevels));
+  }
+
+ private:
+  Layout layout_;
+  PanelGeometry geometry_;
+  const std::byte* regions_[kPanelRegionCount] = {};
+};
+
+/// A row-interleaved quantized matrix that owns its bytes: one cache-line aligned buffer. Move-only.
+class RepackedMatrix {
+ public:
+  RepackedMatrix() = default;
+  /// Zeroed storage for `layout`. Throws kBadConfig / kBadShape / kUnsupported.
+  explicit RepackedMatrix(const Layout& layout) : layout_(layout) {
+    RepackedView::check(layout);
+    const auto size = static_cast<std::size_t>(panel_storage_bytes(layout));
+    allocation_.reset(std::calloc(size + kRegionAlignment, 1));
+    if (!allocation_) SINQ_THROW(Errc::kIo, detail::text("RepackedMatrix: no memory for ", size, " bytes"));
+    void* aligned = allocation_.get();
+    std::size_t space = size + kRegionAlignment;
+    storage_ = {static_cast<std::byte*>(std::align(kRegionAlignment, size, aligned, space)), size};
+  }
+
+  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  [[nodiscard]] Index rows() const noexcept { return layout_.rows; }
+  [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
+  [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_; }
+  [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_; }
+  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(layout_, storage()); }
+  RepackedView view() && = delete;  // the bytes would die with the temporary
+  operator RepackedView() const& { return view(); }
+  operator RepackedView() && = delete;
+
+ private:
+  struct Free {
+    void operator()(void* p) const noexcept { std::free(p); }
+  };
+
+  Layout layout_;
+  std::unique_ptr<void, Free> allocation_;
+  std::span<std::byte> storage_;
+};
+
+namespace detail {
+
+/// The layout of a window as a matrix of its own. Throws kUnsupported where its parts do not fall on boundaries.
+[[nodiscard]] inline Layout window_layout(const QuantizedView& view) {
+  Layout layout = view.layout();
+  const Index first = view.row_range().begin;
+  const Index last = view.row_range().end - 1;
+  const bool one_block = first / layout.row_block == last / layout.row_block;
+  if (!one_block && first % layout.row_block != 0) {
+    SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
+                                                ", not on a boundary of row_block ", layout.row_block));
+  }
+  if (layout.aux == AuxFormat::kU8 && first % kAuxBlockRows != 0) {
+    SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
+                                                ", 8-bit aux need a multiple of ", kAuxBlockRows));
+  }
+  layout.row_block = one_block ? view.rows() : layout.row_block;
+  layout.rows = view.rows();
+  layout.cols = view.cols();
+  return layout;
+}
+
+/// Copies `count` items of `size` bytes that are `from_stride` and `to_stride` bytes apart.
+inline void copy_strided(const std::byte* from, Index from_stride, std::byte* to, Index to_stride, Index count,
+                         Index size) noexcept {
+  for (Index i = 0; i < count; ++i) {
+    std::memcpy(to + i * to_stride, from + i * from_stride, static_cast<std::size_t>(size));
+  }
+}
+
+/// Rows of panel `panel` that the matrix has: 16 but for the last.
+[[nodiscard]] inline Index panel_row_count(Index rows, Index panel) noexcept {
+  return std::min(kPanelRows, rows - panel * kPanelRows);
+}
+
+/// Moves the codes of one row between a row-major bit stream and the row's dwords in one super-block.
+template <int Bits>
+struct UnitMover {
+  const PanelGeometry& geometry;
+
+  /// `lines` is the super-block's first line, at the row's dword.
+  void to_panel(const std::uint8_t* row_codes, Index super, std::byte* lines) const noexcept {
+    const Index first = geometry.first_col(super);
+    for (Index c = 0; c < geometry.col_count(super); c += kUnitCols, lines += Bits * kLineBytes) {
+      const Index n = std::min(kUnitCols, geometry.col_count(super) - c);
+      std::uint8_t codes[kUnitCols] = {};
+      unpack<Bits>(row_codes + (first + c) * Bits / 8, n, codes);
+      std::uint32_t quads[8], dwords[Bits];
+      for (int q = 0; q < 8; ++q) quads[q] = quad_at(codes + 4 * q);
+      pack_unit<Bits>(quads, dwords);
+      copy_strided(reinterpret_cast<const std::byte*>(dwords), 4, lines, kLineBytes, Bits, 4);
+    }
+  }
+  void to_row(const std::byte* lines, Index super, std::uint8_t* row_codes) const noexcept {
+    const Index first = geometry.first_col(super);
+    for (Index c = 0; c < geometry.col_count(super); c += kUnitCols, lines += Bits * kLineBytes) {
+      const Index n = std::min(kUnitCols, geometry.col_count(super) - c);
+      std::uint32_t quads[8], dwords[Bits];
+      copy_strided(lines, kLineBytes, reinterpret_cast<std::byte*>(dwords), 4, Bits, 4);
+      unpack_unit<Bits>(dwords, quads);
+      std::uint8_t codes[kUnitCols];
+      for (int i = 0; i < kUnitCols; ++i) codes[i] = static_cast<std::uint8_t>(quads[i / 4] >> (8 * (i % 4)));
+      pack<Bits>(codes, n, row_codes + (first + c) * Bits / 8);
+    }
+  }
+
+ private:
+  [[nodiscard]] static std::uint32_t quad_at(const std::uint8_t* codes) noexcept {
+    return static_cast<std::uint32_t>(codes[0]) | static_cast<std::uint32_t>(codes[1]) << 8 |
+           static_cast<std::uint32_t>(codes[2]) << 16 | static_cast<std::uint32_t>(codes[3]) << 24;
+  }
+};
+
+}  // namespace detail
+
+/// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
+/// Throws kUnsupported for vector codes, and for windows that start inside a row block or, with 8-bit aux, at a row
+/// that is no multiple of 64.
+[[nodiscard]] inline RepackedMatrix repack(const QuantizedView& view) {
+  RepackedMatrix out(detail::window_layout(view));
+  const Layout& layout = out.layout();
+  const PanelGeometry geometry(layout);
+  std::byte* const storage = out.storage().data();
+  const auto at = [&](PanelRegion r) { return storage + panel_region_offset(layout, r); };
+  const Index value = aux_bytes(layout.aux);
+  const Index row0 = view.row_range().begin;
+  const Index group0 = view.first_group();
+  const auto aux = [&](Region region, Index g, Index row) {
+    return view.region(region) + ((group0 + g) * view.layout().rows + row0 + row) * value;
+  };
+
+  for (Index panel = 0; panel < geometry.panels; ++panel) {
+    const Index count = detail::panel_row_count(layout.rows, panel);
+    for (Index s = 0; s < geometry.super_blocks; ++s) {
+      std::byte* const base = at(PanelRegion::kPanels) + panel * geometry.panel_bytes + s * geometry.super_bytes;
+      with_bits(layout.bits, [&](auto bits) {
+        const detail::UnitMover<bits> mover{geometry};
+        for (Index r = 0; r < count; ++r) mover.to_panel(view.codes(panel * kPanelRows + r), s, base + 4 * r);
+      });
+      for (Index k = 0; k < geometry.group_count(s); ++k) {
+        const Index g = s * kSuperGroups + k;
+        const auto size = static_cast<std::size_t>(count * value);
+        std::memcpy(base + geometry.scale_offset(s, k), aux(Region::kGroupScale, g, panel * kPanelRows), size);
+        if (geometry.aux_kinds == 2) {
+          std::memcpy(base + geometry.offset_offset(s, k), aux(Region::kOffset, g, panel * kPanelRows), size);
+        }
+      }
+    }
+  }
+  if (layout.aux == AuxFormat::kU8) {
+    constexpr Index kSize = sizeof(AuxBlock);
+    const Index blocks = aux_blocks(layout.rows);
+    for (Index g = 0; g < geometry.groups; ++g) {
+      const Index from = ((group0 + g) * aux_blocks(view.layout().rows) + row0 / kAuxBlockRows) * kSize;
+      std::byte* const to = at(PanelRegion::kAuxBlocks) + g * geometry.aux_kinds * kSize;
+      const Index stride = geometry.groups * geometry.aux_kinds * kSize;
+      detail::copy_strided(view.region(Region::kGroupScaleBlocks) + from, kSize, to, stride, blocks, kSize);
+      if (geometry.aux_kinds == 2) {
+        detail::copy_strided(view.region(Region::kOffsetBlocks) + from, kSize, to + kSize, stride, blocks, kSize);
+      }
+    }
+  }
+  if (layout.col_scale == ColScaleKind::kStored) {
+    const Index size = aux_bytes(layout.col_scale_format());
+    const Index first = row0 / view.layout().row_block * view.layout().cols + view.col_range().begin;
+    detail::copy_strided(view.region(Region::kColScale) + first * size, view.layout().cols * size,
+                         at(PanelRegion::kColScale), layout.cols * size, layout.row_blocks(), layout.cols * size);
+  }
+  if (layout.level_count != 0) {
+    std::memcpy(at(PanelRegion::kLevels), view.levels(),
+                static_cast<std::size_t>(panel_region_bytes(layout, PanelRegion::kLevels)));
+  }
+  return out;
+}
+
+/// The matrix in row-major order again: the bytes that `repack` was given.
+[[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedView& view) {
+  const Layout& layout = view.layout();
+  const PanelGeometry& geometry = view.geometry();
+  QuantizedMatrix out(layout);
+  const Index value = aux_bytes(layout.aux);
+  auto* const codes = reinterpret_cast<std::uint8_t*>(out.region(Region::kCodes).data());
+  for (Index panel = 0; panel < geometry.panels; ++panel) {
+    const Index first = panel * kPanelRows;
+    const Index count = detail::panel_row_count(layout.rows, panel);
+    for (Index s = 0; s < geometry.super_blocks; ++s) {
+      const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, s));
+      with_bits(layout.bits, [&](auto bits) {
+        const detail::UnitMover<bits> mover{geometry};
+        for (Index r = 0; r < count; ++r) mover.to_row(base + 4 * r, s, codes + (first + r) * layout.code_row_bytes());
+      });
+      for (Index k = 0; k < geometry.group_count(s); ++k) {
+        const Index to = ((s * kSuperGroups + k) * layout.rows + first) * value;
+        const auto size = static_cast<std::size_t>(count * value);
+        std::memcpy(out.region(Region::kGroupScale).data() + to, base + geometry.scale_offset(s, k), size);
+        if (geometry.aux_kinds == 2) {
+          std::memcpy(out.region(Region::kOffset).data() + to, base + geometry.offset_offset(s, k), size);
+        }
+      }
+    }
+  }
+  if (layout.aux == AuxFormat::kU8) {
+    constexpr Index kSize = sizeof(AuxBlock);
+    const Index blocks = aux_blocks(layout.rows);
+    const Index stride = geometry.groups * geometry.aux_kinds * kSize;
+    for (Index g = 0; g < geometry.groups; ++g) {
+      const std::byte* const from = view.aux_blocks(0, g);
+      const Index to = g * blocks * kSize;
+      detail::copy_strided(from, stride, out.region(Region::kGroupScaleBlocks).data() + to, kSize, blocks, kSize);
+      if (geometry.aux_kinds == 2) {
+        detail::copy_strided(from + kSize, stride, out.region(Region::kOffsetBlocks).data() + to, kSize, blocks, kSize);
+      }
+    }
+  }
+  const auto copy = [&](PanelRegion from, Region to) {
+    if (!out.region(to).empty()) std::memcpy(out.region(to).data(), view.region(from), out.region(to).size());
+  };
+  copy(PanelRegion::kColScale, Region::kColScale);
+  copy(PanelRegion::kLevels, Region::kLevels);
+  return out;
+}
+
+}  // namespace sinq

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <sinq/kernels/tile.hpp>
+
+namespace sinq::detail {
+
+template <class Tag>
+struct RowMatvec;
+
+}  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/kernels/row_matvec_kernel.hpp>
+#include <sinq/kernels/for_each_dot.hpp>

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sinq/kernels/panel_aux.hpp>
+#include <sinq/kernels/panel_matvec.hpp>
+#include <sinq/kernels/scaled_input.hpp>
+#include <sinq/kernels/unit_decoder.hpp>
+
+namespace sinq::detail {
+
+/// Room for a block of codes of 16 rows, one byte each in quads [quad][16 rows][4], that starts inside a unit.
+inline constexpr Index kTileBytes = (kMaxBlockCols + kUnitCols) * kPanelRows;
+
+/// Stored row of the window's row 0.
+[[nodiscard]] inline Index first_stored_row(const QuantizedView& view) noexcept { return view.row_range().begin; }
+[[nodiscard]] inline Index first_stored_row(const RepackedView&) noexcept { return 0; }
+
+/// Aux of a panel of stored rows, so that 16 values of each kind may be read.
+[[nodiscard]] inline PanelAux readable_aux(const RepackedView& view, Index panel, Index group, PaddedAux&) noexcept {
+  return panel_aux(view, panel, group);
+}
+[[nodiscard]] inline PanelAux readable_aux(const QuantizedView& view, Index panel, Index group,
+                                           PaddedAux& padded) noexcept {
+  const Index rows = panel_row_count(view.layout().rows, panel);
+  const PanelAux aux = panel_aux(view, panel, group);
+  return rows == kPanelRows ? aux : padded.pad(aux, rows);
+}
+
+/// Code bytes of stored row `row` from column `col` of the window on.
+[[nodiscard]] inline const std::uint8_t* codes_at(const QuantizedView& view, Index row, Index col) noexcept {
+  return view.codes(row - view.row_range().begin) + col * view.layout().bits / 8;
+}
+/// Bytes from there to the end of the stored row.
+[[nodiscard]] inline Index codes_left(const QuantizedView& view, Index col) noexcept {
+  const Layout& layout = view.layout();
+  return layout.code_row_bytes() - (view.col_range().begin + col) * layout.bits / 8;
+}
+
+template <class Tag>
+struct TileDecoder;
+template <class Tag>
+struct TileMultiply;
+
+}  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/kernels/tile_decoder_kernel.hpp>
+#include <sinq/kernels/for_each_dot.hpp>
+#define SINQ_KERNEL <sinq/kernels/tile_multiply_kernel.hpp>
+#include <sinq/kernels/for_each_dot.hpp>

@@ -1,0 +1,142 @@
+// Compiled once per instruction set by tile.hpp.
+#ifdef SINQ_ISA
+
+namespace sinq::detail {
+
+/// Blocks of 16 rows, out of any layout, as one byte per code or one float per weight: what batches are multiplied
+/// with, and what formats without a kernel of their own go through.
+template <>
+struct TileDecoder<SINQ_ISA> {
+  using S = Dot<SINQ_ISA>;
+  using F = S::F;
+  using B = S::B;
+  using Units = UnitDecoder<SINQ_ISA>;
+
+  /// Codes of a block as quads [quad][16 rows][4] in `tile` [kTileBytes]; returns the block's first quad in it. Codes
+  /// behind the block's last column are arbitrary.
+  template <class View>
+  SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
+                                         std::uint8_t* tile) noexcept {
+    return block_codes(view, panel, blocks, block, tile);
+  }
+
+  /// Replaces the codes of a tile by entries of `table` [2^bits, at most 256].
+  SINQ_TARGET static void look_up(const std::uint8_t* codes, Index quads, const std::uint8_t* table, Index entries,
+                                  std::uint8_t* out) noexcept {
+    if (entries <= 16) {
+      const B first = S::load_table16(table);
+      for (Index i = 0; i < quads * kLineBytes; i += S::kBytes) {
+        S::store_bytes(out + i, S::lookup_bytes16(first, S::load_bytes(codes + i)));
+      }
+      return;
+    }
+    for (Index i = 0; i < quads * kLineBytes; i += S::kBytes) {
+      const B code = S::load_bytes(codes + i);
+      B found = S::set1_byte(0);
+      for (Index k = 0; k < entries; k += 16) {
+        found = S::bit_or(found, S::lookup_bytes_from(S::load_table16(table + k), code, static_cast<int>(k)));
+      }
+      S::store_bytes(out + i, found);
+    }
+  }
+
+  /// Weights a * level + b of `quads` quads of a tile as floats, [column][stride].
+  SINQ_TARGET static void weights(const std::uint8_t* codes, Index quads, const Levels& levels, Index entries,
+                                  const float* a, const float* b, Index stride, float* out) noexcept {
+    for (Index part = 0; part < kPanelRows; part += S::kWidth) {
+      const F scale = S::load(a + part);
+      const F offset = S::load(b + part);
+      for (Index q = 0; q < quads; ++q) {
+        const B quad = S::load_bytes(codes + q * kLineBytes + part * 4);
+        float* const to = out + 4 * q * stride + part;
+        S::store(to, S::fma(level(S::template byte_of_lane<0>(quad), levels, entries), scale, offset));
+        S::store(to + stride, S::fma(level(S::template byte_of_lane<1>(quad), levels, entries), scale, offset));
+        S::store(to + 2 * stride, S::fma(level(S::template byte_of_lane<2>(quad), levels, entries), scale, offset));
+        S::store(to + 3 * stride, S::fma(level(S::template byte_of_lane<3>(quad), levels, entries), scale, offset));
+      }
+    }
+  }
+
+ private:
+  SINQ_INLINE F level(S::I code, const Levels& levels, Index entries) noexcept {
+    if (entries == 0) return S::to_float(code);
+    return entries <= 16 ? S::lookup16(levels.first16, code) : S::lookup(levels.values, code);
+  }
+
+  template <class View>
+  SINQ_TARGET static std::uint8_t* block_codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
+                                               std::uint8_t* tile) noexcept
+      requires(std::is_same_v<View, RepackedView>) {
+    const Index super = blocks.group(block) / kSuperGroups;
+    const Index first = blocks.first_col(block) - view.geometry().first_col(super);
+    const Index end = first + blocks.col_count(block);
+    const Index unit = first / kUnitCols;
+    const std::uint8_t* const lines = view.super_block(panel, super);
+    with_bits(view.layout().bits,
+              [&](auto bits) { units<bits>(lines + unit * bits * kLineBytes, ceil_div(end, kUnitCols) - unit, tile); });
+    return tile + first % kUnitCols / 4 * kLineBytes;
+  }
+  template <int Bits>
+  SINQ_TARGET static void units(const std::uint8_t* lines, Index count, std::uint8_t* tile) noexcept {
+    for (Index u = 0; u < count; ++u, lines += Bits * kLineBytes, tile += 8 * kLineBytes) {
+      SINQ_UNROLL_VECTORS
+      for (int l = 0; l < Bits; ++l) Units::fetch(lines + l * kLineBytes);
+      for (int part = 0; part < kLineBytes; part += S::kBytes) {
+        B quads[8];
+        Units::template decode<Bits, 1>(lines + part, quads);
+        SINQ_UNROLL_VECTORS
+        for (int q = 0; q < 8; ++q) S::store_bytes(tile + q * kLineBytes + part, quads[q]);
+      }
+    }
+  }
+
+  template <class View>
+  SINQ_TARGET static std::uint8_t* block_codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
+                                               std::uint8_t* tile) noexcept
+      requires(std::is_same_v<View, QuantizedView>) {
+    // Whole vectors of quads: 256 columns are at most that many bytes of a row.
+    alignas(64) std::uint8_t rows[kPanelRows * kMaxBlockCols];
+    const Index first = blocks.first_col(block);
+    const Index count = round_up(blocks.col_count(block), S::kBytes);
+    const Index present = panel_row_count(view.layout().rows, panel);
+    for (Index r = 0; r < kPanelRows; ++r) {
+      if (r >= present) {
+        std::memset(rows + r * kMaxBlockCols, 0, static_cast<std::size_t>(count));
+        continue;
+      }
+      const std::uint8_t* const from = codes_at(view, panel * kPanelRows + r, first);
+      const Index left = codes_left(view, first);
+      switch (view.layout().bits) {
+        case 4:
+          row<4>(view, from, left, count, rows + r * kMaxBlockCols);
+          break;
+        case 8:
+          row<8>(view, from, left, count, rows + r * kMaxBlockCols);
+          break;
+        default:
+          row<0>(view, from, left, count, rows + r * kMaxBlockCols);
+      }
+    }
+    for (Index r = 0; r < kPanelRows; r += S::kWidth) {
+      for (Index c = 0; c < count; c += S::kBytes) {
+        S::transpose_quads(rows + r * kMaxBlockCols + c, kMaxBlockCols, tile + c / 4 * kLineBytes + r * 4);
+      }
+    }
+    return tile;
+  }
+  /// `count` codes of one row, one per byte.
+  template <int Bits>
+  SINQ_TARGET static void row(const QuantizedView& view, const std::uint8_t* from, Index left, Index count,
+                              std::uint8_t* out) noexcept {
+    const int bits = view.layout().bits;
+    const auto unpacker = S::load_unpacker(kUnpackPlans[static_cast<std::size_t>(bits)]);
+    const Index step = S::kBytes * bits / 8;
+    for (Index c = 0; c < count; c += S::kBytes, from += step, left -= step) {
+      S::store_bytes(out + c, left > 0 ? S::template unpack<Bits>(unpacker, from, left) : S::set1_byte(0));
+    }
+  }
+};
+
+}  // namespace sinq::detail
+
+#endif

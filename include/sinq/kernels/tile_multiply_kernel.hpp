@@ -1,0 +1,244 @@
+// Compiled once per instruction set by tile.hpp.
+#ifdef SINQ_ISA
+
+namespace sinq::detail {
+
+/// A few rows times a batch: each block is decoded once into the cache and multiplied with all activations.
+template <>
+struct TileMultiply<SINQ_ISA> {
+  using S = Dot<SINQ_ISA>;
+  using F = S::F;
+  using I = S::I;
+  using B = S::B;
+  using Decoder = TileDecoder<SINQ_ISA>;
+  static constexpr int kPanels = S::kTilePanels;
+  static constexpr Index kRows = kPanels * kPanelRows;
+  /// Vectors that hold one value for each row of a panel.
+  static constexpr int kParts = static_cast<int>(kPanelRows) / S::kWidth;
+  /// Activations whose results one call keeps.
+  static constexpr Index kMaxBatch = 128;
+  /// Columns of float weights that are kept at once.
+  static constexpr Index kFloatCols = 64;
+
+  /// out[count][kRows] = rows of `panels` (at most kPanels) panels from `panel` on, times activations first..first +
+  /// count of the batch (at most kMaxBatch).
+  template <class View>
+  SINQ_TARGET static void run(const View& view, Index panel, int panels, const InputView& in, Index first, Index count,
+                              const Levels& levels, float* out) noexcept {
+    for (Index i = 0; i < count * kRows; ++i) out[i] = 0.0F;
+    alignas(64) float a[kRows], b[kRows];
+    Index group = -1;
+    for (Index block = 0; block < in.blocks.count; ++block) {
+      if (in.blocks.group(block) != group) {
+        group = in.blocks.group(block);
+        for (int p = 0; p < panels; ++p) {
+          PaddedAux padded;
+          PanelAffine<SINQ_ISA>::run(readable_aux(view, panel + p, group, padded), 1, levels.table.affine,
+                                     a + p * kPanelRows, b + p * kPanelRows);
+        }
+      }
+      if constexpr (std::is_same_v<View, QuantizedView>) {
+        if (view.layout().vector_dim != 1) {
+          vectors(view, panel, panels, in, block, first, count, a, b, out);
+          continue;
+        }
+      }
+      alignas(64) std::uint8_t tile[kPanels][kTileBytes];
+      std::uint8_t* codes[kPanels] = {};
+      for (int p = 0; p < panels; ++p) codes[p] = Decoder::codes(view, panel + p, in.blocks, block, tile[p]);
+      if (in.digits == 0) {
+        floats(codes, panels, view.layout().level_count, in, block, first, count, levels, a, b, out);
+      } else {
+        integers(codes, panels, view.layout(), in, block, first, count, levels, a, b, out);
+      }
+    }
+  }
+
+ private:
+  SINQ_TARGET static void integers(std::uint8_t* const (&codes)[kPanels], int panels, const Layout& layout,
+                                   const InputView& in, Index block, Index first, Index count, const Levels& levels,
+                                   const float* a, const float* b, float* out) noexcept {
+    const Index quads = ceil_div(in.blocks.col_count(block), 4);
+    const int digits = levels.table.digits;
+    // Entries of a table never exceed kMaxCode.
+    constexpr int kNarrow = S::kMaxCode;
+    if (digits == 0) {
+      if (layout.bits == 8) return each_tile<255>(codes, panels, quads, in, block, first, count, a, b, out);
+      return each_tile<kNarrow>(codes, panels, quads, in, block, first, count, a, b, out);
+    }
+    alignas(64) std::uint8_t found[kPanels][kMaxBlockCols * kPanelRows];
+    std::uint8_t* entry[kPanels];
+    alignas(64) float scale[kRows];
+    alignas(64) float none[kRows] = {};
+    for (int d = 0; d < digits; ++d) {
+      const std::uint8_t* table = d == 0 ? levels.table.high : levels.table.low;
+      for (int p = 0; p < panels; ++p) {
+        entry[p] = found[p];
+        Decoder::look_up(codes[p], quads, table, layout.level_count, found[p]);
+      }
+      const float weight = digits == 2 && d == 0 ? 128.0F : 1.0F;
+      for (Index r = 0; r < kRows; ++r) scale[r] = r < panels * kPanelRows ? a[r] * weight : 0.0F;
+      each_tile<kNarrow>(entry, panels, quads, in, block, first, count, scale, d == 0 ? b : none, out);
+    }
+  }
+
+  template <int Largest>
+  SINQ_TARGET static void each_tile(std::uint8_t* const (&codes)[kPanels], int panels, Index quads, const InputView& in,
+                                    Index block, Index first, Index count, const float* a, const float* b,
+                                    float* out) noexcept {
+    Index i = 0;
+    for (; i + S::kBatchTile <= count; i += S::kBatchTile) {
+      batch_tile<Largest, S::kBatchTile>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
+    }
+    for (; i < count; ++i) batch_tile<Largest, 1>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
+  }
+  template <int Largest, int Batch>
+  SINQ_TARGET static void batch_tile(std::uint8_t* const (&codes)[kPanels], int panels, Index quads,
+                                     const InputView& in, Index block, Index at, const float* a, const float* b,
+                                     float* out) noexcept {
+    if constexpr (kPanels > 1) {
+      if (panels > 1) return dot_tile<Largest, kPanels, Batch>(codes, quads, in, block, at, a, b, out);
+    }
+    dot_tile<Largest, 1, Batch>(codes, quads, in, block, at, a, b, out);
+  }
+
+  /// Panels x 16 rows times Batch activations: as many sums as registers hold.
+  template <int Largest, int Panels, int Batch>
+  SINQ_TARGET static void dot_tile(std::uint8_t* const (&codes)[kPanels], Index quads, const InputView& in, Index block,
+                                   Index at, const float* a, const float* b, float* out) noexcept {
+    I sum[Panels * kParts][Batch];
+    SINQ_UNROLL_VECTORS
+    for (int v = 0; v < Panels * kParts; ++v) {
+      SINQ_UNROLL_VECTORS
+      for (int j = 0; j < Batch; ++j) sum[v][j] = S::set1_index(0);
+    }
+    for (int d = 0; d < in.digits; ++d) {
+      if (d == 1) {
+        SINQ_UNROLL_VECTORS
+        for (int v = 0; v < Panels * kParts; ++v) {
+          SINQ_UNROLL_VECTORS
+          for (int j = 0; j < Batch; ++j) sum[v][j] = S::template scale_up<7>(sum[v][j]);
+        }
+      }
+      const std::int8_t* x = in.digit(d, block) + at * 4;
+      for (Index q = 0; q < quads; ++q, x += in.batch * 4) {
+        B w[Panels * kParts];
+        SINQ_UNROLL_VECTORS
+        for (int v = 0; v < Panels * kParts; ++v) {
+          w[v] = S::load_bytes(codes[v / kParts] + q * kLineBytes + v % kParts * S::kBytes);
+        }
+        SINQ_UNROLL_VECTORS
+        for (int j = 0; j < Batch; ++j) {
+          const B xj = S::broadcast4(x + 4 * j);
+          SINQ_UNROLL_VECTORS
+          for (int v = 0; v < Panels * kParts; ++v) sum[v][j] = S::template dot<Largest>(sum[v][j], w[v], xj);
+        }
+      }
+    }
+    const float* const scale = in.scales + block * in.batch + at;
+    const float* const total = in.sums + block * in.batch + at;
+    SINQ_UNROLL_VECTORS
+    for (int v = 0; v < Panels * kParts; ++v) {
+      const F av = S::load(a + v * S::kWidth);
+      const F bv = S::load(b + v * S::kWidth);
+      SINQ_UNROLL_VECTORS
+      for (int j = 0; j < Batch; ++j) {
+        float* const to = out + j * kRows + v * S::kWidth;
+        const F dot = S::mul(S::to_float(sum[v][j]), S::set1(scale[j]));
+        S::store(to, S::fma(av, dot, S::fma(bv, S::set1(total[j]), S::load(to))));
+      }
+    }
+  }
+
+  SINQ_TARGET static void floats(std::uint8_t* const (&codes)[kPanels], int panels, Index entries, const InputView& in,
+                                 Index block, Index first, Index count, const Levels& levels, const float* a,
+                                 const float* b, float* out) noexcept {
+    alignas(64) float weights[kFloatCols * kRows];
+    const Index cols = in.blocks.col_count(block);
+    for (Index c = 0; c < cols; c += kFloatCols) {
+      const Index n = cols - c < kFloatCols ? cols - c : kFloatCols;
+      for (int p = 0; p < panels; ++p) {
+        Decoder::weights(codes[p] + c / 4 * kLineBytes, ceil_div(n, 4), levels, entries, a + p * kPanelRows,
+                         b + p * kPanelRows, kRows, weights + p * kPanelRows);
+      }
+      const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
+      each_float_tile(weights, panels, n, x, in.batch, count, out);
+    }
+  }
+  SINQ_TARGET static void each_float_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
+                                          Index count, float* out) noexcept {
+    Index i = 0;
+    for (; i + S::kBatchTile <= count; i += S::kBatchTile) {
+      float_batch_tile<S::kBatchTile>(weights, panels, cols, x + i, batch, out + i * kRows);
+    }
+    for (; i < count; ++i) float_batch_tile<1>(weights, panels, cols, x + i, batch, out + i * kRows);
+  }
+  template <int Batch>
+  SINQ_TARGET static void float_batch_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
+                                           float* out) noexcept {
+    if constexpr (kPanels > 1) {
+      if (panels > 1) return float_tile<kPanels, Batch>(weights, cols, x, batch, out);
+    }
+    float_tile<1, Batch>(weights, cols, x, batch, out);
+  }
+  template <int Panels, int Batch>
+  SINQ_TARGET static void float_tile(const float* weights, Index cols, const float* x, Index batch,
+                                     float* out) noexcept {
+    F sum[Panels * kParts][Batch];
+    SINQ_UNROLL_VECTORS
+    for (int v = 0; v < Panels * kParts; ++v) {
+      SINQ_UNROLL_VECTORS
+      for (int j = 0; j < Batch; ++j) sum[v][j] = S::load(out + j * kRows + v * S::kWidth);
+    }
+    for (Index c = 0; c < cols; ++c, weights += kRows, x += batch) {
+      F w[Panels * kParts];
+      SINQ_UNROLL_VECTORS
+      for (int v = 0; v < Panels * kParts; ++v) w[v] = S::load(weights + v * S::kWidth);
+      SINQ_UNROLL_VECTORS
+      for (int j = 0; j < Batch; ++j) {
+        const F xj = S::set1(x[j]);
+        SINQ_UNROLL_VECTORS
+        for (int v = 0; v < Panels * kParts; ++v) sum[v][j] = S::fma(w[v], xj, sum[v][j]);
+      }
+    }
+    SINQ_UNROLL_VECTORS
+    for (int v = 0; v < Panels * kParts; ++v) {
+      SINQ_UNROLL_VECTORS
+      for (int j = 0; j < Batch; ++j) S::store(out + j * kRows + v * S::kWidth, sum[v][j]);
+    }
+  }
+
+  /// Vector codes: one code gives `vector_dim` columns of a row; decoded one by one.
+  SINQ_TARGET static void vectors(const QuantizedView& view, Index panel, int panels, const InputView& in, Index block,
+                                  Index first, Index count, const float* a, const float* b, float* out) noexcept {
+    const Index cols = in.blocks.col_count(block);
+    alignas(64) float weights[kFloatCols * kRows];
+    for (Index c = 0; c < cols; c += kFloatCols) {
+      const Index n = cols - c < kFloatCols ? cols - c : kFloatCols;
+      for (Index r = 0; r < panels * kPanelRows; ++r) {
+        const Index row = panel * kPanelRows + r;
+        for (Index k = 0; k < n; ++k) {
+          const bool present = row < view.layout().rows;
+          const float value = present ? vector_level(view, row, in.blocks.first_col(block) + c + k) : 0.0F;
+          weights[k * kRows + r] = value * a[r] + b[r];
+        }
+      }
+      const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
+      each_float_tile(weights, panels, n, x, in.batch, count, out);
+    }
+  }
+  static float vector_level(const QuantizedView& view, Index row, Index col) noexcept {
+    const Layout& layout = view.layout();
+    // Codes are counted from the start of the stored row: a window may start inside a byte.
+    const std::uint8_t* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
+    const Index index = (view.col_range().begin + col) / layout.vector_dim;
+    const auto code = static_cast<Index>(code_at(codes + row * layout.code_row_bytes(), index, layout.bits));
+    const float level = view.levels()[code * layout.vector_dim + col % layout.vector_dim];
+    const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
+    return signs != nullptr && (signs[col / 8] >> (col % 8) & 1) != 0 ? -level : level;
+  }
+};
+
+}  // namespace sinq::detail
+
+#endif

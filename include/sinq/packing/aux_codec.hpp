@@ -1,0 +1,84 @@
+#pragma once
+
+#include <sinq/half.hpp>
+#include <sinq/types.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace sinq {
+
+/// How group scales, zero points and column scales are stored.
+enum class AuxFormat : std::uint8_t {
+  kF16,  ///< IEEE binary16: what the paper's tables count
+  kF32,  ///< exact: comparison with the reference
+  kU8,   ///< 8 bits under an f16 {minimum, step} per 64 consecutive rows of one group; column scales stay f16
+};
+
+/// The curve from an 8-bit aux code to its value.
+enum class AuxCurve : std::uint8_t {
+  kLinear,       ///< minimum + step * code: zero points
+  kLogarithmic,  ///< 2^(minimum + step * code): group scales, which are positive and spread over octaves
+};
+
+/// Minimum and step of 64 consecutive rows of 8-bit aux values, both binary16.
+struct AuxBlock {
+  std::uint16_t minimum = 0;
+  std::uint16_t step = 0;
+};
+static_assert(sizeof(AuxBlock) == 4);
+
+/// Rows under one `AuxBlock`: with groups of 64 columns, two blocks cost 0.016 bits per weight.
+inline constexpr Index kAuxBlockRows = 64;
+
+[[nodiscard]] constexpr Index aux_bytes(AuxFormat format) noexcept {
+  return format == AuxFormat::kF32 ? 4 : format == AuxFormat::kF16 ? 2 : 1;
+}
+[[nodiscard]] constexpr Index aux_blocks(Index rows) noexcept { return ceil_div(rows, kAuxBlockRows); }
+
+/// Aux values of one group for all rows of the matrix, as stored; `blocks` is null unless the format is kU8.
+struct AuxColumn {
+  const std::byte* values = nullptr;
+  const std::byte* blocks = nullptr;
+};
+
+namespace detail {
+
+template <class T>
+[[nodiscard]] T load_as(const std::byte* p) noexcept {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+}  // namespace detail
+
+/// The value of 8-bit aux code `code` in `block`. step * code is exact in float, so minimum + step * code rounds once.
+[[nodiscard]] inline float aux_value(AuxBlock block, AuxCurve curve, std::uint8_t code) noexcept {
+  const float linear = half_to_float(block.minimum) + half_to_float(block.step) * static_cast<float>(code);
+  return curve == AuxCurve::kLinear ? linear : std::exp2(linear);
+}
+
+/// Decodes the aux values of rows [begin, end) of one group.
+inline void decode_aux(AuxFormat format, AuxCurve curve, AuxColumn column, RowRange range, float* out) noexcept {
+  for (Index r = range.begin; r < range.end; ++r) {
+    switch (format) {
+      case AuxFormat::kF32:
+        *out++ = detail::load_as<float>(column.values + r * 4);
+        break;
+      case AuxFormat::kF16:
+        *out++ = half_to_float(detail::load_as<std::uint16_t>(column.values + r * 2));
+        break;
+      case AuxFormat::kU8: {
+        const Index block = r / kAuxBlockRows * Index{sizeof(AuxBlock)};
+        *out++ = aux_value(detail::load_as<AuxBlock>(column.blocks + block), curve,
+                           static_cast<std::uint8_t>(column.values[r]));
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace sinq

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <sinq/detail/simd_math.hpp>
+#include <sinq/packing/aux_codec.hpp>
+
+namespace sinq::detail {
+
+/// Scales below this are stored as this: the logarithm of zero has no code.
+inline constexpr float kLeastLogScale = 0x1p-100F;
+
+/// The binary16 minimum and step that reach from `low` to `high` in 255 steps.
+[[nodiscard]] inline AuxBlock aux_block(float low, float high) noexcept {
+  AuxBlock block{.minimum = float_to_half(low), .step = 0};
+  // One step of the bit pattern downwards, if the minimum was rounded up.
+  if (half_to_float(block.minimum) > low) {
+    block.minimum = static_cast<std::uint16_t>(low < 0.0F ? block.minimum + 1 : block.minimum - 1);
+  }
+  const float minimum = half_to_float(block.minimum);
+  block.step = float_to_half((high - minimum) / 255.0F);
+  if (minimum + 255.0F * half_to_float(block.step) < high) ++block.step;
+  return block;
+}
+
+template <class Tag>
+struct AuxEncode;
+
+}  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/packing/aux_encoder_kernel.hpp>
+#include <sinq/detail/for_each_isa.hpp>
+
+namespace sinq::detail {
+
+/// Where the aux values of one group go, for all rows of the matrix.
+struct AuxTarget {
+  std::byte* values = nullptr;
+  std::byte* blocks = nullptr;  ///< kU8 only
+};
+
+/// Stores the values of rows [begin, end) and writes what a reader will decode to `stored`. `begin` is a multiple of
+/// kAuxBlockRows; at most kAuxBlockRows rows for kU8. `values` and `stored` have room for whole vectors.
+inline void encode_aux(AuxFormat format, AuxCurve curve, AuxTarget target, RowRange range, const float* values,
+                       float* stored, Isa limit) noexcept {
+  const auto count = static_cast<std::size_t>(range.size());
+  switch (format) {
+    case AuxFormat::kF32:
+      std::memcpy(target.values + range.begin * 4, values, count * sizeof(float));
+      if (stored != values) std::memcpy(stored, values, count * sizeof(float));
+      return;
+    case AuxFormat::kF16: {
+      auto* out = reinterpret_cast<std::uint16_t*>(target.values) + range.begin;
+      dispatch(limit, [&](auto tag) { AuxEncode<decltype(tag)>::f16(values, range.size(), out, stored); });
+      return;
+    }
+    case AuxFormat::kU8: {
+      auto* out = reinterpret_cast<std::uint8_t*>(target.values) + range.begin;
+      const AuxBlock block = dispatch(
+          limit, [&](auto tag) { return AuxEncode<decltype(tag)>::u8(values, range.size(), curve, out, stored); });
+      std::memcpy(target.blocks + range.begin / kAuxBlockRows * Index{sizeof(AuxBlock)}, &block, sizeof block);
+      return;
+    }
+  }
+}
+
+}  // namespace sinq::detail

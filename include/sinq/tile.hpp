@@ -1,0 +1,63 @@
+#pragma once
+
+#include <sinq/types.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace sinq {
+
+/// Floats per row of a tile are a multiple of this (one AVX-512 vector), zeros behind the last column: sums need no
+/// mask.
+inline constexpr Index kTileStride = 16;
+
+/// First and second moments of the rows and columns of a tile, without any scale.
+struct TileMoments {
+  float* row_sum = nullptr;  ///< [rows, rounded up to kTileStride]
+  float* row_square = nullptr;
+  double* col_sum = nullptr;  ///< [stride]
+  double* col_square = nullptr;
+};
+
+/// A tile of the matrix in scratch memory: what normalizers and group quantizers work on.
+struct TileView {
+  float* data = nullptr;  ///< [rows][stride]
+  Index rows = 0;
+  Index cols = 0;
+  Index stride = 0;   ///< a multiple of kTileStride; columns from `cols` on hold zeros
+  float unit = 1.0F;  ///< what absolute thresholds are multiples of: a power of two near the tile's rms, or 1
+  const TileMoments* moments = nullptr;  ///< taken while the tile was copied; null if nobody did
+
+  float steps = 15.0F;  ///< between the levels of the grid that will follow, 2^bits - 1: how coarse rounding will be
+  const float* col_weights = nullptr;  ///< [cols] importance of each column's squared error; null: all alike
+  [[nodiscard]] float* row(Index r) const noexcept { return data + r * stride; }
+  [[nodiscard]] TileView row_slice(RowRange range) const noexcept {
+    return {row(range.begin), range.size(), cols, stride, unit, nullptr, steps, col_weights};
+  }
+};
+
+/// Scale and zero point of every group of some rows of a tile. Group g of row r is at [g * stride + r].
+struct GroupParams {
+  float* scale = nullptr;       ///< what one level is worth
+  float* zero_point = nullptr;  ///< the level that means 0
+  Index stride = 0;
+};
+
+/// Working memory that outlives a tile, so that the next one need not allocate.
+class Scratch {
+ public:
+  /// At least `count` floats, 64-byte aligned, contents unspecified.
+  [[nodiscard]] float* floats(Index count) {
+    const auto needed = static_cast<std::size_t>(count + kTileStride);
+    if (memory_.size() < needed) memory_.resize(needed);
+    auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+    address = (address + 63U) & ~std::uintptr_t{63U};
+    return reinterpret_cast<float*>(address);
+  }
+
+ private:
+  std::vector<float> memory_;
+};
+
+}  // namespace sinq

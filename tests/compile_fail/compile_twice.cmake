@@ -1,0 +1,25 @@
+# cmake -D COMPILER=... -D SOURCE=... -D INCLUDES=... -D EXPECT=<regular expression> -P compile_twice.cmake
+set(command ${COMPILER} -std=c++20 -fsyntax-only)
+foreach(folder IN LISTS INCLUDES)
+  list(APPEND command -isystem ${folder})
+endforeach()
+
+execute_process(COMMAND ${command} ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE errors)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "the correct use does not compile:\n${errors}")
+endif()
+
+execute_process(COMMAND ${command} -DSINQ_MISUSE ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE errors)
+if(result EQUAL 0)
+  message(FATAL_ERROR "the misuse compiles")
+endif()
+if(NOT errors MATCHES "${EXPECT}")
+  message(FATAL_ERROR "the error does not say '${EXPECT}':\n${errors}")
+endif()
+# One error, perhaps with a consequence: whoever made the mistake must find it.
+string(REGEX MATCHALL "error: " count "${errors}")
+list(LENGTH count count)
+if(count GREATER 2)
+  message(FATAL_ERROR "${count} errors instead of one:\n${errors}")
+endif()
+message(STATUS "${errors}")

@@ -1,0 +1,27 @@
+# cmake -D HOW=<find_package|add_subdirectory|fetch_content> ... -P consume.cmake: see CMakeLists.txt.
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    string(REPLACE ";" " " command "${ARGV}")
+    message(FATAL_ERROR "${command}\n${output}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE ${WORK_DIR})
+set(options -D HOW=${HOW} -D CMAKE_BUILD_TYPE=Debug -D CMAKE_CXX_COMPILER=${COMPILER}
+            -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
+if(HOW STREQUAL "find_package")
+  run(${CMAKE_COMMAND} --install ${SINQ_BINARY_DIR} --prefix ${WORK_DIR}/prefix)
+  list(APPEND options -D CMAKE_PREFIX_PATH=${WORK_DIR}/prefix)
+elseif(HOW STREQUAL "add_subdirectory")
+  list(APPEND options -D SINQ_SOURCE_DIR=${SINQ_SOURCE_DIR})
+elseif(HOW STREQUAL "fetch_content")
+  # Both the library and, as on a machine without packages, its dependency.
+  list(APPEND options -D FETCHCONTENT_SOURCE_DIR_SINQ=${SINQ_SOURCE_DIR}
+       -D FETCHCONTENT_SOURCE_DIR_EIGEN=${EIGEN_SOURCE_DIR} -D WITH_IO=OFF)
+endif()
+run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/project -B ${WORK_DIR}/build -G ${GENERATOR} ${options})
+run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
+foreach(program quantizer runner)
+  run(${WORK_DIR}/build/${program})
+endforeach()

@@ -1,0 +1,304 @@
+#include "llm/program.hpp"
+
+#include <sinq/config.hpp>
+
+#include "llm/svg_chart.hpp"
+#include "paths.hpp"
+#include "tiny_model.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+
+namespace llm::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Outcome {
+  int status = 0;
+  std::string out, err;
+};
+
+Outcome run(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const int status = run_program(arguments, out, err);
+  return {status, out.str(), err.str()};
+}
+
+const std::string kModel = embedded_model().string();
+const std::string kSamples = (embedded_model() / "samples.safetensors").string();
+
+std::vector<std::string> command(const std::string& name, const std::vector<std::string>& more) {
+  std::vector<std::string> out{name, kModel, "--tokens", kSamples, "--context", "64", "--limit", "2"};
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
+std::set<std::string> keys(const Json& object) {
+  std::set<std::string> out;
+  for (const auto& [key, value] : object.items()) out.insert(key);
+  return out;
+}
+
+const std::set<std::string> kMeasurementKeys{
+    "perplexity",    "kl",           "bits_per_weight", "weight_error", "seconds_quantize", "seconds_evaluate",
+    "scored_tokens", "kl_positions", "settings"};
+const std::set<std::string> kDataKeys{"model", "source", "context", "blocks"};
+
+std::set<std::string> united(std::set<std::string> a, const std::set<std::string>& b) {
+  a.insert(b.begin(), b.end());
+  return a;
+}
+
+TEST(ProgramTest, PerplexityJson) {
+  const TemporaryFolder folder("json");
+  const auto file = folder.path() / "result.json";
+  const Outcome outcome = run(command("perplexity", {"--json", file.string()}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("perplexity"), HasSubstr("kl")));
+  const Json json = read_json(file);
+  EXPECT_EQ(keys(json), united(kMeasurementKeys, kDataKeys));
+  EXPECT_EQ(json["blocks"], 2);
+  EXPECT_EQ(json["context"], 64);
+  EXPECT_EQ(json["scored_tokens"], 2 * 63);
+  EXPECT_EQ(json["kl_positions"], 2 * 64);
+  EXPECT_GT(json["kl"].get<double>(), 0.0);
+  EXPECT_GT(json["perplexity"].get<double>(), 1.0);
+  // What was not said has the defaults of sinq::Config<>.
+  const sinq::Config<> defaults;
+  EXPECT_EQ(json["settings"], (Json{{"quantizer", "uniform"},
+                                    {"normalizer", "sinkhorn"},
+                                    {"bits", defaults.quantizer.bits},
+                                    {"group_size", defaults.group_size},
+                                    {"tile_cols", defaults.tile_cols},
+                                    {"tiling", "columns"},
+                                    {"aux", "f16"},
+                                    {"zero_point", "real"},
+                                    {"iterations", defaults.normalizer.iterations},
+                                    {"kurtosis_gate", 0.0},
+                                    {"reference", false},
+                                    {"activations", "float"}}));
+}
+
+TEST(ProgramTest, OutputErrorWhereActivationsWereCollected) {
+  const TemporaryFolder folder("calibration");
+  const auto json = folder.path() / "result.json", text = folder.path() / "text.txt";
+  std::string words;
+  for (int i = 0; i < 200; ++i) words += "The war was over in " + std::to_string(1700 + i) + ". ";
+  write_text(text, words);
+  ASSERT_EQ(run(command("perplexity", {"--calibration", text.string(), "--json", json.string()})).status, 0);
+  const double error = read_json(json)["output_error"].get<double>();
+  EXPECT_GT(error, 0.01);
+  EXPECT_LT(error, 0.2);
+}
+
+TEST(ProgramTest, SettingsReachTheQuantizer) {
+  const TemporaryFolder folder("settings");
+  const auto settings = [&](const std::vector<std::string>& more) {
+    const auto file = folder.path() / "result.json";
+    auto arguments = command("perplexity", {"--json", file.string()});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return read_json(file);
+  };
+  Json json = settings({"--reference", "--bits", "3", "--group-size", "32"});
+  EXPECT_EQ(json["settings"]["zero_point"], "integer");
+  EXPECT_EQ(json["settings"]["aux"], "f32");
+  EXPECT_EQ(json["settings"]["kurtosis_gate"], 5.0);
+  EXPECT_EQ(json["settings"]["reference"], true);
+  json = settings({"--reference", "--aux", "f16", "--kurtosis-gate", "0"});
+  EXPECT_EQ(json["settings"]["aux"], "f16");
+  EXPECT_EQ(json["settings"]["kurtosis_gate"], 0.0);
+  json = settings({"--quantizer", "nf4", "--normalizer", "none", "--aux", "u8"});
+  EXPECT_EQ(json["settings"]["bits"], 4);
+  EXPECT_FALSE(json["settings"].contains("zero_point"));
+  EXPECT_FALSE(json["settings"].contains("iterations"));
+  // 4 bits, scale and zero point of 8 bits, and two times 32 bits for 64 of each.
+  EXPECT_NEAR(json["bits_per_weight"].get<double>(), 4.0 + 2 * 8.0 / 64 + 2 * 32.0 / 64 / 64, 0.03);
+  for (const std::string quantizer : {"symmetric", "hqq", "fitted", "learned", "nf3", "fp4", "ternary"}) {
+    EXPECT_EQ(settings({"--quantizer", quantizer})["settings"]["quantizer"], quantizer);
+  }
+  json = settings({"--method", "fp32"});
+  EXPECT_EQ(json["settings"], (Json{{"method", "fp32"}}));
+  EXPECT_EQ(json["kl"], 0.0);
+  EXPECT_EQ(json["bits_per_weight"], 16.0);
+  json = settings({"--method", "sinq-hqq", "--tiling", "square", "--kl-blocks", "1"});
+  EXPECT_EQ(json["settings"]["quantizer"], "hqq");
+  EXPECT_EQ(json["settings"]["tiling"], "square");
+  EXPECT_EQ(json["kl_positions"], 64);
+}
+
+TEST(ProgramTest, ActivationsMayBeIntegers) {
+  const TemporaryFolder folder("activations");
+  const auto file = folder.path() / "result.json";
+  const auto kl = [&](const std::string& activations) {
+    EXPECT_EQ(run(command("perplexity", {"--activations", activations, "--json", file.string()})).status, 0);
+    const Json json = read_json(file);
+    EXPECT_EQ(json["settings"]["activations"], activations);
+    return json["kl"].get<double>();
+  };
+  const double exact = kl("float");
+  // 5e-5 and 7e-3 of the products' size (Precision), far below the error of 4-bit weights, 9e-2.
+  EXPECT_NEAR(kl("int15"), exact, 1e-2 * exact);
+  EXPECT_NEAR(kl("int8"), exact, 0.1 * exact);
+  EXPECT_NE(kl("int8"), exact);
+}
+
+TEST(ProgramTest, BaselineMayBeAnotherFolder) {
+  const TemporaryFolder folder("baseline");
+  TinyModel tiny = make_tiny_model(tiny_config("LlamaForCausalLM"), 1);
+  write_model(tiny, folder.path());
+  TinyModel::Tensor tokens{{24}, {}, DType::kI32};
+  for (int i = 0; i < 24; ++i) tokens.values.push_back(i);
+  const auto file = (folder.path() / "tokens.safetensors").string(), json = (folder.path() / "r.json").string();
+  write_tensors(file, {{"tokens", tokens}});
+  const TemporaryFolder other("other");
+  write_model(make_tiny_model(tiny_config("LlamaForCausalLM"), 2), other.path());
+  const std::string model = folder.path().string();
+  ASSERT_EQ(run({"perplexity", model, "--tokens", file, "--context", "8", "--method", "fp32", "--baseline",
+                 other.path().string(), "--json", json})
+                .status,
+            0);
+  EXPECT_GT(read_json(json)["kl"].get<double>(), 0.1);
+  ASSERT_EQ(run({"perplexity", model, "--tokens", file, "--context", "8", "--method", "fp32", "--baseline", model,
+                 "--json", json})
+                .status,
+            0);
+  EXPECT_EQ(read_json(json)["kl"].get<double>(), 0.0);
+}
+
+TEST(ProgramTest, CompareWritesTableAndPicture) {
+  const TemporaryFolder folder("compare");
+  const auto json = folder.path() / "table.json", svg = folder.path() / "table.svg";
+  const Outcome outcome =
+      run(command("compare", {"--bits", "4,2", "--group-size", "64", "--json", json.string(), "--svg", svg.string()}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json table = read_json(json);
+  EXPECT_EQ(keys(table), united(kDataKeys, {"fp32", "rows"}));
+  ASSERT_EQ(table["rows"].size(), 7U);  // rtn, sinq, hqq twice, nf4 once
+  for (const Json& row : table["rows"]) {
+    EXPECT_EQ(keys(row), united(kMeasurementKeys, {"method"}));
+    EXPECT_GT(row["kl"].get<double>(), 0.0);
+  }
+  EXPECT_EQ(keys(table["fp32"]), kMeasurementKeys);
+  const std::string picture((std::ostringstream() << std::ifstream(svg).rdbuf()).str());
+  EXPECT_THAT(picture, AllOf(HasSubstr("<svg"), HasSubstr("</svg>"), HasSubstr(">sinq<"), HasSubstr(">nf4<")));
+  for (const char* method : {"rtn", "sinq", "hqq", "nf4"}) EXPECT_THAT(outcome.out, HasSubstr(method));
+}
+
+TEST(ProgramTest, LayersListsEveryLayer) {
+  const TemporaryFolder folder("layers");
+  const auto file = folder.path() / "layers.json";
+  const Outcome outcome = run(command("layers", {"--bits", "3", "--json", file.string()}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json json = read_json(file);
+  ASSERT_EQ(json["layers"].size(), 28U);
+  EXPECT_EQ(json["layers"][27]["name"], "model.layers.3.mlp.down_proj");
+  EXPECT_THAT(outcome.out, HasSubstr("model.layers.3.mlp.down_proj"));
+  for (const Json& layer : json["layers"]) {
+    EXPECT_EQ(keys(layer), (std::set<std::string>{"name", "rows", "cols", "bits_per_weight", "weight_error",
+                                                  "output_error", "imbalance_before", "imbalance_after", "kurtosis"}));
+    EXPECT_GT(layer["output_error"].get<double>(), 0.01);
+    EXPECT_LT(layer["output_error"].get<double>(), 0.5);
+  }
+}
+
+TEST(ProgramTest, GenerateContinuesThePrompt) {
+  const std::vector<std::string> arguments{"generate", kModel, "--prompt", "The war", "--max-tokens", "12"};
+  const Outcome outcome = run(arguments);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.substr(0, 7), "The war");
+  EXPECT_GT(outcome.out.size(), 10U);
+  EXPECT_EQ(run(arguments).out, outcome.out);
+  auto sampled = arguments;
+  sampled.insert(sampled.end(), {"--temperature", "1", "--seed", "3", "--method", "fp32"});
+  EXPECT_EQ(run(sampled).status, 0);
+}
+
+TEST(ProgramTest, RefusesWrongFlags) {
+  const auto refused = [](const std::vector<std::string>& arguments, const std::string& why) {
+    const Outcome outcome = run(arguments);
+    EXPECT_NE(outcome.status, 0) << why;
+    EXPECT_THAT(outcome.err, HasSubstr(why));
+    EXPECT_EQ(outcome.out, "");
+  };
+  refused({}, "subcommand");
+  refused({"evaluate"}, "subcommand");
+  refused({"perplexity"}, "MODEL");
+  refused(command("perplexity", {"--bogus"}), "--bogus");
+  refused({"perplexity", kModel, "--context", "64"}, "--text");
+  refused(command("perplexity", {"--text", "x"}), "--text");
+  refused({"perplexity", kModel, "--tokens", kSamples}, "--context");
+  refused({"perplexity", kModel, "--tokens", kSamples, "--context", "1"}, "--context");
+  refused({"perplexity", kModel, "--tokens", kSamples, "--context", "600"}, "not one block");
+  refused(command("perplexity", {"--bits", "9"}), "bits 9");
+  refused(command("perplexity", {"--bits", "four"}), "--bits");
+  refused(command("perplexity", {"--group-size", "44"}), "group_size 44");
+  refused(command("perplexity", {"--tile-cols", "96"}), "tile_cols 96");
+  refused(command("perplexity", {"--quantizer", "nf5"}), "nf5");
+  refused(command("perplexity", {"--quantizer", "nf4", "--bits", "3"}), "--bits 3");
+  refused(command("perplexity", {"--quantizer", "symmetric", "--zero-point", "real"}), "--zero-point");
+  refused(command("perplexity", {"--normalizer", "none", "--iterations", "3"}), "--iterations");
+  refused(command("perplexity", {"--aux", "f64"}), "f64");
+  refused(command("perplexity", {"--method", "sinq", "--normalizer", "none"}), "--method");
+  refused(command("perplexity", {"--limit", "-1"}), "--limit");
+  refused(command("compare", {"--methods", "rtn,magic"}), "magic");
+  refused(command("compare", {"--bits", "4,0"}), "bits 0");
+  refused(command("layers", {"--method", "fp32"}), "fp32");
+  refused({"generate", kModel, "--prompt", "x", "--temperature", "-1"}, "--temperature");
+  refused({"generate", kModel, "--prompt", ""}, "prompt");
+}
+
+TEST(ProgramTest, NamesMissingFiles) {
+  const auto refused = [](const std::vector<std::string>& arguments, const std::string& why) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("sinq-lm: "), HasSubstr(why), Not(HasSubstr("terminate"))));
+  };
+  refused({"perplexity", "nowhere", "--text", kSamples, "--context", "64"}, "nowhere");
+  refused({"perplexity", kModel, "--text", "no-text", "--context", "64"}, "no-text");
+  refused({"perplexity", kModel, "--tokens", "no-tokens", "--context", "64"}, "no-tokens");
+  refused(command("perplexity", {"--json", "no/such/folder.json"}), "no/such/folder.json");
+  refused(command("perplexity", {"--baseline", "no-base"}), "no-base");
+  refused(command("perplexity", {"--calibration", "no-text"}), "no-text");
+  refused(command("compare", {"--svg", "no/such/folder.svg"}), "no/such/folder.svg");
+  refused({"generate", "nowhere", "--prompt", "x"}, "nowhere");
+  refused({"perplexity", kModel, "--tokens", kModel + "/config.json", "--context", "64"}, "config.json");
+}
+
+TEST(ProgramTest, HelpAndVersion) {
+  EXPECT_THAT(run({"--help"}).out,
+              AllOf(HasSubstr("perplexity"), HasSubstr("compare"), HasSubstr("generate"), HasSubstr("layers")));
+  EXPECT_EQ(run({"--help"}).status, 0);
+  EXPECT_EQ(run({"--version"}).status, 0);
+  for (const char* name : {"perplexity", "compare", "generate", "layers"}) {
+    EXPECT_THAT(run({name, "--help"}).out, HasSubstr("MODEL"));
+  }
+}
+
+TEST(SvgChartTest, DrawsWhatCanBeDrawn) {
+  const std::string svg = to_svg({.title = "a < b & c",
+                                  .x_label = "x",
+                                  .y_label = "y",
+                                  .series = {{"one", {{3, 0.1}, {2, 1.0}, {4, 0.0}}}, {"two", {{2.5, 0.02}}}}});
+  EXPECT_THAT(svg, AllOf(HasSubstr("a &lt; b &amp; c"), HasSubstr(">one<"), HasSubstr(">two<")));
+  const auto count = [&](const std::string& what) {
+    int n = 0;
+    for (auto at = svg.find(what); at != std::string::npos; at = svg.find(what, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(count("<polyline"), 2);
+  EXPECT_EQ(count("<circle"), 3 + 2);  // three points, two in the legend; none for a KL of 0
+  EXPECT_THAT(svg, Not(HasSubstr("nan")));
+  EXPECT_THAT(svg, Not(HasSubstr("inf")));
+  EXPECT_THAT(to_svg({}), AllOf(HasSubstr("<svg"), Not(HasSubstr("nan"))));
+}
+
+}  // namespace
+}  // namespace llm::test

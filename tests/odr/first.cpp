@@ -1,0 +1,4 @@
+#include "everything.hpp"
+#include "side.inl"
+
+const Side kFirst{&make, &decode};

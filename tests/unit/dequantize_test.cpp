@@ -1,0 +1,376 @@
+// Decoding hand-made matrices, bit for bit: every code width, aux format, offset kind, column scale per row block,
+// vector codes with and without separate signs, windows.
+#include <sinq/dequantize.hpp>
+#include <sinq/parallel/thread_pool.hpp>
+
+#include "support/generators.hpp"
+#include "support/isa_list.hpp"
+#include "support/layouts.hpp"
+#include "support/matchers.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace {
+
+using sinq::AuxFormat;
+using sinq::Errc;
+using sinq::Index;
+using sinq::Layout;
+using sinq::OffsetKind;
+using sinq::QuantizedMatrix;
+using sinq::Region;
+using sinq::test::put;
+using sinq::test::put_aux;
+using sinq::test::put_col_scale;
+using sinq::test::Random;
+using sinq::test::throws_error;
+
+/// A matrix whose every stored value is random, and what it decodes to, from the formula in Layout's comment evaluated
+/// in float in the order that design.md section 1 promises.
+class HandMade {
+ public:
+  HandMade(const Layout& layout, std::uint64_t seed) : random_(seed), q_(layout) {
+    fill_levels();
+    fill_aux();
+    fill_codes();
+  }
+
+  [[nodiscard]] const QuantizedMatrix& matrix() const { return q_; }
+  [[nodiscard]] Index rows() const { return q_.rows(); }
+  [[nodiscard]] Index cols() const { return q_.cols(); }
+
+  [[nodiscard]] float expected(Index r, Index c) const {
+    const Layout& layout = q_.layout();
+    float level = this->level(r, c);
+    if (layout.signs == sinq::SignStorage::kSeparate && negative_[at(r, c)]) level = -level;
+    const auto group = static_cast<std::size_t>(c / layout.group_size * layout.rows + r);
+    float normalized = 0.0F;
+    if (layout.offset == OffsetKind::kOffset) {
+      const float product = level * scale_[group];
+      normalized = product + offset_[group];
+    } else {
+      const float zero = layout.offset == OffsetKind::kShared ? layout.shared_zero_point : offset_[group];
+      normalized = (level - zero) * scale_[group];
+    }
+    const float scaled =
+        layout.col_scale == sinq::ColScaleKind::kNone
+            ? normalized
+            : normalized * col_scale_[static_cast<std::size_t>(r / layout.row_block * layout.cols + c)];
+    return scaled * layout.matrix_scale;
+  }
+  [[nodiscard]] std::vector<float> expected() const {
+    std::vector<float> out;
+    for (Index r = 0; r < rows(); ++r) {
+      for (Index c = 0; c < cols(); ++c) out.push_back(expected(r, c));
+    }
+    return out;
+  }
+
+ private:
+  [[nodiscard]] std::size_t at(Index r, Index c) const { return static_cast<std::size_t>(r * cols() + c); }
+
+  [[nodiscard]] float level(Index r, Index c) const {
+    const Layout& layout = q_.layout();
+    const auto code = codes_[static_cast<std::size_t>(r * layout.codes_per_row() + c / layout.vector_dim)];
+    if (layout.level_count == 0) return static_cast<float>(code);
+    return levels_[code * static_cast<std::size_t>(layout.vector_dim) +
+                   static_cast<std::size_t>(c % layout.vector_dim)];
+  }
+
+  void fill_levels() {
+    const Index count = q_.layout().level_count * q_.layout().vector_dim;
+    for (Index i = 0; i < count; ++i) {
+      levels_.push_back(static_cast<float>(random_.gaussian()));
+      put(q_, Region::kLevels, i, levels_.back());
+    }
+  }
+
+  void fill_aux() {
+    const Layout& layout = q_.layout();
+    const Index blocks = sinq::aux_blocks(layout.rows);
+    for (Index i = 0; layout.aux == AuxFormat::kU8 && i < layout.groups() * blocks; ++i) {
+      put(q_, Region::kGroupScaleBlocks, i, sinq::AuxBlock{sinq::float_to_half(-6.0F), sinq::float_to_half(0.02F)});
+      if (layout.offset == OffsetKind::kShared) continue;
+      put(q_, Region::kOffsetBlocks, i, sinq::AuxBlock{sinq::float_to_half(-3.0F), sinq::float_to_half(0.05F)});
+    }
+    for (Index i = 0; i < layout.groups() * layout.rows; ++i) {
+      const auto scale_code = static_cast<std::uint8_t>(random_.bits());
+      put_aux(q_, Region::kGroupScale, i, static_cast<float>(0.01 + random_.uniform()), scale_code);
+      if (layout.offset == OffsetKind::kShared) continue;
+      put_aux(q_, Region::kOffset, i, static_cast<float>(8 * random_.gaussian()),
+              static_cast<std::uint8_t>(random_.bits()));
+    }
+    for (Index i = 0; layout.col_scale == sinq::ColScaleKind::kStored && i < layout.row_blocks() * layout.cols; ++i) {
+      put_col_scale(q_, i, static_cast<float>(0.5 + random_.uniform()));
+    }
+    // What was stored, by the container's own decoder (which has its own test).
+    const auto view = q_.view();
+    scale_.resize(static_cast<std::size_t>(layout.groups() * layout.rows));
+    offset_.resize(scale_.size());
+    col_scale_.resize(static_cast<std::size_t>(layout.row_blocks() * layout.cols));
+    for (Index g = 0; g < layout.groups(); ++g) {
+      view.group_scales(g, {0, layout.rows}, scale_.data() + g * layout.rows);
+      if (layout.offset != OffsetKind::kShared)
+        view.stored_offsets(g, {0, layout.rows}, offset_.data() + g * layout.rows);
+    }
+    for (Index b = 0; b < layout.row_blocks(); ++b) {
+      view.col_scales(b * layout.row_block, {0, layout.cols}, col_scale_.data() + b * layout.cols);
+    }
+  }
+
+  void fill_codes() {
+    const Layout& layout = q_.layout();
+    for (Index r = 0; r < layout.rows; ++r) {
+      for (Index i = 0; i < layout.codes_per_row(); ++i) {
+        codes_.push_back(static_cast<std::uint32_t>(random_.bits() & ((1U << layout.bits) - 1U)));
+        sinq::test::put_code(q_, r, i, codes_.back());
+      }
+    }
+    if (layout.signs == sinq::SignStorage::kInLevels) return;
+    auto signs = q_.region(Region::kSigns);
+    for (Index r = 0; r < layout.rows; ++r) {
+      for (Index c = 0; c < layout.cols; ++c) {
+        negative_.push_back((random_.bits() & 1U) != 0);
+        auto& byte = signs[static_cast<std::size_t>(r * layout.sign_row_bytes() + c / 8)];
+        if (negative_.back()) byte |= static_cast<std::byte>(1U << (c % 8));
+      }
+    }
+  }
+
+  Random random_;
+  QuantizedMatrix q_;
+  std::vector<std::uint32_t> codes_;
+  std::vector<bool> negative_;
+  std::vector<float> levels_, scale_, offset_, col_scale_;
+};
+
+std::vector<float> decode(const sinq::QuantizedView& q, sinq::Isa isa = sinq::Isa::kBest) {
+  std::vector<float> out(static_cast<std::size_t>(q.rows() * q.cols()));
+  dequantize_into(q, out, isa);
+  return out;
+}
+
+std::string describe(const Layout& l) {
+  return sinq::detail::text(l.rows, " x ", l.cols, ", ", l.bits, " bits, d ", l.vector_dim, ", group ", l.group_size,
+                            ", block ", l.row_block, ", levels ", l.level_count, ", offset ",
+                            static_cast<int>(l.offset), ", aux ", static_cast<int>(l.aux), ", signs ",
+                            static_cast<int>(l.signs));
+}
+
+/// Layouts of every kind around one choice of dimension and width.
+std::vector<Layout> layouts(int bits, int vector_dim) {
+  std::vector<Layout> out;
+  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+    for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint, OffsetKind::kOffset}) {
+      Layout layout{.rows = 70,
+                    .cols = 75,
+                    .bits = bits,
+                    .vector_dim = vector_dim,
+                    .group_size = 32,
+                    .row_block = 32,
+                    .level_count = vector_dim == 1 ? 0 : Index{1} << bits,
+                    .offset = offset,
+                    .aux = aux,
+                    .shared_zero_point = offset == OffsetKind::kShared ? 3.5F : 0.0F,
+                    .matrix_scale = 0.0625F};
+      out.push_back(layout);
+      layout.col_scale = sinq::ColScaleKind::kNone;
+      layout.group_size = 128;
+      out.push_back(layout);
+      if (vector_dim == 1) {
+        layout.level_count = Index{1} << bits;
+        out.push_back(layout);
+      } else {
+        layout.signs = sinq::SignStorage::kSeparate;
+        layout.col_scale = sinq::ColScaleKind::kStored;
+        out.push_back(layout);
+      }
+    }
+  }
+  return out;
+}
+
+// With OffsetKind::kOffset an instruction set may fuse level * scale + offset: the product's rounding is then missing,
+// half an ulp of it.
+testing::AssertionResult agrees(const HandMade& hand_made, const std::vector<float>& decoded) {
+  const auto expected = hand_made.expected();
+  if (hand_made.matrix().layout().offset != OffsetKind::kOffset) return sinq::test::same_bytes(decoded, expected);
+  return sinq::test::all_near(decoded, expected, 0x1p-22, 1e-5);
+}
+
+TEST(DequantizeScalar, EveryWidthAndFormat) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const Layout& layout : layouts(bits, 1)) {
+      const HandMade hand_made(layout, static_cast<std::uint64_t>(bits));
+      for (const sinq::Isa isa : sinq::test::supported_isas()) {
+        EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix(), isa))) << describe(layout) << " on " << name(isa);
+      }
+    }
+  }
+}
+
+TEST(DequantizeVector, EveryDimensionWidthAndFormat) {
+  for (const int vector_dim : {2, 4, 8}) {
+    for (const int bits : {1, 3, 4, 8, 9, 12}) {
+      for (const Layout& layout : layouts(bits, vector_dim)) {
+        const HandMade hand_made(layout, static_cast<std::uint64_t>(bits * vector_dim));
+        EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix()))) << describe(layout);
+      }
+    }
+  }
+}
+
+TEST(DequantizeVector, SixteenBitCodes) {
+  const HandMade hand_made({.rows = 5,
+                            .cols = 40,
+                            .bits = 16,
+                            .vector_dim = 8,
+                            .group_size = 16,
+                            .row_block = 2,
+                            .level_count = Index{1} << 16,
+                            .signs = sinq::SignStorage::kSeparate},
+                           1);
+  EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix())));
+}
+
+// One weight of each part, worked out on paper.
+TEST(DequantizeVector, ByHand) {
+  QuantizedMatrix q({.rows = 1,
+                     .cols = 8,
+                     .bits = 1,
+                     .vector_dim = 4,
+                     .group_size = 8,
+                     .row_block = 1,
+                     .level_count = 2,
+                     .signs = sinq::SignStorage::kSeparate,
+                     .offset = OffsetKind::kOffset,
+                     .aux = AuxFormat::kF32,
+                     .matrix_scale = 2.0F});
+  for (Index i = 0; i < 8; ++i) put(q, Region::kLevels, i, static_cast<float>(i + 1));  // {1 2 3 4}, {5 6 7 8}
+  put(q, Region::kCodes, 0, std::uint8_t{0b10});                                        // codes 0, 1
+  put(q, Region::kSigns, 0, std::uint8_t{0b00100001});                                  // weights 0 and 5
+  put(q, Region::kGroupScale, 0, 0.5F);
+  put(q, Region::kOffset, 0, 0.25F);
+  for (Index c = 0; c < 8; ++c) put(q, Region::kColScale, c, c == 7 ? 10.0F : 1.0F);
+  // (+-level * 0.5 + 0.25) * col * 2
+  const std::vector<float> expected{-0.5F, 2.5F, 3.5F, 4.5F, 5.5F, -5.5F, 7.5F, 85.0F};
+  EXPECT_EQ(decode(q), expected);
+}
+
+TEST(Dequantize, ZeroPointIsSubtractedBeforeScaling) {
+  QuantizedMatrix q({.rows = 1, .cols = 8, .group_size = 8, .row_block = 1, .aux = AuxFormat::kF32});
+  put(q, Region::kCodes, 0, std::uint32_t{0x76543210});
+  put(q, Region::kGroupScale, 0, 0.1F);
+  put(q, Region::kOffset, 0, 2.3F);
+  for (Index c = 0; c < 8; ++c) put(q, Region::kColScale, c, 0.7F);
+  const auto actual = decode(q);
+  for (Index c = 0; c < 8; ++c) {
+    const volatile float shifted = static_cast<float>(c) - 2.3F;
+    const volatile float scaled = shifted * 0.1F;
+    EXPECT_EQ(actual[static_cast<std::size_t>(c)], scaled * 0.7F);
+  }
+}
+
+TEST(Dequantize, OneRowOneColumnAndRaggedEnds) {
+  for (const auto& [rows, cols] : {std::pair<Index, Index>{1, 1}, {1, 9}, {65, 1}, {3, 129}, {64, 64}, {129, 257}}) {
+    for (const int bits : {1, 3, 4, 7, 8}) {
+      for (const Index group_size : {8, 64, 512}) {
+        const HandMade hand_made({.rows = rows,
+                                  .cols = cols,
+                                  .bits = bits,
+                                  .group_size = group_size,
+                                  .row_block = std::min<Index>(rows, 48),
+                                  .aux = AuxFormat::kU8},
+                                 5);
+        for (const sinq::Isa isa : sinq::test::supported_isas()) {
+          EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix(), isa))) << describe(hand_made.matrix().layout());
+        }
+      }
+    }
+  }
+}
+
+TEST(DequantizeRows, WritesTheRangeAndNothingElse) {
+  const HandMade hand_made({.rows = 150, .cols = 75, .bits = 3, .group_size = 32, .row_block = 64}, 6);
+  for (const sinq::RowRange range : {sinq::RowRange{0, 150}, {0, 1}, {63, 66}, {149, 150}, {40, 140}}) {
+    for (const Index stride : {Index{0}, Index{75}, Index{80}}) {
+      const Index step = stride == 0 ? 75 : stride;
+      std::vector<float> out(static_cast<std::size_t>((range.size() - 1) * step + 75 + 3), -1.0F);
+      dequantize_rows(hand_made.matrix(), range, std::span(out).first(out.size() - 3), stride);
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const Index r = static_cast<Index>(i) / step, c = static_cast<Index>(i) % step;
+        const bool written = r < range.size() && c < 75;
+        ASSERT_EQ(out[i], written ? hand_made.expected(range.begin + r, c) : -1.0F) << i;
+      }
+    }
+  }
+}
+
+TEST(DequantizeRows, ChecksItsArguments) {
+  const HandMade hand_made({.rows = 10, .cols = 40, .group_size = 8, .row_block = 10}, 7);
+  std::vector<float> out(400);
+  const auto run = [&](sinq::RowRange range, std::size_t size, Index stride = 0) {
+    return [&, range, size, stride] { dequantize_rows(hand_made.matrix(), range, std::span(out).first(size), stride); };
+  };
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"dequantize_rows", "[5, 11)", "10 rows"}, run({5, 11}, 400)));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"dequantize_rows", "[-1, 2)"}, run({-1, 2}, 400)));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"dequantize_rows", "[4, 3)"}, run({4, 3}, 400)));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"dequantize_rows", "79 floats", "80"}, run({0, 2}, 79)));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"dequantize_rows", "out_stride 39", "40"}, run({0, 2}, 400, 39)));
+  EXPECT_NO_THROW(run({3, 3}, 0)()) << "an empty range writes nothing";
+  EXPECT_NO_THROW(run({0, 2}, 90, 50)()) << "the last row needs no padding";
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"dequantize_into", "399 floats", "400"},
+                           [&] { dequantize_into(hand_made.matrix(), std::span(out).first(399)); }));
+}
+
+// Tensor parallelism: a window decodes to that part of the matrix.
+TEST(DequantizeWindows, AreThatPartOfTheMatrix) {
+  std::vector<Layout> all{
+      {.rows = 150, .cols = 100, .bits = 3, .group_size = 32, .row_block = 64},
+      {.rows = 150, .cols = 100, .bits = 5, .group_size = 32, .row_block = 150, .aux = AuxFormat::kU8},
+      {.rows = 150,
+       .cols = 100,
+       .bits = 5,
+       .vector_dim = 4,
+       .group_size = 32,
+       .row_block = 64,
+       .level_count = 32,
+       .signs = sinq::SignStorage::kSeparate,
+       .offset = OffsetKind::kOffset}};
+  for (const Layout& layout : all) {
+    const HandMade hand_made(layout, 8);
+    for (const sinq::RowRange rows : {sinq::RowRange{0, 150}, {70, 71}, {60, 140}}) {
+      for (const sinq::ColRange cols : {sinq::ColRange{0, 100}, {32, 64}, {64, 100}, {96, 100}}) {
+        const auto window = hand_made.matrix().view().row_slice(rows).col_slice(cols);
+        const auto actual = decode(window);
+        for (Index r = 0; r < rows.size(); ++r) {
+          for (Index c = 0; c < cols.size(); ++c) {
+            const float expected = hand_made.expected(rows.begin + r, cols.begin + c);
+            ASSERT_NEAR(actual[static_cast<std::size_t>(r * cols.size() + c)], expected,
+                        layout.offset == OffsetKind::kOffset ? 1e-5F : 0.0F)
+                << describe(layout) << r << ", " << c;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(DequantizeInto, IsTheSameOnEveryNumberOfThreads) {
+  const HandMade hand_made({.rows = 1000, .cols = 40, .bits = 6, .group_size = 32, .row_block = 300}, 9);
+  const auto expected = decode(hand_made.matrix());
+  EXPECT_EQ(expected, hand_made.expected());
+  for (const Index threads : {2, 5}) {
+    std::vector<float> out(expected.size());
+    dequantize_into(hand_made.matrix(), out, sinq::Isa::kBest, sinq::ThreadPool(threads));
+    EXPECT_EQ(out, expected);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,168 @@
+#pragma once
+
+#include <sinq/half.hpp>
+#include <sinq/kernels/input_blocks.hpp>
+#include <sinq/kernels/scaled_input.hpp>
+#include <sinq/quantized_matrix.hpp>
+
+#include "support/layouts.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace sinq::test {
+
+/// A matrix with random codes, aux values, column scales and levels: what no quantizer would produce, every code
+/// equally likely in every place.
+inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 1) {
+  QuantizedMatrix q(layout);
+  std::mt19937 rng(seed);
+  const auto uniform = [&](float low, float high) { return std::uniform_real_distribution<float>(low, high)(rng); };
+  const auto byte = [&] { return static_cast<std::uint8_t>(rng() & 0xffU); };
+  const std::uint32_t mask = (1U << layout.bits) - 1U;
+  for (Index r = 0; r < layout.rows; ++r) {
+    for (Index i = 0; i < layout.codes_per_row(); ++i) put_code(q, r, i, static_cast<std::uint32_t>(rng()) & mask);
+  }
+  for (auto& b : q.region(Region::kSigns)) b = static_cast<std::byte>(byte());
+  const Index values = layout.groups() * layout.rows;
+  const float top = layout.level_count == 0 ? static_cast<float>((1 << layout.bits) - 1) : 1.0F;
+  for (Index i = 0; i < values; ++i) {
+    put_aux(q, Region::kGroupScale, i, uniform(0.01F, 0.03F), byte());
+    if (layout.offset == OffsetKind::kZeroPoint) put_aux(q, Region::kOffset, i, uniform(0.0F, top), byte());
+    if (layout.offset == OffsetKind::kOffset) put_aux(q, Region::kOffset, i, uniform(-0.02F * top, 0.0F), byte());
+  }
+  if (layout.aux == AuxFormat::kU8) {
+    for (Index i = 0; i < layout.groups() * aux_blocks(layout.rows); ++i) {
+      // Scales between 2^-7 and 2^-4.
+      put(q, Region::kGroupScaleBlocks, i, AuxBlock{float_to_half(uniform(-7.0F, -6.0F)), float_to_half(0.0078F)});
+      if (layout.offset == OffsetKind::kShared) continue;
+      const float scale = layout.offset == OffsetKind::kOffset ? -0.02F : 1.0F;
+      put(q, Region::kOffsetBlocks, i, AuxBlock{float_to_half(0.0F), float_to_half(scale * top / 255.0F)});
+    }
+  }
+  if (layout.col_scale == ColScaleKind::kStored) {
+    for (Index i = 0; i < layout.row_blocks() * layout.cols; ++i) put_col_scale(q, i, uniform(0.5F, 2.0F));
+  }
+  const bool magnitudes = layout.signs == SignStorage::kSeparate;
+  for (Index i = 0; i < layout.level_count * layout.vector_dim; ++i) {
+    put(q, Region::kLevels, i, uniform(magnitudes ? 0.0F : -1.0F, 1.0F));
+  }
+  return q;
+}
+
+/// Standard normal numbers.
+inline std::vector<float> gaussian(Index count, std::uint32_t seed = 7) {
+  std::mt19937 rng(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(static_cast<std::size_t>(count));
+  for (float& x : out) x = normal(rng);
+  return out;
+}
+
+/// level, group_scale and offset part of one weight, as the container documents them; column scales stay apart.
+struct Weight {
+  double level = 0.0;   ///< level(code)
+  double scale = 0.0;   ///< group_scale * col_scale * matrix_scale
+  double offset = 0.0;  ///< what is added to level * scale, times col_scale * matrix_scale
+  [[nodiscard]] double value() const { return level * scale + offset; }
+};
+
+inline Weight weight_at(const QuantizedView& q, Index r, Index c) {
+  const Layout& layout = q.layout();
+  const Index g = c / layout.group_size;
+  float scale = 0.0F, zero = 0.0F, col = 0.0F;
+  q.group_scales(g, {r, r + 1}, &scale);
+  q.col_scales(r, {c, c + 1}, &col);
+  const Index stored_col = q.col_range().begin + c;
+  const auto* codes = reinterpret_cast<const std::uint8_t*>(q.region(Region::kCodes)) +
+                      (q.row_range().begin + r) * layout.code_row_bytes();
+  const auto code = static_cast<Index>(code_at(codes, stored_col / layout.vector_dim, layout.bits));
+  double level = static_cast<double>(code);
+  if (layout.level_count != 0) {
+    level = static_cast<double>(q.levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
+  }
+  if (q.signs(r) != nullptr && (q.signs(r)[c / 8] >> (c % 8) & 1) != 0) level = -level;
+  const double outer = static_cast<double>(col) * static_cast<double>(layout.matrix_scale);
+  double offset = 0.0;
+  if (layout.offset == OffsetKind::kOffset) {
+    q.stored_offsets(g, {r, r + 1}, &zero);
+    offset = static_cast<double>(zero);
+  } else {
+    q.zero_points(g, {r, r + 1}, &zero);
+    offset = -static_cast<double>(zero) * static_cast<double>(scale);
+  }
+  return {level, static_cast<double>(scale) * outer, offset * outer};
+}
+
+/// W x in double precision with, per row, how far each precision may be from it.
+struct Expected {
+  std::vector<double> y;
+  std::vector<double> float_bound;
+  std::vector<double> int8_bound;
+  std::vector<double> int15_bound;
+
+  [[nodiscard]] double bound(Precision precision, Index row) const {
+    const auto r = static_cast<std::size_t>(row);
+    return precision == Precision::kFloat  ? float_bound[r]
+           : precision == Precision::kInt8 ? int8_bound[r]
+                                           : int15_bound[r];
+  }
+};
+
+/// `x` [q.cols()].
+inline Expected expected(const QuantizedView& q, const float* x) {
+  const Layout& layout = q.layout();
+  const InputBlocks blocks(q.cols(), layout.group_size);
+  double lowest = 0.0, highest = 0.0;
+  for (Index i = 0; i < layout.level_count; ++i) {
+    lowest = std::min(lowest, static_cast<double>(q.levels()[i]));
+    highest = std::max(highest, static_cast<double>(q.levels()[i]));
+  }
+  Expected out;
+  for (Index r = 0; r < q.rows(); ++r) {
+    double y = 0.0, magnitude = 0.0, moved = 0.0, table = 0.0;
+    for (Index b = 0; b < blocks.count; ++b) {
+      double largest = 0.0;  // of x * col_scale
+      double weights = 0.0;  // sum of |w| / col_scale
+      for (Index c = blocks.first_col(b); c < blocks.first_col(b) + blocks.col_count(b); ++c) {
+        float col = 0.0F;
+        q.col_scales(r, {c, c + 1}, &col);
+        const Weight w = weight_at(q, r, c);
+        const double xc = static_cast<double>(x[c]);
+        y += w.value() * xc;
+        magnitude += (std::fabs(w.level * w.scale) + std::fabs(w.offset)) * std::fabs(xc);
+        largest = std::max(largest, std::fabs(xc * static_cast<double>(col)));
+        weights += std::fabs(w.value()) / static_cast<double>(col);
+        table += std::fabs(w.scale * xc) * (highest - lowest);
+      }
+      moved += largest * weights;
+    }
+    // Rounding to float of both terms, a dozen times in sequence at most where it does not cancel.
+    const double rounding = 1e-6 * magnitude + 1e-30;
+    out.y.push_back(y);
+    out.float_bound.push_back(rounding);
+    // Half a step of the largest activation of each block; half a step of the table of levels.
+    out.int8_bound.push_back(moved / 254.0 * 1.001 + table / 254.0 * 1.01 + rounding);
+    out.int15_bound.push_back(moved / 32512.0 * 1.001 + table / 32766.0 * 1.02 + rounding);
+  }
+  return out;
+}
+
+inline std::string describe(const Layout& layout) {
+  std::string text = std::to_string(layout.rows) + "x" + std::to_string(layout.cols);
+  text += " bits " + std::to_string(layout.bits) + " group " + std::to_string(layout.group_size);
+  text += layout.level_count == 0 ? " uniform" : " levels";
+  text += layout.aux == AuxFormat::kF16 ? " f16" : layout.aux == AuxFormat::kF32 ? " f32" : " u8";
+  text += layout.offset == OffsetKind::kShared      ? " shared"
+          : layout.offset == OffsetKind::kZeroPoint ? " zero_point"
+                                                    : " offset";
+  text += " row_block " + std::to_string(layout.row_block) + " d " + std::to_string(layout.vector_dim);
+  return text;
+}
+
+}  // namespace sinq::test
