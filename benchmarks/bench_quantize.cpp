@@ -111,8 +111,7 @@ Work count_work(const Config<Q, N>& config, const Setup& setup, Index output_byt
 
 void report_work(State& state, const Work& work, const Setup& setup, double read_seconds, double weights_per_second) {
   const CoreLimits& core = core_limits(setup.isa);
-  const double memory_bytes_per_second =
-      setup.weights() * static_cast<double>(scalar_bytes(setup.type)) / read_seconds;
+  const double memory_bytes_per_second = setup.weights() * static_cast<double>(scalar_bytes(setup.type)) / read_seconds;
   const double least_seconds = std::max({work.memory_bytes / memory_bytes_per_second,
                                          work.cache_bytes / core.cache_bytes, work.operations / core.operations});
   state.counters["passes"] = work.passes;
@@ -214,27 +213,33 @@ void run_naive(State& state, const NaiveEigen& naive) {
   double read_seconds = 0.0;
   time_with_ratios(
       state, setup, w, [&] { benchmark::DoNotOptimize(naive.quantize(map).codes.data()); },
-      [&] { quantize_into(w, plain, {out.data(), static_cast<std::size_t>(out.size())}); }, read_seconds);
+      [&] {
+        quantize_into(w, plain, {out.data(), static_cast<std::size_t>(out.size())});
+      },
+      read_seconds);
 }
 
 template <class Config>
 void add(const std::string& method, const Config& config, const Setup& setup = {}) {
   const std::string name = name_of("quantize", method, config.quantizer.format().bits, config.group_size, setup);
-  benchmark::RegisterBenchmark(name.c_str(), [=](State& state) { run_quantize(state, config, setup); })
-      ->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
+    run_quantize(state, config, setup);
+  })->Unit(benchmark::kMillisecond);
 }
 
 template <class Config>
 void add_dequantize(const std::string& method, const Config& config, const Setup& setup = {}) {
   const std::string name = name_of("dequantize", method, config.quantizer.format().bits, config.group_size, setup);
-  benchmark::RegisterBenchmark(name.c_str(), [=](State& state) { run_dequantize(state, config, setup); })
-      ->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
+    run_dequantize(state, config, setup);
+  })->Unit(benchmark::kMillisecond);
 }
 
 void add_naive(const std::string& method, const NaiveEigen& naive) {
   const std::string name = name_of("quantize", method, naive.bits, naive.group_size, {});
-  benchmark::RegisterBenchmark(name.c_str(), [=](State& state) { run_naive(state, naive); })
-      ->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
+    run_naive(state, naive);
+  })->Unit(benchmark::kMillisecond);
 }
 
 void add_methods() {

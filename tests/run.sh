@@ -19,6 +19,7 @@ install_packages cmake make g++ libeigen3-dev nlohmann-json3-dev libcli11-dev li
 [[ "${1-}" == --install-only ]] && exit 0
 
 build=${SINQ_BUILD_DIR:-build}
-cmake -S . -B "$build" -D SINQ_BUILD_TESTS=ON -D SINQ_BUILD_BENCHMARKS=ON -D SINQ_BUILD_EXAMPLES=ON
+# Sources joined by eights: half the time, and every test still starts from the same headers.
+cmake -S . -B "$build" -D SINQ_BUILD_TESTS=ON -D SINQ_BUILD_BENCHMARKS=ON -D SINQ_BUILD_EXAMPLES=ON -D CMAKE_UNITY_BUILD=ON
 cmake --build "$build" -j "$(nproc)"
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)"

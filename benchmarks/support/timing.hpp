@@ -1,10 +1,10 @@
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <limits>
-
-#include <time.h>
 
 namespace sinq::bench {
 

@@ -11,7 +11,7 @@
 namespace llm {
 namespace {
 
-struct Options {
+struct CompareOptions {
   DataOptions data;
   QuantizeSettings format;
   std::vector<std::string> methods{"rtn", "sinq", "hqq", "nf4"};
@@ -28,7 +28,7 @@ struct Row {
 };
 
 /// Every method at every width it has and every group size.
-std::vector<Row> rows_of(const Options& options) {
+std::vector<Row> rows_of(const CompareOptions& options) {
   std::vector<Row> rows;
   for (const std::string& name : options.methods) {
     const Method& m = method(name);
@@ -60,7 +60,7 @@ void print_row(const Row& row, std::ostream& out) {
       << fixed(m.weight_error, 4) << std::endl;  // flushed: the next row takes a while
 }
 
-Chart chart_of(const Options& options, const std::vector<Row>& rows) {
+Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
   const auto model = std::filesystem::absolute(options.data.model).lexically_normal();
   Chart chart{.title = "Quantized " + (model.has_filename() ? model : model.parent_path()).filename().string(),
               .x_label = "bits per weight",
@@ -73,7 +73,7 @@ Chart chart_of(const Options& options, const std::vector<Row>& rows) {
   return chart;
 }
 
-void run(const Options& options, std::ostream& out) {
+void run_compare(const CompareOptions& options, std::ostream& out) {
   const DataOptions& data = options.data;
   std::vector<Row> rows = rows_of(options);
   OutputFile json_file(options.json), svg_file(options.svg);
@@ -102,7 +102,7 @@ void run(const Options& options, std::ostream& out) {
 
 void add_compare_command(CLI::App& app, std::ostream& out) {
   auto* command = app.add_subcommand("compare", "Several methods, bits and group sizes side by side");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CompareOptions>();
   std::string known;
   for (const Method& m : methods()) known += (known.empty() ? "of " : ", ") + m.name;
   add_data_options(*command, options->data);
@@ -117,7 +117,7 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
   command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
   command->add_option("--json", options->json, "write the table to this file");
   command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
-  command->callback([options, &out] { run(*options, out); });
+  command->callback([options, &out] { run_compare(*options, out); });
 }
 
 }  // namespace llm

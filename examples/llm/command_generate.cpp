@@ -11,7 +11,7 @@
 namespace llm {
 namespace {
 
-struct Options {
+struct GenerateOptions {
   std::filesystem::path model;
   std::string prompt;
   QuantizeSettings settings;
@@ -19,7 +19,7 @@ struct Options {
   Index max_tokens = 100;
 };
 
-void run(const Options& options, std::ostream& out) {
+void run_generate(const GenerateOptions& options, std::ostream& out) {
   validate(options.settings);
   const Tokenizer tokenizer = Tokenizer::open(options.model);
   const std::vector<Token> prompt = tokenizer.encode(options.prompt);
@@ -42,7 +42,7 @@ void run(const Options& options, std::ostream& out) {
 
 void add_generate_command(CLI::App& app, std::ostream& out) {
   auto* command = app.add_subcommand("generate", "Continue a text, running from quantized weights");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<GenerateOptions>();
   command->add_option("MODEL", options->model, "Hugging Face folder")->required();
   command->add_option("--prompt", options->prompt, "the text to continue")->required();
   command->add_option("--max-tokens", options->max_tokens)->check(CLI::PositiveNumber)->capture_default_str();
@@ -53,7 +53,7 @@ void add_generate_command(CLI::App& app, std::ostream& out) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->sampling.seed)->capture_default_str();
   add_quantize_options(*command, options->settings);
-  command->callback([options, &out] { run(*options, out); });
+  command->callback([options, &out] { run_generate(*options, out); });
 }
 
 }  // namespace llm

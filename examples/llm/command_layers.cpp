@@ -11,7 +11,7 @@
 namespace llm {
 namespace {
 
-struct Options {
+struct LayersOptions {
   DataOptions data;
   QuantizeSettings settings;
   std::filesystem::path json;
@@ -44,7 +44,7 @@ Json to_json(const LayerError& layer, const OutputError& output) {
           {"kurtosis", layer.report.kurtosis}};
 }
 
-void run(const Options& options, std::ostream& out) {
+void run_layers(const LayersOptions& options, std::ostream& out) {
   if (options.settings.weights == Weights::kAsStored) {
     throw sinq::Error(sinq::Errc::kBadConfig, "--method fp32 has no errors to list");
   }
@@ -80,11 +80,11 @@ void run(const Options& options, std::ostream& out) {
 
 void add_layers_command(CLI::App& app, std::ostream& out) {
   auto* command = app.add_subcommand("layers", "Error of each layer's weights, and of its outputs on a text");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<LayersOptions>();
   add_data_options(*command, options->data);
   add_quantize_options(*command, options->settings);
   command->add_option("--json", options->json, "write the table to this file");
-  command->callback([options, &out] { run(*options, out); });
+  command->callback([options, &out] { run_layers(*options, out); });
 }
 
 }  // namespace llm

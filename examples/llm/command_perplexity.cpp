@@ -9,7 +9,7 @@
 namespace llm {
 namespace {
 
-struct Options {
+struct PerplexityOptions {
   DataOptions data;
   QuantizeSettings settings;
   std::filesystem::path baseline, calibration, json;
@@ -17,7 +17,7 @@ struct Options {
   Index calibration_blocks = 32;
 };
 
-void run(const Options& options, std::ostream& out) {
+void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   validate(options.settings);
   OutputFile file(options.json);
   const DataOptions& data = options.data;
@@ -55,7 +55,7 @@ void run(const Options& options, std::ostream& out) {
 
 void add_perplexity_command(CLI::App& app, std::ostream& out) {
   auto* command = app.add_subcommand("perplexity", "Perplexity and KL to the unquantized model");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PerplexityOptions>();
   add_data_options(*command, options->data);
   add_quantize_options(*command, options->settings);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
@@ -66,7 +66,7 @@ void add_perplexity_command(CLI::App& app, std::ostream& out) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--json", options->json, "write the result to this file");
-  command->callback([options, &out] { run(*options, out); });
+  command->callback([options, &out] { run_perplexity(*options, out); });
 }
 
 }  // namespace llm

@@ -6,17 +6,19 @@
 namespace llm {
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
+[[noreturn]] void refuse_model(const std::string& what) {
   throw sinq::Error(sinq::Errc::kUnsupported, "config.json: " + what);
 }
 
-[[noreturn]] void bad(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, "config.json: " + what); }
+[[noreturn]] void bad_config(const std::string& what) {
+  throw sinq::Error(sinq::Errc::kBadFile, "config.json: " + what);
+}
 
 /// `object[key]`, at least 1 and at most what a tensor can have.
 Index size(const Json& object, const char* key) {
   const auto value = required<Index>(object, key);
   if (value < 1 || value > std::numeric_limits<std::int32_t>::max()) {
-    bad(std::string(key) + " " + std::to_string(value) + " is not a positive 32-bit number");
+    bad_config(std::string(key) + " " + std::to_string(value) + " is not a positive 32-bit number");
   }
   return value;
 }
@@ -26,8 +28,8 @@ void check_rope_type(const Json& description, const char* key) {
   if (!has(description, key)) return;
   const Json& rope = description[key];
   const auto type = value_or(rope, "rope_type", value_or<std::string>(rope, "type", "default"));
-  if (type != "default") refuse("rope_type " + type);
-  if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse("partial_rotary_factor");
+  if (type != "default") refuse_model("rope_type " + type);
+  if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
 }
 
 double find_rope_theta(const Json& description) {
@@ -58,18 +60,18 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   const auto architectures = required<std::vector<std::string>>(description, "architectures");
   const std::string architecture = architectures.empty() ? "none" : architectures.front();
   if (architecture != "Qwen3ForCausalLM" && architecture != "LlamaForCausalLM") {
-    refuse("architecture " + architecture + " (known: Qwen3ForCausalLM, LlamaForCausalLM)");
+    refuse_model("architecture " + architecture + " (known: Qwen3ForCausalLM, LlamaForCausalLM)");
   }
   const auto activation = value_or<std::string>(description, "hidden_act", "silu");
-  if (activation != "silu") refuse("hidden_act " + activation);
-  if (value_or(description, "use_sliding_window", false)) refuse("use_sliding_window");
+  if (activation != "silu") refuse_model("hidden_act " + activation);
+  if (value_or(description, "use_sliding_window", false)) refuse_model("use_sliding_window");
   for (const auto& type : value_or(description, "layer_types", std::vector<std::string>{})) {
-    if (type != "full_attention") refuse("layer_types " + type);
+    if (type != "full_attention") refuse_model("layer_types " + type);
   }
-  if (has(description, "quantization_config")) refuse("quantization_config");
+  if (has(description, "quantization_config")) refuse_model("quantization_config");
   check_rope_type(description, "rope_scaling");
   check_rope_type(description, "rope_parameters");
-  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse("partial_rotary_factor");
+  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
 
   ModelConfig config;
   config.vocab_size = size(description, "vocab_size");
@@ -88,14 +90,14 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   config.tied_head = value_or(description, "tie_word_embeddings", false);
   config.end_tokens = find_end_tokens(description);
   if (config.heads % config.kv_heads != 0) {
-    bad("num_attention_heads " + std::to_string(config.heads) + " is not a multiple of num_key_value_heads " +
-        std::to_string(config.kv_heads));
+    bad_config("num_attention_heads " + std::to_string(config.heads) + " is not a multiple of num_key_value_heads " +
+               std::to_string(config.kv_heads));
   }
   if (config.head_dim < 2 || config.head_dim % 2 != 0) {
-    bad("head_dim " + std::to_string(config.head_dim) + " is not a positive even number");
+    bad_config("head_dim " + std::to_string(config.head_dim) + " is not a positive even number");
   }
-  if (!(config.rope_theta > 0)) bad("rope_theta is not positive");
-  if (!(config.rms_norm_eps >= 0)) bad("rms_norm_eps is negative");
+  if (!(config.rope_theta > 0)) bad_config("rope_theta is not positive");
+  if (!(config.rms_norm_eps >= 0)) bad_config("rms_norm_eps is negative");
   return config;
 }
 

@@ -8,7 +8,7 @@
 namespace llm {
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
+[[noreturn]] void refuse_pattern(const std::string& what) {
   throw sinq::Error(sinq::Errc::kUnsupported, "tokenizer.json: pre_tokenizer: " + what);
 }
 
@@ -41,17 +41,17 @@ void add_patterns(const Json& step, std::vector<std::string>& patterns) {
   if (type == "Sequence") {
     for (const Json& inner : required<Json>(step, "pretokenizers")) add_patterns(inner, patterns);
   } else if (type == "ByteLevel") {
-    if (value_or(step, "add_prefix_space", true)) refuse("ByteLevel with add_prefix_space");
+    if (value_or(step, "add_prefix_space", true)) refuse_pattern("ByteLevel with add_prefix_space");
     if (value_or(step, "use_regex", true)) patterns.emplace_back(kGpt2Pattern);
   } else if (type == "Split") {
     const auto pattern = required<Json>(step, "pattern");
-    if (!has(pattern, "Regex")) refuse("Split by " + pattern.dump());
+    if (!has(pattern, "Regex")) refuse_pattern("Split by " + pattern.dump());
     if (required<std::string>(step, "behavior") != "Isolated" || value_or(step, "invert", false)) {
-      refuse("Split with behavior " + step.dump());
+      refuse_pattern("Split with behavior " + step.dump());
     }
     patterns.push_back(required<std::string>(pattern, "Regex"));
   } else {
-    refuse(type);
+    refuse_pattern(type);
   }
 }
 
@@ -77,7 +77,7 @@ PreTokenizer::PreTokenizer(const std::vector<std::string>& patterns) {
 
 PreTokenizer PreTokenizer::from_json(const Json& description) {
   std::vector<std::string> patterns;
-  if (!description.is_object()) refuse("missing");
+  if (!description.is_object()) refuse_pattern("missing");
   add_patterns(description, patterns);
   return PreTokenizer(patterns);
 }

@@ -15,7 +15,7 @@ T load_as(const std::byte* p) {
   return value;
 }
 
-[[noreturn]] void bad(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, what); }
+[[noreturn]] void bad_tensor(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, what); }
 
 std::string shape_text(const std::vector<Index>& shape) {
   std::string out;
@@ -27,7 +27,7 @@ const sinq::io::Checkpoint::Tensor& of_shape(const sinq::io::Checkpoint& files, 
                                              const std::vector<Index>& expected) {
   const auto& tensor = files.at(name);
   if (tensor.info.shape != expected) {
-    bad(name + " has shape " + shape_text(tensor.info.shape) + ", config.json asks for " + shape_text(expected));
+    bad_tensor(name + " has shape " + shape_text(tensor.info.shape) + ", config.json asks for " + shape_text(expected));
   }
   return tensor;
 }
@@ -83,12 +83,12 @@ std::vector<std::int32_t> load_integers(const sinq::io::SafetensorsFile& file, c
     for (std::size_t i = 0; i < bytes.size(); i += 8) {
       const auto value = load_as<std::int64_t>(bytes.data() + i);
       if (value < 0 || value > std::numeric_limits<std::int32_t>::max()) {
-        bad(info.name + " holds " + std::to_string(value) + ", which is no token id");
+        bad_tensor(info.name + " holds " + std::to_string(value) + ", which is no token id");
       }
       out.push_back(static_cast<std::int32_t>(value));
     }
   } else {
-    bad(info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", token ids are I32 or I64");
+    bad_tensor(info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", token ids are I32 or I64");
   }
   return out;
 }

@@ -16,7 +16,9 @@ namespace {
   throw sinq::Error(sinq::Errc::kUnsupported, "tokenizer.json: " + what);
 }
 
-[[noreturn]] void bad(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, "tokenizer.json: " + what); }
+[[noreturn]] void bad_tokenizer(const std::string& what) {
+  throw sinq::Error(sinq::Errc::kBadFile, "tokenizer.json: " + what);
+}
 
 std::uint64_t pair_key(Token left, Token right) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
@@ -44,7 +46,7 @@ std::string to_bytes(const std::string& entry) {
       const std::size_t next = static_cast<unsigned char>(entry[++i]);
       code = (code & 0xe0) == 0xc0 ? (code & 0x1f) << 6 | (next & 0x3f) : bytes.size();
     }
-    if (code >= bytes.size() || bytes[code] < 0) bad("vocab entry \"" + entry + "\" is not byte-level");
+    if (code >= bytes.size() || bytes[code] < 0) bad_tokenizer("vocab entry \"" + entry + "\" is not byte-level");
     out += static_cast<char>(bytes[code]);
   }
   return out;
@@ -60,7 +62,7 @@ std::pair<std::string, std::string> halves(const Json& merge) {
     const auto space = text.find(' ');
     if (space != std::string::npos) return {to_bytes(text.substr(0, space)), to_bytes(text.substr(space + 1))};
   }
-  bad("merge " + merge.dump() + " is not a pair");
+  bad_tokenizer("merge " + merge.dump() + " is not a pair");
 }
 
 /// Whether the tokenizer wants text in normal form C; other normalizers are refused.
@@ -103,19 +105,19 @@ Tokenizer::Tokenizer(const Json& description)
       if (value_or(token, key, false)) refuse("added token with " + std::string(key));
     }
     added_.push_back({required<std::string>(token, "content"), required<Token>(token, "id")});
-    if (added_.back().text.empty()) bad("added token without content");
+    if (added_.back().text.empty()) bad_tokenizer("added token without content");
     added.insert(added_.back().text);
   }
   const auto vocabulary = required<Json>(model, "vocab");
   for (const auto& [entry, id] : vocabulary.items()) {
-    if (!id.is_number_integer()) bad("vocab entry \"" + entry + "\" has no id");
+    if (!id.is_number_integer()) bad_tokenizer("vocab entry \"" + entry + "\" has no id");
     if (!added.contains(entry)) add_to_vocabulary(id.get<Token>(), to_bytes(entry));
   }
   for (const AddedToken& token : added_) vocabulary_[token.id] = token.text;
 
   for (int b = 0; b < 256; ++b) {
     const auto it = ids_.find(std::string(1, static_cast<char>(b)));
-    if (it == ids_.end()) bad("vocab has no token for byte " + std::to_string(b));
+    if (it == ids_.end()) bad_tokenizer("vocab has no token for byte " + std::to_string(b));
     byte_tokens_[b] = it->second;
   }
   std::int32_t rank = 0;
@@ -123,14 +125,15 @@ Tokenizer::Tokenizer(const Json& description)
     const auto [left, right] = halves(merge);
     const auto l = ids_.find(left), r = ids_.find(right), result = ids_.find(left + right);
     if (l == ids_.end() || r == ids_.end() || result == ids_.end()) {
-      bad("merge " + merge.dump() + " is not in the vocabulary");
+      bad_tokenizer("merge " + merge.dump() + " is not in the vocabulary");
     }
     merges_.try_emplace(pair_key(l->second, r->second), Merge{rank++, result->second});
   }
 }
 
 void Tokenizer::add_to_vocabulary(Token id, std::string bytes) {
-  if (id < 0 || !vocabulary_.try_emplace(id, bytes).second) bad("token id " + std::to_string(id) + " is used twice");
+  if (id < 0 || !vocabulary_.try_emplace(id, bytes).second)
+    bad_tokenizer("token id " + std::to_string(id) + " is used twice");
   ids_.emplace(std::move(bytes), id);
 }
 

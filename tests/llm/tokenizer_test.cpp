@@ -28,7 +28,7 @@ Json qwen_pre_tokenizer() {
 
 Json description() { return read_json(embedded_model() / "tokenizer.json"); }
 
-std::string error_of(const std::function<void(Json&)>& change) {
+std::string load_error(const std::function<void(Json&)>& change) {
   Json changed = description();
   change(changed);
   try {
@@ -146,22 +146,23 @@ TEST(TokenizerTest, AddedTokensAreFound) {
 
 TEST(TokenizerTest, RefusesByName) {
   using testing::HasSubstr;
-  EXPECT_EQ(error_of([](Json&) {}), "no error");
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["type"] = "Unigram"; }), HasSubstr("Unigram"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["byte_fallback"] = true; }), HasSubstr("byte_fallback"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["unk_token"] = "<unk>"; }), HasSubstr("unk_token"));
-  EXPECT_THAT(error_of([](Json& j) { j["normalizer"] = {{"type", "Lowercase"}}; }), HasSubstr("Lowercase"));
-  EXPECT_THAT(error_of([](Json& j) { j["pre_tokenizer"] = {{"type", "Metaspace"}}; }), HasSubstr("Metaspace"));
-  EXPECT_THAT(error_of([](Json& j) { j["pre_tokenizer"] = nullptr; }), HasSubstr("pre_tokenizer"));
-  EXPECT_THAT(error_of([](Json& j) { j["pre_tokenizer"]["add_prefix_space"] = true; }), HasSubstr("add_prefix_space"));
-  EXPECT_THAT(error_of([](Json& j) { j["added_tokens"][0]["lstrip"] = true; }), HasSubstr("lstrip"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"].erase("merges"); }), HasSubstr("merges: missing"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["merges"][0] = {"zz", "qq"}; }), HasSubstr("not in the vocabulary"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["merges"][0] = 3; }), HasSubstr("not a pair"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["vocab"].erase("!"); }), HasSubstr("byte 33"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["vocab"]["\xe4\xb8\xad"] = 9999; }), HasSubstr("not byte-level"));
-  EXPECT_THAT(error_of([](Json& j) { j["model"]["vocab"]["zzzz"] = 1; }), HasSubstr("used twice"));
-  EXPECT_THAT(error_of([](Json& j) {
+  EXPECT_EQ(load_error([](Json&) {}), "no error");
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["type"] = "Unigram"; }), HasSubstr("Unigram"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["byte_fallback"] = true; }), HasSubstr("byte_fallback"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["unk_token"] = "<unk>"; }), HasSubstr("unk_token"));
+  EXPECT_THAT(load_error([](Json& j) { j["normalizer"] = {{"type", "Lowercase"}}; }), HasSubstr("Lowercase"));
+  EXPECT_THAT(load_error([](Json& j) { j["pre_tokenizer"] = {{"type", "Metaspace"}}; }), HasSubstr("Metaspace"));
+  EXPECT_THAT(load_error([](Json& j) { j["pre_tokenizer"] = nullptr; }), HasSubstr("pre_tokenizer"));
+  EXPECT_THAT(load_error([](Json& j) { j["pre_tokenizer"]["add_prefix_space"] = true; }),
+              HasSubstr("add_prefix_space"));
+  EXPECT_THAT(load_error([](Json& j) { j["added_tokens"][0]["lstrip"] = true; }), HasSubstr("lstrip"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"].erase("merges"); }), HasSubstr("merges: missing"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["merges"][0] = {"zz", "qq"}; }), HasSubstr("not in the vocabulary"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["merges"][0] = 3; }), HasSubstr("not a pair"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["vocab"].erase("!"); }), HasSubstr("byte 33"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["vocab"]["\xe4\xb8\xad"] = 9999; }), HasSubstr("not byte-level"));
+  EXPECT_THAT(load_error([](Json& j) { j["model"]["vocab"]["zzzz"] = 1; }), HasSubstr("used twice"));
+  EXPECT_THAT(load_error([](Json& j) {
                 j["pre_tokenizer"] = qwen_pre_tokenizer();
                 j["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(";
               }),

@@ -4,6 +4,7 @@
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/methods.hpp"
 
 #include <gtest/gtest.h>
@@ -27,10 +28,9 @@ using sinq::test::quantize_with;
 using sinq::test::Rounding;
 using sinq::test::TestMatrix;
 using sinq::test::throws_error;
+using sinq::test::view;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
 
 std::vector<Method> methods() {
   std::vector<Method> out;

@@ -7,6 +7,7 @@
 #include "support/generators.hpp"
 #include "support/isa_list.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/methods.hpp"
 
 #include <gtest/gtest.h>
@@ -28,12 +29,11 @@ using sinq::test::Method;
 using sinq::test::quantize_with;
 using sinq::test::Rounding;
 using sinq::test::TestMatrix;
+using sinq::test::view;
 
 constexpr Rounding kRoundings[] = {Rounding::kRealUniform, Rounding::kUniform, Rounding::kSymmetric,
                                    Rounding::kNoz,         Rounding::kNf4,     Rounding::kNf3,
                                    Rounding::kFp4,         Rounding::kTernary, Rounding::kHqq};
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
 
 struct Norms {
   double error = 0.0;

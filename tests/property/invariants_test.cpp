@@ -6,6 +6,7 @@
 #include "support/generators.hpp"
 #include "support/isa_list.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/methods.hpp"
 #include "support/read_back.hpp"
 #include "support/reference.hpp"
@@ -35,9 +36,8 @@ using sinq::test::Rounding;
 using sinq::test::same_bytes;
 using sinq::test::Semantics;
 using sinq::test::TestMatrix;
+using sinq::test::view;
 namespace reference = sinq::test::reference;
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
 
 constexpr Rounding kRoundings[] = {Rounding::kRealUniform, Rounding::kUniform, Rounding::kSymmetric,
                                    Rounding::kNoz,         Rounding::kNf4,     Rounding::kNf3,
@@ -298,9 +298,11 @@ TEST(SameBytes, IntoTheCallersMemory) {
   }
 }
 
-// The guard of degenerate tiles has no say where there is nothing degenerate.
+// The guard of degenerate tiles has no say where there is nothing degenerate. A row of 30 times the deviation is: there
+// the guard weighs both roundings, see Errors.
 TEST(SameBytes, WithAndWithoutTheGuardOnOrdinaryMatrices) {
   for (const auto& generator : sinq::test::ordinary_generators()) {
+    if (generator.name == std::string("outlier_row")) continue;
     for (const sinq::Tiling tiling : {sinq::Tiling::kColumns, sinq::Tiling::kSquare}) {
       const TestMatrix w = generator.make(64, 96, 13);
       Method method{.group_size = 32, .tiling = tiling};
@@ -323,6 +325,18 @@ TEST(Errors, FallWithEveryBit) {
         EXPECT_LT(error, last) << generator.name << ", rounding " << static_cast<int>(rounding) << ", bits " << bits;
         last = error;
       }
+    }
+  }
+}
+
+TEST(Errors, AreNoLargerWithTheGuard) {
+  for (const auto& generator : sinq::test::ordinary_generators()) {
+    const TestMatrix w = generator.make(64, 128, 5);
+    for (int bits = 1; bits <= 8; ++bits) {
+      Method method{.bits = bits};
+      const double guarded = error_of(method, w);
+      method.semantics = Semantics::kUnguarded;
+      EXPECT_LE(guarded, 1.001 * error_of(method, w)) << generator.name << ", bits " << bits;
     }
   }
 }

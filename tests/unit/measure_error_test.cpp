@@ -5,6 +5,7 @@
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/reference.hpp"
 
 #include <gtest/gtest.h>
@@ -24,9 +25,8 @@ using sinq::quantize;
 using sinq::QuantizedMatrix;
 using sinq::test::TestMatrix;
 using sinq::test::throws_error;
+using sinq::test::view;
 namespace reference = sinq::test::reference;
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
 
 // Everything in double on both sides: they differ by the order of sums.
 constexpr double kTolerance = 1e-10;

@@ -7,6 +7,7 @@
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/read_back.hpp"
 
 #include <Eigen/Core>
@@ -40,8 +41,7 @@ using sinq::RowMatrix;
 using sinq::test::same_bytes;
 using sinq::test::TestMatrix;
 using sinq::test::throws_error;
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
+using sinq::test::view;
 
 TEST(LayoutFor, FollowsTheConfig) {
   Config<> config;

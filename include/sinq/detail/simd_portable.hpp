@@ -46,12 +46,12 @@ struct Simd<isa::Portable> {
   /// The first n lanes from memory, zeros behind them.
   static F load_first(const float* p, int n) noexcept {
     F r{};
-    std::memcpy(r.v, p, static_cast<std::size_t>(n) * sizeof(float));
+    if (n > 0) std::memcpy(r.v, p, static_cast<std::size_t>(n) * sizeof(float));  // p may be null with nothing to read
     return r;
   }
   static void store(float* p, F a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
   static void store_first(float* p, F a, int n) noexcept {
-    std::memcpy(p, a.v, static_cast<std::size_t>(n) * sizeof(float));
+    if (n > 0) std::memcpy(p, a.v, static_cast<std::size_t>(n) * sizeof(float));
   }
 
   static F add(F a, F b) noexcept {

@@ -59,6 +59,7 @@ class LearnedCodebook {
       std::fill(weight.begin(), weight.end(), 0.0);
       for (Index r = 0; r < groups.rows; ++r) {
         const float a = scale[static_cast<std::size_t>(r)], z = zero[static_cast<std::size_t>(r)];
+        if (a == 0.0F) continue;  // all zeros
         const auto w = static_cast<double>(a) * static_cast<double>(a);
         for (Index c = 0; c < groups.cols; ++c) {
           const float u = groups.row(r)[c] / a + z;

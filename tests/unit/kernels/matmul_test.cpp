@@ -19,16 +19,6 @@ using namespace sinq::test;
 static_assert(noexcept(matmul(std::declval<const RepackedView&>(), std::declval<const ScaledInput&>(), RowRange{},
                               nullptr, Index{})));
 
-Layout make_layout(Index rows, Index cols, int bits, Index group) {
-  Layout layout;
-  layout.rows = rows;
-  layout.cols = cols;
-  layout.bits = bits;
-  layout.group_size = group;
-  layout.row_block = rows;
-  return layout;
-}
-
 /// Every kernel and precision against double precision, for a batch whose rows are `stride` floats apart.
 template <class View>
 void check_view(const View& view, const QuantizedView& reference, Index batch, const std::string& what) {

@@ -22,17 +22,6 @@ constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Preci
 static_assert(noexcept(matvec(std::declval<const QuantizedView&>(), std::declval<const ScaledInput&>(), RowRange{},
                               std::span<float>{})));
 
-Layout make_layout(Index rows, Index cols, int bits, Index group) {
-  Layout layout;
-  layout.rows = rows;
-  layout.cols = cols;
-  layout.bits = bits;
-  layout.group_size = group;
-  layout.row_block = rows;
-  layout.matrix_scale = 0.25F;
-  return layout;
-}
-
 template <class View>
 void check_view(const View& view, const Expected& want, const float* x, const std::string& what) {
   for (const Precision precision : kPrecisions) {

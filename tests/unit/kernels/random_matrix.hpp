@@ -17,6 +17,17 @@
 
 namespace sinq::test {
 
+inline Layout make_layout(Index rows, Index cols, int bits, Index group) {
+  Layout layout;
+  layout.rows = rows;
+  layout.cols = cols;
+  layout.bits = bits;
+  layout.group_size = group;
+  layout.row_block = rows;
+  layout.matrix_scale = 0.25F;
+  return layout;
+}
+
 /// A matrix with random codes, aux values, column scales and levels: what no quantizer would produce, every code
 /// equally likely in every place.
 inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 1) {

@@ -13,16 +13,6 @@ namespace {
 using namespace sinq;
 using namespace sinq::test;
 
-Layout make_layout(Index rows, Index cols, int bits, Index group) {
-  Layout layout;
-  layout.rows = rows;
-  layout.cols = cols;
-  layout.bits = bits;
-  layout.group_size = group;
-  layout.row_block = rows;
-  return layout;
-}
-
 class RepackBits : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Bits, RepackBits, testing::Range(1, 9));
 

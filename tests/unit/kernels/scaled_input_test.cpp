@@ -15,16 +15,6 @@ namespace {
 using namespace sinq;
 using namespace sinq::test;
 
-Layout make_layout(Index rows, Index cols, Index group) {
-  Layout layout;
-  layout.rows = rows;
-  layout.cols = cols;
-  layout.group_size = group;
-  layout.row_block = rows;
-  layout.matrix_scale = 0.5F;
-  return layout;
-}
-
 /// What the kernels will take column `col` of activation `b` for.
 double value_of(const detail::InputView& v, Index b, Index col) {
   const Index in_group = col % v.blocks.group_size;
@@ -42,7 +32,7 @@ TEST(ScaledInput, HoldsScaledActivationsToItsPrecision) {
     for (const Index cols : {1, 5, 64, 100, 300, 1000}) {
       for (const Index group : {8, 24, 64, 128, 600, 2000}) {
         for (const Index batch : {1, 3}) {
-          const QuantizedMatrix q = random_matrix(make_layout(4, cols, group));
+          const QuantizedMatrix q = random_matrix(make_layout(4, cols, 4, group));
           const std::vector<float> x = gaussian(batch * cols);
           for (const Precision precision : {Precision::kFloat, Precision::kInt15, Precision::kInt8}) {
             ScaledInput in;
@@ -57,7 +47,7 @@ TEST(ScaledInput, HoldsScaledActivationsToItsPrecision) {
                 for (Index c = first; c < end; ++c) {
                   float scale = 0.0F;
                   q.view().col_scales(0, {c, c + 1}, &scale);
-                  want.push_back(0.5 * static_cast<double>(scale) *
+                  want.push_back(0.25 * static_cast<double>(scale) *
                                  static_cast<double>(x[static_cast<std::size_t>(b * cols + c)]));
                   largest = std::max(largest, std::fabs(want.back()));
                 }
@@ -83,7 +73,7 @@ TEST(ScaledInput, HoldsScaledActivationsToItsPrecision) {
 
 TEST(ScaledInput, TakesEveryScalarType) {
   constexpr Index kCols = 77;
-  const QuantizedMatrix q = random_matrix(make_layout(4, kCols, 32));
+  const QuantizedMatrix q = random_matrix(make_layout(4, kCols, 4, 32));
   std::vector<std::uint16_t> f16, bf16;
   std::vector<float> from_f16, from_bf16;
   std::vector<double> f64;
@@ -112,7 +102,7 @@ TEST(ScaledInput, IsReusableForOtherShapes) {
   ScaledInput in;
   for (const Index cols : {300, 40, 300, 7}) {
     for (const Precision precision : {Precision::kInt8, Precision::kFloat, Precision::kInt15}) {
-      const QuantizedMatrix q = random_matrix(make_layout(4, cols, 64));
+      const QuantizedMatrix q = random_matrix(make_layout(4, cols, 4, 64));
       const std::vector<float> x = gaussian(cols);
       in.assign(q, x, precision);
       ScaledInput fresh;
@@ -129,7 +119,7 @@ TEST(ScaledInput, IsReusableForOtherShapes) {
 }
 
 TEST(ScaledInput, HasOnePlanePerRowOfSquares) {
-  Layout layout = make_layout(50, 64, 64);
+  Layout layout = make_layout(50, 64, 4, 64);
   layout.row_block = 20;
   const QuantizedMatrix q = random_matrix(layout);
   ScaledInput in;
@@ -142,7 +132,7 @@ TEST(ScaledInput, HasOnePlanePerRowOfSquares) {
 }
 
 TEST(ScaledInput, RefusesWrongShapes) {
-  const QuantizedMatrix q = random_matrix(make_layout(4, 64, 64));
+  const QuantizedMatrix q = random_matrix(make_layout(4, 64, 4, 64));
   ScaledInput in;
   const std::vector<float> x = gaussian(65);
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"65", "64"}, [&] { in.assign(q, x); }));

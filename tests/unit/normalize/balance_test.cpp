@@ -5,6 +5,7 @@
 #include "support/generators.hpp"
 #include "support/isa_list.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/test_tile.hpp"
 
 #include <gtest/gtest.h>
@@ -21,8 +22,7 @@ using sinq::Sinkhorn;
 using sinq::Thresholds;
 using sinq::test::same_bytes;
 using sinq::test::TestMatrix;
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
+using sinq::test::view;
 
 // One matrix as one tile: the same as the tile form on weights of the same size.
 TEST(BalanceTest, AgreesWithTheTileForm) {

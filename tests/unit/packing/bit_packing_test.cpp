@@ -16,7 +16,7 @@ using sinq::Index;
 using sinq::packed_bytes;
 using sinq::with_bits;
 
-constexpr std::uint8_t kCanary = 0xa5;
+constexpr std::uint8_t kPackingCanary = 0xa5;
 
 /// The layout's definition: bit b of code i is bit i * bits + b of the stream, least significant first.
 std::vector<std::uint8_t> pack_bit_by_bit(const std::vector<std::uint8_t>& codes, int bits) {
@@ -44,16 +44,16 @@ TEST(BitPacking, MatchesTheDefinitionForEveryWidthAndLength) {
       const auto expected = pack_bit_by_bit(codes, bits);
       const auto n = static_cast<Index>(count);
       ASSERT_EQ(static_cast<std::size_t>(packed_bytes(n, bits)), expected.size());
-      std::vector<std::uint8_t> packed(expected.size() + 1, kCanary);
+      std::vector<std::uint8_t> packed(expected.size() + 1, kPackingCanary);
       with_bits(bits, [&](auto b) { sinq::pack<b>(codes.data(), n, packed.data()); });
-      ASSERT_EQ(packed.back(), kCanary) << bits << " bits, " << count << " codes: wrote beyond the end";
+      ASSERT_EQ(packed.back(), kPackingCanary) << bits << " bits, " << count << " codes: wrote beyond the end";
       packed.pop_back();
       ASSERT_EQ(packed, expected) << bits << " bits, " << count << " codes";
-      std::vector<std::uint8_t> unpacked(count + 1, kCanary);
+      std::vector<std::uint8_t> unpacked(count + 1, kPackingCanary);
       // Exactly the bytes it may read: a sanitizer sees one more.
       const std::vector<std::uint8_t> exact(packed.begin(), packed.end());
       with_bits(bits, [&](auto b) { sinq::unpack<b>(exact.data(), n, unpacked.data()); });
-      ASSERT_EQ(unpacked.back(), kCanary);
+      ASSERT_EQ(unpacked.back(), kPackingCanary);
       unpacked.pop_back();
       ASSERT_EQ(unpacked, codes) << bits << " bits, " << count << " codes";
     }

@@ -16,7 +16,7 @@ using sinq::Index;
 using sinq::packed_bytes;
 using sinq::with_bits;
 
-constexpr std::uint8_t kCanary = 0xa5;
+constexpr std::uint8_t kRowsCanary = 0xa5;
 
 TEST(PackRows, MatchesPackForEveryWidthAndLength) {
   sinq::test::Random random(1);
@@ -29,7 +29,7 @@ TEST(PackRows, MatchesPackForEveryWidthAndLength) {
           codes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(random.bits() & ((1U << bits) - 1U));
         }
         const auto bytes = static_cast<std::size_t>(packed_bytes(count, bits));
-        std::vector<std::uint8_t> expected(bytes), actual(bytes + 16, kCanary);
+        std::vector<std::uint8_t> expected(bytes), actual(bytes + 16, kRowsCanary);
         with_bits(bits, [&](auto b) {
           sinq::pack<b>(codes.data(), count, expected.data());
           sinq::dispatch(isa, [&](auto tag) {
@@ -37,13 +37,13 @@ TEST(PackRows, MatchesPackForEveryWidthAndLength) {
                                                                                      actual.data());
           });
         });
-        for (std::size_t i = bytes; i < actual.size(); ++i) ASSERT_EQ(actual[i], kCanary) << "wrote beyond the end";
+        for (std::size_t i = bytes; i < actual.size(); ++i) ASSERT_EQ(actual[i], kRowsCanary) << "wrote beyond the end";
         actual.resize(bytes);
         ASSERT_EQ(actual, expected) << bits << " bits, " << count << " codes on " << name(isa);
 
         // Exactly the bytes it may read, at the end of an allocation: a sanitizer sees one more.
         const std::vector<std::uint8_t> packed(expected);
-        std::vector<std::uint8_t> back(codes.size() + 64, kCanary);
+        std::vector<std::uint8_t> back(codes.size() + 64, kRowsCanary);
         with_bits(bits, [&](auto b) {
           sinq::dispatch(isa, [&](auto tag) {
             sinq::detail::PackRows<decltype(tag)>::template unpack<decltype(b)::value>(packed.data(), count,
@@ -55,7 +55,7 @@ TEST(PackRows, MatchesPackForEveryWidthAndLength) {
               << bits << " bits, " << count << " codes on " << name(isa);
         }
         for (std::size_t i = codes.size(); i < back.size(); ++i)
-          ASSERT_EQ(back[i], kCanary) << "wrote beyond the eights";
+          ASSERT_EQ(back[i], kRowsCanary) << "wrote beyond the eights";
       }
     }
   }

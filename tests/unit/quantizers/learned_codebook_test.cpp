@@ -6,6 +6,7 @@
 #include "support/generators.hpp"
 #include "support/isa_list.hpp"
 #include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
 #include "support/test_tile.hpp"
 
 #include <gtest/gtest.h>
@@ -21,8 +22,7 @@ using sinq::LearnedCodebook;
 using sinq::MatrixView;
 using sinq::test::TestMatrix;
 using sinq::test::throws_error;
-
-MatrixView view(const TestMatrix& w) { return MatrixView::row_major(w.values.data(), w.rows, w.cols); }
+using sinq::test::view;
 
 TEST(LearnedCodebookTest, RefusesBadFields) {
   const auto refuses = [](auto spoil, std::initializer_list<std::string_view> parts) {
