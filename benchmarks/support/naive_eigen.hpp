@@ -23,11 +23,11 @@ struct NaiveEigen {
     Floats scale, zero;     ///< [rows, groups]
     Eigen::ArrayXf column;  ///< [cols]
 
-    [[nodiscard]] RowMatrix dequantize(Index group_size) const {
+    [[nodiscard]] RowMatrix dequantize(Index group) const {
       Floats out(codes.rows(), codes.cols());
       for (Index g = 0; g < scale.cols(); ++g) {
-        const auto block = codes.middleCols(g * group_size, group_size).template cast<float>();
-        out.middleCols(g * group_size, group_size) = (block.colwise() - zero.col(g)).colwise() * scale.col(g);
+        const auto block = codes.middleCols(g * group, group).template cast<float>();
+        out.middleCols(g * group, group) = (block.colwise() - zero.col(g)).colwise() * scale.col(g);
       }
       return (out.rowwise() * column.transpose()).matrix();
     }
