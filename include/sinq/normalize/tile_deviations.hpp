@@ -54,6 +54,8 @@ class TileDeviations {
     moments_.col_square = moments_.col_sum + tile.stride;
     std::fill(inv_row_, inv_row_ + padded_rows_, 1.0F);
     std::fill(inv_col_, inv_col_ + tile.stride, 1.0F);
+    // The padding's factors are multiplied with zeros: a NaN there would not stay there.
+    std::fill(col_std_ + tile.cols, col_std_ + tile.stride, 0.0F);
   }
 
   [[nodiscard]] const float* inv_row() const noexcept { return inv_row_; }
