@@ -2,6 +2,7 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <vector>
