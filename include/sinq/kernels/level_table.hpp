@@ -108,8 +108,8 @@ struct LevelTable {
   }
 };
 
-/// 0.4 percent of the levels beside the 0.8 of int8 activations keeps results within 1 (NF3 rounded by 0.43 came to 1.1);
-/// for more digits of the activations, the levels have as many.
+/// 0.4 percent of the levels beside the 0.8 of int8 activations keeps results within 1 (NF3 rounded by 0.43 came
+/// to 1.1); for more digits of the activations, the levels have as many.
 [[nodiscard]] constexpr float level_tolerance(int x_digits) noexcept { return x_digits == 1 ? 4e-3F : 0.0F; }
 
 /// Levels of one matrix in the forms that kernels look them up in.
