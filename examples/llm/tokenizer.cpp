@@ -132,8 +132,9 @@ Tokenizer::Tokenizer(const Json& description)
 }
 
 void Tokenizer::add_to_vocabulary(Token id, std::string bytes) {
-  if (id < 0 || !vocabulary_.try_emplace(id, bytes).second)
+  if (id < 0 || !vocabulary_.try_emplace(id, bytes).second) {
     bad_tokenizer("token id " + std::to_string(id) + " is used twice");
+  }
   ids_.emplace(std::move(bytes), id);
 }
 

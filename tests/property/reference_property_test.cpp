@@ -201,7 +201,7 @@ class AgainstReference : public testing::TestWithParam<Rounding> {
           << describe(method) << ", " << w.rows << " x " << w.cols << ", matrix " << i << " on " << name(isa);
     }
     // The test must not skip what it is about. HQQ is chaotic: most of its larger tiles hold some weight that is near a
-    // boundary in some iteration of the reference; 24% to 26% hold none, by the compiler of the reference.
+    // boundary in some iteration of the reference; about a quarter hold none (236 of some 965 as clang compiles it).
     EXPECT_GT(total.compared, GetParam() == Rounding::kHqq ? total.tiles / 5 : total.tiles * 3 / 4);
     RecordProperty("compared", total.compared);
   }
