@@ -10,10 +10,18 @@
 
 namespace sinq::detail {
 
-struct DequantizeGroup {
-  float scale, offset, matrix_scale;
+/// Rows that are decoded together: one block of 8-bit aux values.
+inline constexpr Index kDequantizeRows = kAuxBlockRows;
+
+/// What one row is decoded with; group g's scale and offset are at [g * kDequantizeRows].
+struct DequantizeRow {
+  const float* scale;
+  const float* offset;
+  bool adds_offset;  ///< OffsetKind::kOffset
+  float matrix_scale;
   const float* levels;  ///< null: a code is its own level; at least 16 entries
   int bits;
+  Index group_size;
 };
 
 template <class Tag>
@@ -27,10 +35,7 @@ struct Dequantize;
 namespace sinq {
 namespace detail {
 
-/// Rows that are decoded together: one block of 8-bit aux values.
-inline constexpr Index kDequantizeRows = kAuxBlockRows;
-
-/// Scalar codes: unpacks a group at a time and scales it with SIMD.
+/// Scalar codes, row by row, so that both sides are read and written in their order: unpacks a row, then scales it.
 inline void dequantize_scalar_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit) {
   const Layout& layout = q.layout();
   std::array<float, 16> small_table{};  // lookup16 reads sixteen entries, whatever the table has
@@ -40,41 +45,36 @@ inline void dequantize_scalar_codes(const QuantizedView& q, RowRange rows, float
     levels = small_table.data();
   }
   std::vector<float> col_scale(static_cast<std::size_t>(q.cols()));
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(round_up(std::min(layout.group_size, q.cols()), 8) + 64));
-  float scale[kDequantizeRows], offset[kDequantizeRows];
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(round_up(q.cols(), 8) + 64));
+  std::vector<float> params(static_cast<std::size_t>(2 * q.groups() * kDequantizeRows));
+  float* const scale = params.data();
+  float* const offset = scale + q.groups() * kDequantizeRows;
   Index scaled_block = -1;
   for (Index r0 = rows.begin; r0 < rows.end; r0 += kDequantizeRows) {
     const RowRange chunk{r0, std::min(r0 + kDequantizeRows, rows.end)};
     for (Index g = 0; g < q.groups(); ++g) {
-      const Index col = g * layout.group_size;
-      const Index count = std::min(layout.group_size, q.cols() - col);
-      q.group_scales(g, chunk, scale);
+      q.group_scales(g, chunk, scale + g * kDequantizeRows);
       if (layout.offset == OffsetKind::kOffset) {
-        q.stored_offsets(g, chunk, offset);
+        q.stored_offsets(g, chunk, offset + g * kDequantizeRows);
       } else {
-        q.zero_points(g, chunk, offset);
+        q.zero_points(g, chunk, offset + g * kDequantizeRows);
       }
-      dispatch(limit, [&](auto tag) {
-        with_bits(layout.bits, [&](auto bits) {
-          for (Index r = chunk.begin; r < chunk.end; ++r) {
-            const Index block = (q.row_range().begin + r) / layout.row_block;
-            if (block != scaled_block) {
-              q.col_scales(r, {0, q.cols()}, col_scale.data());
-              scaled_block = block;
-            }
-            PackRows<decltype(tag)>::template unpack<decltype(bits)::value>(q.codes(r) + col * layout.bits / 8, count,
-                                                                            codes.data());
-            const DequantizeGroup group{scale[r - r0], offset[r - r0], layout.matrix_scale, levels, layout.bits};
-            float* to = out + (r - rows.begin) * out_stride + col;
-            if (layout.offset == OffsetKind::kOffset) {
-              Dequantize<decltype(tag)>::offset_group(codes.data(), count, group, col_scale.data() + col, to);
-            } else {
-              Dequantize<decltype(tag)>::zero_point_group(codes.data(), count, group, col_scale.data() + col, to);
-            }
-          }
-        });
-      });
     }
+    dispatch(limit, [&](auto tag) {
+      with_bits(layout.bits, [&](auto bits) {
+        for (Index r = chunk.begin; r < chunk.end; ++r) {
+          const Index block = (q.row_range().begin + r) / layout.row_block;
+          if (block != scaled_block) {
+            q.col_scales(r, {0, q.cols()}, col_scale.data());
+            scaled_block = block;
+          }
+          PackRows<decltype(tag)>::template unpack<decltype(bits)::value>(q.codes(r), q.cols(), codes.data());
+          const DequantizeRow row{scale + r - r0, offset + r - r0, layout.offset == OffsetKind::kOffset,
+                                  layout.matrix_scale, levels, layout.bits, layout.group_size};
+          Dequantize<decltype(tag)>::row(codes.data(), q.cols(), row, col_scale.data(), out + (r - rows.begin) * out_stride);
+        }
+      });
+    });
   }
 }
 

@@ -15,7 +15,7 @@ namespace sinq {
 /// What a progress callback answers.
 enum class ProgressAction : std::uint8_t { kContinue, kCancel };
 
-/// Called after each tile with tiles done and in all, by whichever thread finished it, one call at a time.
+/// Called after each task (a tile or a few neighbours) with tasks done and in all, by whichever thread finished it, one call at a time.
 using ProgressCallback = std::function<ProgressAction(Index done, Index total)>;
 
 /// How one call runs; nothing here changes the result, except within rounding which instruction set computes it.
@@ -99,7 +99,8 @@ template <class Q, class N>
 }
 
 /// Quantizes `w` into memory of the caller, `required_bytes` of it, aligned to 64 bytes; the view reads from there.
-/// Safe to call from several threads on different buffers. Memory beyond input and output: one tile per thread.
+/// Safe to call from several threads on different buffers. Memory beyond input and output: one tile per thread, and
+/// less than 64 bytes of codes per row of it.
 /// Throws Errc::kBadConfig, kBadShape, kBadData (NaN, Inf, beyond float32: with row, column and value), kCancelled.
 template <class Q, class N, Executor E = Serial>
 QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std::span<std::byte> out,
@@ -120,20 +121,20 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
   auto quantizer = detail::as_tile_quantizer(config.quantizer);
   detail::TilePipeline<decltype(quantizer), N> pipeline(w, config, quantizer, layout, out, options.isa);
   std::vector<detail::TileWorker> workers(static_cast<std::size_t>(executor.concurrency()));
-  const Index tiles = pipeline.tile_count();
+  const Index tasks = pipeline.task_count();
   // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.
   do {
     if constexpr (LearningQuantizer<decltype(quantizer)>) pipeline.learn(workers[0]);
     std::atomic<Index> done{0};
     std::atomic<bool> cancelled{false};
     std::mutex progress_lock;
-    executor.run(tiles, [&](Index tile, Index worker) {
+    executor.run(tasks, [&](Index task, Index worker) {
       if (cancelled.load(std::memory_order_relaxed)) return;
-      pipeline.run(tile, workers[static_cast<std::size_t>(worker)]);
+      pipeline.run(task, workers[static_cast<std::size_t>(worker)]);
       const Index count = done.fetch_add(1) + 1;
       if (!options.progress) return;
       const std::lock_guard<std::mutex> guard(progress_lock);
-      if (options.progress(count, tiles) == ProgressAction::kCancel) cancelled.store(true);
+      if (options.progress(count, tasks) == ProgressAction::kCancel) cancelled.store(true);
     });
     if (cancelled.load()) SINQ_THROW(Errc::kCancelled, "quantize: cancelled by the progress callback");
   } while (pipeline.needs_another_round(workers));

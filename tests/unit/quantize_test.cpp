@@ -199,7 +199,34 @@ TEST(Quantize, ScalesBeyondHalfGetAMatrixScaleThatFits) {
   for (Index c = 0; c < 64; ++c) EXPECT_NEAR(row[static_cast<std::size_t>(c)], w(157, c), 1e6F);
 }
 
-TEST(Progress, CountsTilesAndCancels) {
+// Codes of neighbouring strips go to memory together: they are those of each strip on its own.
+TEST(Tasks, WriteEveryStripsCodes) {
+  constexpr Index kRows = 70, kGroup = 16,
+                  kCols = kGroup * 50 + 5;  // 51 strips in 17 tasks or more, one of them ragged
+  const TestMatrix w = sinq::test::generators::gaussian(kRows, kCols, 11);
+  for (const sinq::Tiling tiling : {sinq::Tiling::kColumns, sinq::Tiling::kSquare}) {
+    for (int bits = 1; bits <= 8; ++bits) {
+      const Config<> config{.quantizer = {.bits = bits}, .group_size = kGroup, .tiling = tiling};
+      const QuantizedMatrix all = quantize(view(w), config);
+      const QuantizedMatrix on_threads = quantize(view(w), config, {}, sinq::ThreadPool(3));
+      EXPECT_TRUE(same_bytes(on_threads.storage(), all.storage())) << bits;
+      for (Index c = 0; c < kCols; c += kGroup) {
+        MatrixView strip = view(w);
+        strip.data = w.values.data() + c;
+        strip.cols = std::min(kGroup, kCols - c);
+        const QuantizedMatrix alone = quantize(strip, config);
+        for (Index r = 0; r < kRows; ++r) {
+          const std::uint8_t* expected = alone.view().codes(r);
+          const std::uint8_t* actual = all.view().codes(r) + c * bits / 8;
+          ASSERT_TRUE(std::equal(expected, expected + sinq::packed_bytes(strip.cols, bits), actual))
+              << bits << " bits, row " << r << ", column " << c;
+        }
+      }
+    }
+  }
+}
+
+TEST(Progress, CountsTasksAndCancels) {
   const TestMatrix w = sinq::test::generators::gaussian(64, 640, 9);
   std::vector<std::pair<Index, Index>> calls;
   sinq::QuantizeOptions options;

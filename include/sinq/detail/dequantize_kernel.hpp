@@ -8,41 +8,49 @@ struct Dequantize<SINQ_ISA> {
   using S = Simd<SINQ_ISA>;
   using F = S::F;
 
-  /// One group of one row: out = ((level - zero_point) * scale) * col_scale * matrix_scale, in that order. `codes` has
-  /// room for whole vectors; col_scale and out hold `count` floats.
-  SINQ_TARGET static void zero_point_group(const std::uint8_t* codes, Index count, const DequantizeGroup& group,
-                                           const float* col_scale, float* out) noexcept {
-    const F zero = S::set1(group.offset), scale = S::set1(group.scale), matrix = S::set1(group.matrix_scale);
-    for (Index c = 0; c < count; c += S::kWidth) {
-      const F level = levels_at(codes + c, group);
-      finish(S::mul(S::sub(level, zero), scale), c, count, col_scale, matrix, out);
-    }
-  }
-
-  /// The same for OffsetKind::kOffset: out = (level * scale + offset) * col_scale * matrix_scale.
-  SINQ_TARGET static void offset_group(const std::uint8_t* codes, Index count, const DequantizeGroup& group,
-                                       const float* col_scale, float* out) noexcept {
-    const F offset = S::set1(group.offset), scale = S::set1(group.scale), matrix = S::set1(group.matrix_scale);
-    for (Index c = 0; c < count; c += S::kWidth) {
-      finish(S::add(S::mul(levels_at(codes + c, group), scale), offset), c, count, col_scale, matrix, out);
+  /// One row: out = ((level - zero_point) * scale) * col_scale * matrix_scale, in that order; with OffsetKind::kOffset
+  /// (level * scale + offset) instead. `codes` has room for whole vectors behind every group; col_scale and out hold
+  /// `cols` floats.
+  SINQ_TARGET static void row(const std::uint8_t* codes, Index cols, const DequantizeRow& from, const float* col_scale,
+                              float* out) noexcept {
+    if (from.levels == nullptr) {
+      row_of<Lookup::kNone>(codes, cols, from, col_scale, out);
+    } else if (from.bits <= 4) {
+      row_of<Lookup::kRegisters>(codes, cols, from, col_scale, out);
+    } else {
+      row_of<Lookup::kMemory>(codes, cols, from, col_scale, out);
     }
   }
 
  private:
-  SINQ_TARGET static F levels_at(const std::uint8_t* codes, const DequantizeGroup& group) noexcept {
-    if (group.levels == nullptr) return S::load_codes(codes);
-    return group.bits <= 4 ? S::lookup16(group.levels, S::load_indices(codes))
-                           : S::lookup(group.levels, S::load_indices(codes));
+  enum class Lookup { kNone, kRegisters, kMemory };
+
+  template <Lookup kLookup>
+  SINQ_TARGET static void row_of(const std::uint8_t* codes, Index cols, const DequantizeRow& from,
+                                 const float* col_scale, float* out) noexcept {
+    const F matrix = S::set1(from.matrix_scale);
+    for (Index c = 0, g = 0; c < cols; ++g) {
+      const Index end = c + from.group_size < cols ? c + from.group_size : cols;
+      const F scale = S::set1(from.scale[g * kDequantizeRows]), offset = S::set1(from.offset[g * kDequantizeRows]);
+      const bool adds = from.adds_offset;
+      for (; c + S::kWidth <= end; c += S::kWidth) {
+        const F w = weight<kLookup>(codes + c, from.levels, scale, offset, adds);
+        S::store(out + c, S::mul(S::mul(w, S::load(col_scale + c)), matrix));
+      }
+      if (c == end) continue;
+      const int n = static_cast<int>(end - c);
+      const F w = weight<kLookup>(codes + c, from.levels, scale, offset, adds);
+      S::store_first(out + c, S::mul(S::mul(w, S::load_first(col_scale + c, n)), matrix), n);
+      c = end;
+    }
   }
 
-  SINQ_TARGET static void finish(F w, Index c, Index count, const float* col_scale, F matrix, float* out) noexcept {
-    const Index left = count - c;
-    if (left >= S::kWidth) {
-      S::store(out + c, S::mul(S::mul(w, S::load(col_scale + c)), matrix));
-    } else {
-      const int n = static_cast<int>(left);
-      S::store_first(out + c, S::mul(S::mul(w, S::load_first(col_scale + c, n)), matrix), n);
-    }
+  template <Lookup kLookup>
+  SINQ_TARGET static F weight(const std::uint8_t* codes, const float* levels, F scale, F offset, bool adds) noexcept {
+    const F level = kLookup == Lookup::kNone        ? S::load_codes(codes)
+                    : kLookup == Lookup::kRegisters ? S::lookup16(levels, S::load_indices(codes))
+                                                    : S::lookup(levels, S::load_indices(codes));
+    return adds ? S::add(S::mul(level, scale), offset) : S::mul(S::sub(level, offset), scale);
   }
 };
 

@@ -147,7 +147,9 @@ struct Simd<isa::Avx2> {
   SINQ_INLINE_AVX2 F load_f64(const double* p) noexcept {
     return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(p + 4)), _mm256_cvtpd_ps(_mm256_loadu_pd(p)));
   }
-  SINQ_INLINE_AVX2 void prefetch(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+  SINQ_INLINE_AVX2 void prefetch(const void* p) noexcept { __builtin_prefetch(p, 0, 3); }
+  SINQ_INLINE_AVX2 void prefetch_far(const void* p) noexcept { __builtin_prefetch(p, 0, 2); }
+  SINQ_INLINE_AVX2 void prefetch_to_write(const void* p) noexcept { __builtin_prefetch(p, 1, 3); }
 
   SINQ_INLINE_AVX2 void add_to_doubles(double* total, F a) noexcept {
     const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a));

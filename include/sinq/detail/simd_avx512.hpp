@@ -192,7 +192,9 @@ struct Simd<isa::Avx512> {
     const __m256 high = _mm512_cvtpd_ps(_mm512_loadu_pd(p + 8));
     return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
   }
-  SINQ_INLINE_AVX512 void prefetch(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+  SINQ_INLINE_AVX512 void prefetch(const void* p) noexcept { __builtin_prefetch(p, 0, 3); }
+  SINQ_INLINE_AVX512 void prefetch_far(const void* p) noexcept { __builtin_prefetch(p, 0, 2); }
+  SINQ_INLINE_AVX512 void prefetch_to_write(const void* p) noexcept { __builtin_prefetch(p, 1, 3); }
 
   SINQ_INLINE_AVX512 void add_to_doubles(double* total, F a) noexcept {
     const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a));

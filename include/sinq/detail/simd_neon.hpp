@@ -97,7 +97,9 @@ struct Simd<isa::Neon> {
   static F load_f64(const double* p) noexcept {
     return vcvt_high_f32_f64(vcvt_f32_f64(vld1q_f64(p)), vld1q_f64(p + 2));
   }
-  static void prefetch(const void* p) noexcept { __builtin_prefetch(p); }
+  static void prefetch(const void* p) noexcept { __builtin_prefetch(p, 0, 3); }
+  static void prefetch_far(const void* p) noexcept { __builtin_prefetch(p, 0, 2); }
+  static void prefetch_to_write(const void* p) noexcept { __builtin_prefetch(p, 1, 3); }
 
   static void add_to_doubles(double* total, F a) noexcept {
     vst1q_f64(total, vaddq_f64(vld1q_f64(total), vcvt_f64_f32(vget_low_f32(a))));

@@ -195,7 +195,10 @@ struct Simd<isa::Portable> {
     for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<float>(p[i]);
     return r;
   }
+  /// Into the first cache, into the second, and into the first to be written.
   static void prefetch(const void*) noexcept {}
+  static void prefetch_far(const void*) noexcept {}
+  static void prefetch_to_write(const void*) noexcept {}
   /// total[i] += lane i.
   static void add_to_doubles(double* total, F a) noexcept {
     for (int i = 0; i < kWidth; ++i) total[i] += static_cast<double>(a.v[i]);

@@ -49,14 +49,16 @@ template <class Config>
 /// Memory and findings of one thread.
 struct TileWorker {
   Scratch tile, moments, chunk, scales, params, normalizer, quantizer;
-  std::vector<std::uint8_t> codes;
+  std::vector<std::uint8_t> codes, held_back;
   Index bad_tile = -1;     ///< the first of this worker's tiles with a weight that is not finite
   float max_scale = 0.0F;  ///< greatest group scale before storage
 };
 
-/// One matrix on its way to codes, tile by tile. A *band* is the unit of work: a strip, or for square tiling as many
-/// squares above each other as end on a boundary of aux blocks, so that no two threads share one. Within a band, the
-/// weights are normalized, fitted, rounded and packed in chunks of rows that stay in the first cache.
+/// One matrix on its way to codes, tile by tile. A *band* is what is in scratch at a time: a strip, or for square tiling
+/// as many squares above each other as end on a boundary of aux blocks, so that no two threads share one. Within a band,
+/// the weights are normalized, fitted, rounded and packed in chunks of rows that stay in the first cache. A *task* is
+/// one band, or as many side by side as fill a line of memory with their codes: written strip by strip, every line would
+/// come from memory and go back several times.
 template <TileQuantizer Q, Normalizer N>
 class TilePipeline {
  public:
@@ -77,7 +79,11 @@ class TilePipeline {
         band_rows_(config.tiling == Tiling::kColumns
                        ? layout.rows
                        : std::min(std::lcm(layout.row_block, kAuxBlockRows), layout.rows)),
+        strip_bytes_(tile_cols_ * layout.bits / 8),
         balance_(static_cast<std::size_t>(layout.row_blocks() * ceil_div(layout.cols, tile_cols_))) {
+    // Small matrices keep enough tasks for every thread.
+    constexpr Index kLineBytes = 64, kEnoughTasks = 16;
+    task_strips_ = std::clamp<Index>(strips() * bands() / kEnoughTasks, 1, ceil_div(kLineBytes, strip_bytes_));
     for (int i = 0; i < kRegionCount; ++i) {
       regions_[i] = out.data() + region_offset(layout, static_cast<Region>(i));
     }
@@ -86,18 +92,25 @@ class TilePipeline {
   }
 
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
-  [[nodiscard]] Index tile_count() const noexcept { return bands() * strips(); }
+  [[nodiscard]] Index task_count() const noexcept { return bands() * ceil_div(strips(), task_strips_); }
 
-  void run(Index index, TileWorker& worker) {
-    Band band = load_band(index, worker);
-    if (band.tile.data == nullptr) {
-      const bool first = worker.bad_tile < 0 || index < worker.bad_tile;
-      worker.bad_tile = first ? index : worker.bad_tile;
-      return;
-    }
-    for (Index r = 0; r < band.rect.rows; r += kAuxBlockRows) {
-      prefetch_codes(band, r);
-      encode_chunk(band, r, worker);
+  void run(Index task, TileWorker& worker) {
+    const Index first = task / bands() * task_strips_;
+    const Index end = std::min(first + task_strips_, strips());
+    for (Index strip = first; strip < end; ++strip) {
+      const Index index = strip * bands() + task % bands();
+      Band band = load_band(index, worker);
+      if (band.tile.data == nullptr) {
+        const bool is_first = worker.bad_tile < 0 || index < worker.bad_tile;
+        worker.bad_tile = is_first ? index : worker.bad_tile;
+        return;
+      }
+      band.held_bytes = (strip - first) * strip_bytes_;
+      band.hold_back = strip + 1 < end;
+      for (Index r = 0; r < band.rect.rows; r += kAuxBlockRows) {
+        if (!band.hold_back) prefetch_codes(band, r);
+        encode_chunk(band, r, worker);
+      }
     }
   }
 
@@ -107,11 +120,12 @@ class TilePipeline {
     constexpr Index kSampledWeights = Index{1} << 18;
     constexpr Index kSampledTiles = 16;
     const Index group_size = std::min(layout_.group_size, layout_.cols);
-    const Index tiles = std::min(kSampledTiles, tile_count());
+    const Index bands_in_all = bands() * strips();
+    const Index tiles = std::min(kSampledTiles, bands_in_all);
     const Index stride = round_up(group_size, kTileStride);
     std::vector<float> sample;
     for (Index i = 0; i < tiles; ++i) {
-      Band band = load_band(i * tile_count() / tiles, worker);
+      Band band = load_band(i * bands_in_all / tiles, worker);
       if (band.tile.data == nullptr) return;  // not finite: the run itself will say where
       const Index whole_groups = std::max<Index>(band.rect.cols / group_size, 1);
       const Index rows = std::clamp<Index>(kSampledWeights / tiles / band.rect.cols, 1, band.rect.rows);
@@ -182,6 +196,8 @@ class TilePipeline {
     GroupParams params = {};   ///< of the whole band for FitScope::kTile, else of a chunk
     float* units = nullptr;    ///< [blocks]
     float* stored = nullptr;   ///< one group of a chunk as a reader will see it, twice
+    Index held_bytes = 0;      ///< of every row, of the task's earlier strips, that wait for this one
+    bool hold_back = false;    ///< this one's wait for the next
   };
 
   void store_levels() const noexcept {
@@ -286,7 +302,7 @@ class TilePipeline {
     const Index code_stride = x.stride;
     worker.codes.resize(static_cast<std::size_t>(kAuxBlockRows * code_stride + kTileStride));
     quantizer_.encode(x, layout_.group_size, params, worker.codes.data(), code_stride, isa_);
-    pack_chunk(band, first, rows, worker.codes.data(), code_stride);
+    pack_chunk(band, first, rows, worker.codes.data(), code_stride, worker);
   }
 
   /// Stores scale and zero point of one group of a chunk; `params` becomes what codes are rounded with.
@@ -296,52 +312,64 @@ class TilePipeline {
     float* folded = band.stored;
     float* stored_zero = band.stored + kAuxBlockRows;
     const bool against_stored = codes_against_ == CodesAgainst::kStored;
-    for (Index r = 0; r < rows; ++r) {
-      zero_range_.apply(scale[r], zero[r]);
-      folded[r] = scale[r] * band.row[first + r];
-      worker.max_scale = std::max(worker.max_scale, folded[r]);
-    }
+    const float* row = band.row + first;
+    dispatch(isa_, [&](auto tag) {
+      const float most = ZeroPointSteps<decltype(tag)>::fold(zero_range_, scale, zero, row, rows, folded);
+      worker.max_scale = std::max(worker.max_scale, most);
+    });
     const Index group = band.rect.col / layout_.group_size + g;
     const RowRange range{band.rect.row + first, band.rect.row + first + rows};
     encode_aux(layout_.aux, AuxCurve::kLogarithmic, target(Region::kGroupScale, Region::kGroupScaleBlocks, group),
                range, folded, folded, isa_);
+    const float* inv_row = band.inv_row + first;
+    for (Index r = 0; r < rows; ++r) folded[r] *= inv_row[r];  // the group's own scale again, as a reader has it
     if (layout_.offset == OffsetKind::kZeroPoint) {
-      for (Index r = 0; r < rows; ++r) {
-        // The range's lower end stays where it was, whatever storage did to the scale.
-        const float rounded = folded[r] * band.inv_row[first + r];
-        const bool moves = against_stored && format_.zero_point == ZeroPoint::kReal && rounded > 0.0F;
-        stored_zero[r] = moves ? zero_range_.clamp(zero[r] * (scale[r] / rounded)) : zero[r];
+      if (against_stored && format_.zero_point == ZeroPoint::kReal) {
+        dispatch(isa_, [&](auto tag) {
+          ZeroPointSteps<decltype(tag)>::follow(zero_range_, scale, folded, zero, rows, stored_zero);
+        });
+      } else {
+        std::copy(zero, zero + rows, stored_zero);
       }
       encode_aux(layout_.aux, AuxCurve::kLinear, target(Region::kOffset, Region::kOffsetBlocks, group), range,
                  stored_zero, stored_zero, isa_);
-      if (against_stored) std::copy(stored_zero, stored_zero + rows, zero);
     }
     if (!against_stored) return;
-    for (Index r = 0; r < rows; ++r) scale[r] = folded[r] * band.inv_row[first + r];
+    if (layout_.offset == OffsetKind::kZeroPoint) std::copy(stored_zero, stored_zero + rows, zero);
+    std::copy(folded, folded + rows, scale);
   }
 
-  void pack_chunk(const Band& band, Index first, Index rows, std::uint8_t* codes, Index code_stride) const {
-    const Index row_bytes = layout_.code_row_bytes();
-    auto* out = reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) + (band.rect.row + first) * row_bytes +
-                band.rect.col * layout_.bits / 8;
+  /// Packs up to 64 rows from `first` on: behind the codes held back so far, or with those to the matrix.
+  void pack_chunk(const Band& band, Index first, Index rows, std::uint8_t* codes, Index code_stride,
+                  TileWorker& worker) const {
+    const Index held_stride = (task_strips_ - 1) * strip_bytes_;
+    worker.held_back.resize(static_cast<std::size_t>(band.rect.rows * held_stride));
+    std::uint8_t* held = worker.held_back.data() + first * held_stride;
+    const Index out_stride = band.hold_back ? held_stride : layout_.code_row_bytes();
+    std::uint8_t* out = band.hold_back ? held + band.held_bytes : code_address(band, first);
     dispatch(isa_, [&](auto tag) {
       with_bits(layout_.bits, [&](auto bits) {
-        for (Index r = 0; r < rows; ++r) {
-          std::uint8_t* row = codes + r * code_stride;
-          std::fill(row + band.rect.cols, row + round_up(band.rect.cols, 8), std::uint8_t{0});
-          PackRows<decltype(tag)>::template pack<decltype(bits)::value>(row, band.rect.cols, out + r * row_bytes);
+        for (Index r = 0; r < rows; ++r, codes += code_stride, out += out_stride, held += held_stride) {
+          std::fill(codes + band.rect.cols, codes + round_up(band.rect.cols, 8), std::uint8_t{0});
+          if (!band.hold_back && band.held_bytes != 0) {
+            std::memcpy(out - band.held_bytes, held, static_cast<std::size_t>(band.held_bytes));
+          }
+          PackRows<decltype(tag)>::template pack<decltype(bits)::value>(codes, band.rect.cols, out);
         }
       });
     });
   }
 
+  [[nodiscard]] std::uint8_t* code_address(const Band& band, Index row) const noexcept {
+    return reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) + (band.rect.row + row) * layout_.code_row_bytes() +
+           band.rect.col * layout_.bits / 8;
+  }
+
   /// Packed rows lie a matrix row apart: asking for them before the chunk is computed hides the wait.
   void prefetch_codes(const Band& band, Index first) const noexcept {
-    const Index row_bytes = layout_.code_row_bytes();
+    const std::uint8_t* out = code_address(band, first) - band.held_bytes;
     const Index rows = std::min(kAuxBlockRows, band.rect.rows - first);
-    const std::byte* out =
-        region(Region::kCodes) + (band.rect.row + first) * row_bytes + band.rect.col * layout_.bits / 8;
-    for (Index r = 0; r < rows; ++r) __builtin_prefetch(out + r * row_bytes, 1, 2);
+    dispatch(isa_, [&](auto tag) { PackRows<decltype(tag)>::prefetch(out, rows, layout_.code_row_bytes()); });
   }
 
   void normalize(const TileView& from, const float* inv_row, const float* inv_col, const TileView& to) const noexcept {
@@ -380,6 +408,8 @@ class TilePipeline {
   ZeroPointRange zero_range_;
   Index tile_cols_;
   Index band_rows_;
+  Index strip_bytes_;      ///< of a row's codes
+  Index task_strips_ = 1;
   std::vector<BalanceReport> balance_;
   std::byte* regions_[kRegionCount];
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/isa.hpp>
 #include <sinq/packing/aux_codec.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
@@ -25,22 +26,12 @@ struct ZeroPointRange {
     least = lowest_level - distance * step;
     greatest = highest_level + (distance + (aux == AuxFormat::kU8 ? 1.0F : 0.0F)) * step;
   }
-
-  [[nodiscard]] float clamp(float zero_point) const noexcept {
-    return bounded ? std::clamp(zero_point, least, greatest) : zero_point;
-  }
-
-  /// Widens the range that scale and zero point cover, keeping the end that is further from zero.
-  void apply(float& scale, float& zero_point) const noexcept {
-    if (!bounded) return;
-    if (zero_point < least) {
-      scale *= (highest_level - zero_point) / (highest_level - least);
-      zero_point = least;
-    } else if (zero_point > greatest) {
-      scale *= (zero_point - lowest_level) / (greatest - lowest_level);
-      zero_point = greatest;
-    }
-  }
 };
 
+template <class Tag>
+struct ZeroPointSteps;
+
 }  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/detail/zero_point_range_kernel.hpp>
+#include <sinq/detail/for_each_isa.hpp>

@@ -23,7 +23,6 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
   static constexpr int kTilePanels = 1;
 
   SINQ_INLINE_AVX2 B load_bytes(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  SINQ_INLINE_AVX2 void prefetch_far(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
   SINQ_INLINE_AVX2 B load_first_bytes(const void* p, Index n) noexcept {
     if (n >= kBytes) return load_bytes(p);
     alignas(32) std::uint8_t bytes[kBytes] = {};

@@ -33,9 +33,6 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
   static constexpr int kTilePanels = 2;
 
   SINQ_INLINE_AVX512 B load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
-  SINQ_INLINE_AVX512 void prefetch_far(const void* p) noexcept {
-    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
-  }
   SINQ_INLINE_AVX512 B load_first_bytes(const void* p, Index n) noexcept {
     return n >= 64 ? load_bytes(p) : _mm512_maskz_loadu_epi8((1ULL << n) - 1ULL, p);
   }

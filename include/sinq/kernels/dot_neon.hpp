@@ -26,7 +26,6 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
   static constexpr int kTilePanels = 1;
 
   static B load_bytes(const void* p) noexcept { return vld1q_u8(static_cast<const std::uint8_t*>(p)); }
-  static void prefetch_far(const void* p) noexcept { __builtin_prefetch(p, 0, 2); }
   static B load_first_bytes(const void* p, Index n) noexcept {
     if (n >= kBytes) return load_bytes(p);
     std::uint8_t bytes[kBytes] = {};

@@ -30,8 +30,6 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     std::memcpy(r.v, p, sizeof r.v);
     return r;
   }
-  /// Into the second cache; `prefetch` is into the first.
-  static void prefetch_far(const void*) noexcept {}
   /// The first n bytes from memory (no byte behind them is read), zeros behind them.
   static B load_first_bytes(const void* p, Index n) noexcept {
     B r{};

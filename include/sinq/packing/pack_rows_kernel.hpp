@@ -19,6 +19,11 @@ struct PackRows<SINQ_ISA> {
     return (x & kOne<kBits>) | ((x << (8 - kBits)) & (kOne<kBits> << 8));
   }
 
+  /// Asks for the bytes that `rows` packed rows will go to.
+  SINQ_TARGET static void prefetch(const std::uint8_t* out, Index rows, Index stride) noexcept {
+    for (Index r = 0; r < rows; ++r) Simd<SINQ_ISA>::prefetch_to_write(out + r * stride);
+  }
+
   /// Packs a row of codes; reads whole eights (what lies behind `count` must be zero), writes exactly its bytes.
   template <int kBits, class V = Simd<SINQ_ISA>>
   SINQ_TARGET static void pack(const std::uint8_t* codes, Index count, std::uint8_t* out) noexcept {

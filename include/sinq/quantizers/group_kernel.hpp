@@ -46,6 +46,21 @@ struct GroupKernels<SINQ_ISA> {
     }
   }
 
+  /// The even grid with `steps` steps between least and greatest, of at least `min_range`. Reads whole vectors,
+  /// writes exactly `rows` values.
+  SINQ_TARGET static void fit_range(Index rows, const GroupStats& stats, float min_range, float steps, bool integer,
+                                    float* scale, float* zero) noexcept {
+    const F least = S::set1(min_range), count = S::set1(steps), minus = S::set1(-1.0F);
+    for (Index r = 0; r < rows; r += kWidth) {
+      const F low = S::load(stats.low + r);
+      const F s = S::div(S::max(S::sub(S::load(stats.high + r), low), least), count);
+      const F z = S::div(S::mul(low, minus), s);
+      const int n = rows - r < kWidth ? static_cast<int>(rows - r) : kWidth;
+      S::store_first(scale + r, s, n);
+      S::store_first(zero + r, integer ? S::round(z) : z, n);
+    }
+  }
+
   /// code = clamp(round(x / scale + zero_point), 0, top), half to even. Writes whole vectors: `code_stride` has room
   /// for the tile's padded columns.
   template <Division kDivision>

@@ -47,7 +47,10 @@ struct Uniform {
           if (bits == 1 && (zero_point == ZeroPoint::kReal || symmetry == Symmetry::kSymmetric)) {
             fit_two_levels(tile, g * group_size, count, stats, scale, zero);
           } else if (symmetry == Symmetry::kAsymmetric) {
-            fit_range(tile, stats, scale, zero);
+            dispatch(limit, [&](auto tag) {
+              detail::GroupKernels<decltype(tag)>::fit_range(tile.rows, stats, kMinRange * tile.unit, top(),
+                                                             zero_point == ZeroPoint::kInteger, scale, zero);
+            });
           } else {
             fit_magnitude(tile, stats, scale, zero);
           }
@@ -77,15 +80,6 @@ struct Uniform {
   [[nodiscard]] float middle() const noexcept {
     if (reference_symmetric()) return static_cast<float>(((1 << bits) - 1) / 2);
     return bits == 1 ? 0.5F : static_cast<float>(1 << (bits - 1));
-  }
-
-  void fit_range(const TileView& tile, const detail::GroupStats& stats, float* scale, float* zero) const noexcept {
-    const float steps = static_cast<float>((1 << bits) - 1);
-    for (Index r = 0; r < tile.rows; ++r) {
-      scale[r] = std::max(stats.high[r] - stats.low[r], kMinRange * tile.unit) / steps;
-      const float exact = -stats.low[r] / scale[r];
-      zero[r] = zero_point == ZeroPoint::kReal ? exact : std::nearbyint(exact);
-    }
   }
 
   void fit_magnitude(const TileView& tile, const detail::GroupStats& stats, float* scale, float* zero) const noexcept {
