@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <chrono>
+#include <cstdio>
 #include <memory>
 #include <ostream>
 
@@ -33,9 +35,16 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   Session session(model, std::max(length, std::min(length + options.max_tokens, model.config.max_positions)));
   Utf8Stream characters;
   out << options.prompt << std::flush;
-  generate(session, model, prompt, options.max_tokens, sampler,
-           [&](Token token) { out << characters.put(tokenizer.bytes(token)) << std::flush; });
+  long tokens = 0;
+  const auto start = std::chrono::steady_clock::now();
+  generate(session, model, prompt, options.max_tokens, sampler, [&](Token token) {
+    ++tokens;
+    out << characters.put(tokenizer.bytes(token)) << std::flush;
+  });
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   out << characters.finish() << "\n";
+  std::fprintf(stderr, "%ld tokens in %.3f s (the prompt's %zu read first): %.1f tokens/s on one thread\n", tokens,
+               seconds, prompt.size(), static_cast<double>(tokens) / seconds);
 }
 
 }  // namespace
