@@ -229,8 +229,10 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
   app.add_option("--group-size", settings.group_size, "Columns per scale, a multiple of 8")->capture_default_str();
-  const std::map<std::string, sinq::AuxFormat> aux_formats{
-      {"f32", sinq::AuxFormat::kF32}, {"f16", sinq::AuxFormat::kF16}, {"u8", sinq::AuxFormat::kU8}};
+  const std::map<std::string, sinq::AuxFormat> aux_formats{{"f32", sinq::AuxFormat::kF32},
+                                                           {"f16", sinq::AuxFormat::kF16},
+                                                           {"u8", sinq::AuxFormat::kU8},
+                                                           {"u6", sinq::AuxFormat::kU6}};
   std::string aux = "f16";
   app.add_option("--aux", aux, "Storage of scales and zero points")
       ->check(CLI::IsMember({"f32", "f16", "u8"}))

@@ -19,8 +19,10 @@ const Names<QuantizerName> kQuantizers{{"uniform", QuantizerName::kUniform}, {"s
                                        {"nf3", QuantizerName::kNf3},         {"fp4", QuantizerName::kFp4},
                                        {"ternary", QuantizerName::kTernary}};
 const Names<NormalizerName> kNormalizers{{"sinkhorn", NormalizerName::kSinkhorn}, {"none", NormalizerName::kNone}};
-const Names<sinq::AuxFormat> kAuxFormats{
-    {"f32", sinq::AuxFormat::kF32}, {"f16", sinq::AuxFormat::kF16}, {"u8", sinq::AuxFormat::kU8}};
+const Names<sinq::AuxFormat> kAuxFormats{{"f32", sinq::AuxFormat::kF32},
+                                         {"f16", sinq::AuxFormat::kF16},
+                                         {"u8", sinq::AuxFormat::kU8},
+                                         {"u6", sinq::AuxFormat::kU6}};
 const Names<sinq::Tiling> kTilings{{"columns", sinq::Tiling::kColumns}, {"square", sinq::Tiling::kSquare}};
 const Names<sinq::ZeroPoint> kZeroPoints{{"real", sinq::ZeroPoint::kReal}, {"integer", sinq::ZeroPoint::kInteger}};
 const Names<sinq::Precision> kPrecisions{

@@ -81,8 +81,8 @@ inline constexpr Index kRegionAlignment = 64;
 
 /// Bytes of one region, without padding.
 [[nodiscard]] inline Index region_bytes(const Layout& layout, Region region) noexcept {
-  const Index values = layout.groups() * layout.rows;
-  const Index blocks = layout.aux == AuxFormat::kU8 ? layout.groups() * aux_blocks(layout.rows) : 0;
+  const Index values = layout.groups() * aux_bytes(layout.aux, layout.rows);
+  const Index blocks = has_aux_blocks(layout.aux) ? layout.groups() * aux_blocks(layout.rows) : 0;
   const bool has_offset = layout.offset != OffsetKind::kShared;
   switch (region) {
     case Region::kCodes:
@@ -90,17 +90,17 @@ inline constexpr Index kRegionAlignment = 64;
     case Region::kSigns:
       return layout.rows * layout.sign_row_bytes();
     case Region::kGroupScale:
-      return values * aux_bytes(layout.aux);
+      return values;
     case Region::kGroupScaleBlocks:
       return blocks * Index{sizeof(AuxBlock)};
     case Region::kOffset:
-      return has_offset ? values * aux_bytes(layout.aux) : 0;
+      return has_offset ? values : 0;
     case Region::kOffsetBlocks:
       return has_offset ? blocks * Index{sizeof(AuxBlock)} : 0;
     case Region::kColScale:
       return layout.col_scale == ColScaleKind::kNone
                  ? 0
-                 : layout.row_blocks() * layout.cols * aux_bytes(layout.col_scale_format());
+                 : aux_bytes(layout.col_scale_format(), layout.row_blocks() * layout.cols);
     case Region::kLevels:
       return layout.level_count * layout.vector_dim * Index{sizeof(float)};
   }
@@ -298,7 +298,7 @@ class QuantizedView {
   [[nodiscard]] AuxColumn aux_column(Region values, Region blocks, Index g) const noexcept {
     const Index group = first_group() + g;
     const std::byte* params = region(blocks);
-    return {region(values) + group * layout_.rows * aux_bytes(layout_.aux),
+    return {region(values) + group * aux_bytes(layout_.aux, layout_.rows),
             params == nullptr ? nullptr : params + group * aux_blocks(layout_.rows) * Index{sizeof(AuxBlock)}};
   }
   [[nodiscard]] RowRange shift(RowRange range) const noexcept {

@@ -70,7 +70,7 @@ class Degenerate : public testing::TestWithParam<sinq::test::Generator> {
 TEST_P(Degenerate, IsNoWorseThanRoundToNearest) {
   for (const auto& [rows, cols] : {std::pair<Index, Index>{64, 128}, {192, 192}, {256, 72}}) {
     for (const int bits : {2, 3, 4, 8}) {
-      for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+      for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
         for (const auto tiling : {sinq::Tiling::kColumns, sinq::Tiling::kSquare}) {
           expect_no_worse_than_rtn({.bits = bits, .tiling = tiling, .aux = aux}, rows, cols, 1);
         }
@@ -86,7 +86,7 @@ TEST_P(Finite, WithEveryMethodShapeAndInstructionSet) {
        {std::pair<Index, Index>{70, 72}, {1, 1}, {1, 70}, {70, 1}, {2, 2}, {3, 9}, {9, 3}, {17, 130}}) {
     const TestMatrix w = GetParam().make(rows, cols, 3);
     for (const Rounding rounding : kRoundings) {
-      for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+      for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
         for (const sinq::Isa isa : sinq::test::supported_isas()) {
           const Method method{.rounding = rounding, .bits = 3, .aux = aux};
           SCOPED_TRACE(describe(method) + " on " + std::string(name(isa)) + ", " + std::to_string(rows) + " x " +
@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(AwkwardGenerator, Finite, testing::ValuesIn(sinq::test:
 TEST(AllZero, DecodesToExactlyZero) {
   const TestMatrix w = sinq::test::generators::all_zero(70, 72, 0);
   for (const Rounding rounding : kRoundings) {
-    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
       EXPECT_EQ(run({.rounding = rounding, .bits = 4, .aux = aux}, w).error, 0.0)
           << describe({.rounding = rounding, .bits = 4, .aux = aux});
     }

@@ -19,7 +19,8 @@ void put(QuantizedMatrix& q, Region region, Index i, const T& value) {
   std::memcpy(bytes.data() + at, &value, sizeof(T));
 }
 
-/// Writes element `i` of a region of aux values: `value` as f16 or f32, or the 8-bit code `code`.
+/// Writes element `i` of a region of aux values: `value` as f16 or f32, or the code `code`, of which
+/// kU6 takes six bits (that are still zero).
 inline void put_aux(QuantizedMatrix& q, Region region, Index i, float value, std::uint8_t code = 0) {
   switch (q.layout().aux) {
     case AuxFormat::kF16:
@@ -28,6 +29,11 @@ inline void put_aux(QuantizedMatrix& q, Region region, Index i, float value, std
       return put(q, region, i, value);
     case AuxFormat::kU8:
       return put(q, region, i, code);
+    case AuxFormat::kU6: {
+      const Index rows = q.layout().rows;
+      auto* stream = reinterpret_cast<std::uint8_t*>(q.region(region).data());
+      return sinq::put_code(stream + i / rows * aux_bytes(AuxFormat::kU6, rows), i % rows, 6, code & 63U);
+    }
   }
 }
 

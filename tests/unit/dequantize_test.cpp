@@ -94,7 +94,7 @@ class HandMade {
   void fill_aux() {
     const Layout& layout = q_.layout();
     const Index blocks = sinq::aux_blocks(layout.rows);
-    for (Index i = 0; layout.aux == AuxFormat::kU8 && i < layout.groups() * blocks; ++i) {
+    for (Index i = 0; has_aux_blocks(layout.aux) && i < layout.groups() * blocks; ++i) {
       put(q_, Region::kGroupScaleBlocks, i, sinq::AuxBlock{sinq::float_to_half(-6.0F), sinq::float_to_half(0.02F)});
       if (layout.offset == OffsetKind::kShared) continue;
       put(q_, Region::kOffsetBlocks, i, sinq::AuxBlock{sinq::float_to_half(-3.0F), sinq::float_to_half(0.05F)});
@@ -166,7 +166,7 @@ std::string describe(const Layout& l) {
 /// Layouts of every kind around one choice of dimension and width.
 std::vector<Layout> layouts(int bits, int vector_dim) {
   std::vector<Layout> out;
-  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
     for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint, OffsetKind::kOffset}) {
       Layout layout{.rows = 70,
                     .cols = 75,

@@ -11,6 +11,7 @@
 #include <limits>
 #include <type_traits>
 #include <utility>
+#include <string>
 #include <vector>
 
 namespace {
@@ -258,7 +259,7 @@ class ViewValues : public testing::TestWithParam<AuxFormat> {
         sinq::test::put_aux(q, Region::kGroupScale, i, scale(r, g), static_cast<std::uint8_t>(r % 5 + g));
         sinq::test::put_aux(q, Region::kOffset, i, zero(r, g), static_cast<std::uint8_t>(r % 64));
       }
-      if (layout.aux != AuxFormat::kU8) continue;
+      if (!has_aux_blocks(layout.aux)) continue;
       for (Index b = 0; b < 3; ++b) {
         const auto one = sinq::float_to_half(1.0F);
         put(q, Region::kGroupScaleBlocks, g * 3 + b, AuxBlock{.minimum = 0, .step = one});
@@ -323,9 +324,10 @@ TEST_P(ViewValues, OffsetsBecomeZeroPoints) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryAux, ViewValues, testing::Values(AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8),
+INSTANTIATE_TEST_SUITE_P(EveryAux, ViewValues,
+                         testing::Values(AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6),
                          [](const auto& p) {
-                           return p.param == AuxFormat::kF16 ? "F16" : p.param == AuxFormat::kF32 ? "F32" : "U8";
+                           return std::to_string(aux_bits(p.param)) + "Bits";
                          });
 
 TEST(QuantizedViewTest, SharedZeroPointAndNoColumnScale) {

@@ -54,11 +54,11 @@ struct TileWorker {
   float max_scale = 0.0F;  ///< greatest group scale before storage
 };
 
-/// One matrix on its way to codes, tile by tile. A *band* is what is in scratch at a time: a strip, or for square tiling
-/// as many squares above each other as end on a boundary of aux blocks, so that no two threads share one. Within a band,
-/// the weights are normalized, fitted, rounded and packed in chunks of rows that stay in the first cache. A *task* is
-/// one band, or as many side by side as fill a line of memory with their codes: written strip by strip, every line would
-/// come from memory and go back several times.
+/// One matrix on its way to codes, tile by tile. A *band* is what is in scratch at a time: a strip, or for square
+/// tiling as many squares above each other as end on a boundary of aux blocks, so that no two threads share one. Within
+/// a band, the weights are normalized, fitted, rounded and packed in chunks of rows that stay in the first cache. A
+/// *task* is one band, or as many side by side as fill a line of memory with their codes: written strip by strip, every
+/// line would come from memory and go back several times.
 template <TileQuantizer Q, Normalizer N>
 class TilePipeline {
  public:
@@ -260,7 +260,7 @@ class TilePipeline {
       const AuxFormat format = layout_.col_scale_format();
       const Index first = block_index * layout_.cols + band.rect.col;
       float* stored = codes_against_ == CodesAgainst::kStored ? col : inv_col;
-      encode_aux(format, AuxCurve::kLinear, {region(Region::kColScale) + first * aux_bytes(format), nullptr},
+      encode_aux(format, AuxCurve::kLinear, {region(Region::kColScale) + aux_bytes(format, first), nullptr},
                  {0, tile.cols}, col, stored, isa_);
     }
     for (Index c = 0; c < tile.stride; ++c) inv_col[c] = c < tile.cols ? 1.0F / col[c] : 0.0F;
@@ -377,7 +377,7 @@ class TilePipeline {
   }
 
   [[nodiscard]] AuxTarget target(Region values, Region blocks, Index group) const noexcept {
-    return {region(values) + group * layout_.rows * aux_bytes(layout_.aux),
+    return {region(values) + group * aux_bytes(layout_.aux, layout_.rows),
             region(blocks) + group * aux_blocks(layout_.rows) * Index{sizeof(AuxBlock)}};
   }
 
@@ -408,7 +408,7 @@ class TilePipeline {
   ZeroPointRange zero_range_;
   Index tile_cols_;
   Index band_rows_;
-  Index strip_bytes_;      ///< of a row's codes
+  Index strip_bytes_;  ///< of a row's codes
   Index task_strips_ = 1;
   std::vector<BalanceReport> balance_;
   std::byte* regions_[kRegionCount];

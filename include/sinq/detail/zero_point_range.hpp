@@ -8,9 +8,9 @@ namespace sinq::detail {
 
 /// Zero points that an aux format stores well enough: a group further from zero gets a wider range.
 ///
-/// 8 bit: [-2^bits, 2^(bits+1)], so that 255 steps resolve them whatever their neighbours are. f16: up to 1024 levels
-/// away, where the format still resolves half a level. Tables have levels of their own size: the bounds are as far
-/// from the outermost levels, in units of the mean step.
+/// 8 bit: [-2^bits, 2^(bits+1)], so that 255 steps resolve them whatever their neighbours are; 6 bit: half as far. f16:
+/// up to 1024 levels away, where the format still resolves half a level. Tables have levels of their own size: the
+/// bounds are as far from the outermost levels, in units of the mean step.
 struct ZeroPointRange {
   float least = 0.0F, greatest = 0.0F;
   float lowest_level = 0.0F, highest_level = 0.0F;
@@ -22,7 +22,7 @@ struct ZeroPointRange {
     lowest_level = format.levels.empty() ? 0.0F : format.levels.front();
     highest_level = format.levels.empty() ? codes - 1.0F : format.levels.back();
     const float step = (highest_level - lowest_level) / (codes - 1.0F);
-    const float distance = aux == AuxFormat::kU8 ? codes : 1024.0F;
+    const float distance = aux == AuxFormat::kU8 ? codes : aux == AuxFormat::kU6 ? 0.5F * codes : 1024.0F;
     least = lowest_level - distance * step;
     greatest = highest_level + (distance + (aux == AuxFormat::kU8 ? 1.0F : 0.0F)) * step;
   }

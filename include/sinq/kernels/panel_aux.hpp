@@ -13,10 +13,10 @@ struct PanelAux {
   float shared_zero_point = 0.0F;
   const std::byte* scales = nullptr;
   const std::byte* offsets = nullptr;
-  const std::byte* scale_block = nullptr;   ///< 8-bit aux only
-  const std::byte* offset_block = nullptr;  ///< 8-bit aux only
+  const std::byte* scale_block = nullptr;   ///< 8- and 6-bit aux only
+  const std::byte* offset_block = nullptr;  ///< 8- and 6-bit aux only
   Index value_stride = 0;                   ///< bytes between the values of consecutive groups
-  Index block_stride = 0;                   ///< bytes between their parameters, 8-bit aux only
+  Index block_stride = 0;                   ///< bytes between their parameters, 8- and 6-bit aux only
 };
 
 /// One panel of a row-interleaved matrix, super-block by super-block, with all that is the same for most of them
@@ -105,7 +105,7 @@ class PanelWalk {
 [[nodiscard]] inline PanelAux panel_aux(const QuantizedView& view, Index panel, Index group) noexcept {
   const Layout& layout = view.layout();
   const Index stored_group = view.first_group() + group;
-  const Index value = (stored_group * layout.rows + panel * kPanelRows) * aux_bytes(layout.aux);
+  const Index value = stored_group * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, panel * kPanelRows);
   const Index block =
       (stored_group * sinq::aux_blocks(layout.rows) + panel * kPanelRows / kAuxBlockRows) * Index{sizeof(AuxBlock)};
   const auto at = [&](Region region, Index offset) {
@@ -119,8 +119,8 @@ class PanelWalk {
           at(Region::kOffset, value),
           at(Region::kGroupScaleBlocks, block),
           at(Region::kOffsetBlocks, block),
-          layout.rows * aux_bytes(layout.aux),
-          layout.aux == AuxFormat::kU8 ? sinq::aux_blocks(layout.rows) * Index{sizeof(AuxBlock)} : 0};
+          aux_bytes(layout.aux, layout.rows),
+          has_aux_blocks(layout.aux) ? sinq::aux_blocks(layout.rows) * Index{sizeof(AuxBlock)} : 0};
 }
 
 /// Aux of a panel that ends behind the last row, copied so that 16 values of each kind may be read.
@@ -129,7 +129,7 @@ struct PaddedAux {
   alignas(64) std::byte offsets[kPanelRows * 4] = {};
 
   [[nodiscard]] PanelAux pad(PanelAux aux, Index rows) noexcept {
-    const auto size = static_cast<std::size_t>(rows * aux_bytes(aux.format));
+    const auto size = static_cast<std::size_t>(sinq::aux_bytes(aux.format, rows));
     std::memcpy(scales, aux.scales, size);
     aux.scales = scales;
     if (aux.offsets != nullptr && aux.offset != OffsetKind::kShared) {

@@ -36,7 +36,7 @@ struct PanelGeometry {
         panels(ceil_div(layout.rows, kPanelRows)),
         super_blocks(ceil_div(groups, kSuperGroups)),
         bits(layout.bits),
-        aux_row_bytes(kPanelRows * aux_bytes(layout.aux)),
+        aux_row_bytes(aux_bytes(layout.aux, kPanelRows)),
         aux_kinds(layout.offset == OffsetKind::kShared ? 1 : 2) {
     super_bytes = code_bytes(0) + aux_bytes_of(0);
     const Index last = super_blocks - 1;
@@ -68,7 +68,7 @@ struct PanelGeometry {
 /// The regions of a row-interleaved matrix, in the order of storage.
 enum class PanelRegion : std::uint8_t {
   kPanels,     ///< [panels][super_blocks]{codes, group scales, offsets}
-  kAuxBlocks,  ///< [ceil(rows / 64)][groups]{AuxBlock of scales, AuxBlock of offsets}, 8-bit aux only
+  kAuxBlocks,  ///< [ceil(rows / 64)][groups]{AuxBlock of scales, AuxBlock of offsets}, 8- and 6-bit aux only
   kColScale,   ///< [row_blocks][cols]
   kLevels,     ///< [level_count] float32
 };

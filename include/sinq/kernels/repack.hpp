@@ -67,9 +67,9 @@ class RepackedView {
     return reinterpret_cast<const std::uint8_t*>(region(PanelRegion::kPanels)) + panel * geometry_.panel_bytes +
            super * geometry_.super_bytes;
   }
-  /// Scale parameters of 8-bit aux for a panel and group; those of the offsets follow. Null in other formats.
+  /// Scale parameters of 8- or 6-bit aux for a panel and group; those of the offsets follow. Null in other formats.
   [[nodiscard]] const std::byte* aux_blocks(Index panel, Index group) const noexcept {
-    if (layout_.aux != AuxFormat::kU8) return nullptr;
+    if (!has_aux_blocks(layout_.aux)) return nullptr;
     const Index block = panel * kPanelRows / kAuxBlockRows;
     return region(PanelRegion::kAuxBlocks) +
            (block * geometry_.groups + group) * geometry_.aux_kinds * Index{sizeof(AuxBlock)};
@@ -131,9 +131,9 @@ namespace detail {
     SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
                                                 ", not on a boundary of row_block ", layout.row_block));
   }
-  if (layout.aux == AuxFormat::kU8 && first % kAuxBlockRows != 0) {
+  if (has_aux_blocks(layout.aux) && first % kAuxBlockRows != 0) {
     SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
-                                                ", 8-bit aux need a multiple of ", kAuxBlockRows));
+                                                ", 8- and 6-bit aux need a multiple of ", kAuxBlockRows));
   }
   layout.row_block = one_block ? view.rows() : layout.row_block;
   layout.rows = view.rows();
@@ -195,19 +195,19 @@ struct UnitMover {
 }  // namespace detail
 
 /// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
-/// Throws kUnsupported for vector codes, and for windows that start inside a row block or, with 8-bit aux, at a row
-/// that is no multiple of 64.
+/// Throws kUnsupported for vector codes, and for windows that start inside a row block or, with 8- or 6-bit aux, at a
+/// row that is no multiple of 64.
 [[nodiscard]] inline RepackedMatrix repack(const QuantizedView& view) {
   RepackedMatrix out(detail::window_layout(view));
   const Layout& layout = out.layout();
   const PanelGeometry geometry(layout);
   std::byte* const storage = out.storage().data();
   const auto at = [&](PanelRegion r) { return storage + panel_region_offset(layout, r); };
-  const Index value = aux_bytes(layout.aux);
   const Index row0 = view.row_range().begin;
   const Index group0 = view.first_group();
   const auto aux = [&](Region region, Index g, Index row) {
-    return view.region(region) + ((group0 + g) * view.layout().rows + row0 + row) * value;
+    return view.region(region) + (group0 + g) * aux_bytes(layout.aux, view.layout().rows) +
+           aux_bytes(layout.aux, row0 + row);
   };
 
   for (Index panel = 0; panel < geometry.panels; ++panel) {
@@ -220,7 +220,7 @@ struct UnitMover {
       });
       for (Index k = 0; k < geometry.group_count(s); ++k) {
         const Index g = s * kSuperGroups + k;
-        const auto size = static_cast<std::size_t>(count * value);
+        const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
         std::memcpy(base + geometry.scale_offset(s, k), aux(Region::kGroupScale, g, panel * kPanelRows), size);
         if (geometry.aux_kinds == 2) {
           std::memcpy(base + geometry.offset_offset(s, k), aux(Region::kOffset, g, panel * kPanelRows), size);
@@ -228,7 +228,7 @@ struct UnitMover {
       }
     }
   }
-  if (layout.aux == AuxFormat::kU8) {
+  if (has_aux_blocks(layout.aux)) {
     constexpr Index kSize = sizeof(AuxBlock);
     const Index blocks = aux_blocks(layout.rows);
     for (Index g = 0; g < geometry.groups; ++g) {
@@ -242,7 +242,7 @@ struct UnitMover {
     }
   }
   if (layout.col_scale == ColScaleKind::kStored) {
-    const Index size = aux_bytes(layout.col_scale_format());
+    const Index size = aux_bytes(layout.col_scale_format(), 1);
     const Index first = row0 / view.layout().row_block * view.layout().cols + view.col_range().begin;
     detail::copy_strided(view.region(Region::kColScale) + first * size, view.layout().cols * size,
                          at(PanelRegion::kColScale), layout.cols * size, layout.row_blocks(), layout.cols * size);
@@ -259,7 +259,6 @@ struct UnitMover {
   const Layout& layout = view.layout();
   const PanelGeometry& geometry = view.geometry();
   QuantizedMatrix out(layout);
-  const Index value = aux_bytes(layout.aux);
   auto* const codes = reinterpret_cast<std::uint8_t*>(out.region(Region::kCodes).data());
   for (Index panel = 0; panel < geometry.panels; ++panel) {
     const Index first = panel * kPanelRows;
@@ -271,8 +270,8 @@ struct UnitMover {
         for (Index r = 0; r < count; ++r) mover.to_row(base + 4 * r, s, codes + (first + r) * layout.code_row_bytes());
       });
       for (Index k = 0; k < geometry.group_count(s); ++k) {
-        const Index to = ((s * kSuperGroups + k) * layout.rows + first) * value;
-        const auto size = static_cast<std::size_t>(count * value);
+        const Index to = (s * kSuperGroups + k) * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, first);
+        const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
         std::memcpy(out.region(Region::kGroupScale).data() + to, base + geometry.scale_offset(s, k), size);
         if (geometry.aux_kinds == 2) {
           std::memcpy(out.region(Region::kOffset).data() + to, base + geometry.offset_offset(s, k), size);
@@ -280,7 +279,7 @@ struct UnitMover {
       }
     }
   }
-  if (layout.aux == AuxFormat::kU8) {
+  if (has_aux_blocks(layout.aux)) {
     constexpr Index kSize = sizeof(AuxBlock);
     const Index blocks = aux_blocks(layout.rows);
     const Index stride = geometry.groups * geometry.aux_kinds * kSize;

@@ -18,7 +18,7 @@ struct InputScaler<SINQ_ISA> {
       const Index first = sink.blocks.first_col(block);
       const Index count = sink.blocks.col_count(block);
       ColumnScales from = scales;
-      if (from.values != nullptr) from.values += first * aux_bytes(from.format);
+      if (from.values != nullptr) from.values += aux_bytes(from.format, first);
       alignas(64) float scaled[kRoom];
       for (Index b = 0; b < sink.batch; ++b) {
         multiply(x.at(b, first), x.type(), from, count, scaled);
@@ -54,7 +54,7 @@ struct InputScaler<SINQ_ISA> {
   SINQ_TARGET static void multiply(const std::byte* x, ScalarType type, const ColumnScales& scales, Index count,
                                    float* scaled) noexcept {
     const Index x_step = scalar_bytes(type) * kWidth;
-    const Index scale_step = aux_bytes(scales.format) * kWidth;
+    const Index scale_step = aux_bytes(scales.format, kWidth);
     const std::byte* scale = scales.values;
     Index i = 0;
     for (; i + kWidth <= count; i += kWidth, x += x_step) {
@@ -70,7 +70,7 @@ struct InputScaler<SINQ_ISA> {
     std::memcpy(x_end, x, static_cast<std::size_t>((count - i) * scalar_bytes(type)));
     F v = load(x_end, type);
     if (scale != nullptr) {
-      std::memcpy(scale_end, scale, static_cast<std::size_t>((count - i) * aux_bytes(scales.format)));
+      std::memcpy(scale_end, scale, static_cast<std::size_t>(aux_bytes(scales.format, count - i)));
       v = S::mul(v, load_scale(scale_end, scales.format));
     }
     S::store(scaled + i, v);

@@ -88,7 +88,7 @@ class ScaledInput {
     const Layout& layout = matrix.layout();
     const Index first = matrix.row_range().begin / layout.row_block;
     const Index last = (matrix.row_range().end - 1) / layout.row_block;
-    const Index size = aux_bytes(layout.col_scale_format());
+    const Index size = aux_bytes(layout.col_scale_format(), 1);
     const std::byte* scales = matrix.region(Region::kColScale);
     if (scales != nullptr) scales += (first * layout.cols + matrix.col_range().begin) * size;
     if (layout.vector_dim != 1) precision = Precision::kFloat;
@@ -166,7 +166,7 @@ class ScaledInput {
   void fill(const Layout& layout, const std::byte* col_scales, const Activations& x, Isa limit) noexcept {
     for (Index plane = 0; plane < planes_; ++plane) {
       detail::ColumnScales scales{col_scales, layout.col_scale_format()};
-      if (col_scales != nullptr) scales.values += plane * layout.cols * aux_bytes(scales.format);
+      if (col_scales != nullptr) scales.values += aux_bytes(scales.format, plane * layout.cols);
       std::byte* base = memory_.data() + begin_ + plane * plane_bytes_;
       detail::InputSink sink{blocks_, batch_, digits(), nullptr, nullptr, nullptr, nullptr, nullptr};
       sink.high = reinterpret_cast<std::uint8_t*>(base);

@@ -8,16 +8,16 @@ namespace sinq::detail {
 /// Scales below this are stored as this: the logarithm of zero has no code.
 inline constexpr float kLeastLogScale = 0x1p-100F;
 
-/// The binary16 minimum and step that reach from `low` to `high` in 255 steps.
-[[nodiscard]] inline AuxBlock aux_block(float low, float high) noexcept {
+/// The binary16 minimum and step that reach from `low` to `high` in `steps` steps.
+[[nodiscard]] inline AuxBlock aux_block(float low, float high, float steps) noexcept {
   AuxBlock block{.minimum = float_to_half(low), .step = 0};
   // One step of the bit pattern downwards, if the minimum was rounded up.
   if (half_to_float(block.minimum) > low) {
     block.minimum = static_cast<std::uint16_t>(low < 0.0F ? block.minimum + 1 : block.minimum - 1);
   }
   const float minimum = half_to_float(block.minimum);
-  block.step = float_to_half((high - minimum) / 255.0F);
-  if (minimum + 255.0F * half_to_float(block.step) < high) ++block.step;
+  block.step = float_to_half((high - minimum) / steps);
+  if (minimum + steps * half_to_float(block.step) < high) ++block.step;
   return block;
 }
 
@@ -34,11 +34,12 @@ namespace sinq::detail {
 /// Where the aux values of one group go, for all rows of the matrix.
 struct AuxTarget {
   std::byte* values = nullptr;
-  std::byte* blocks = nullptr;  ///< kU8 only
+  std::byte* blocks = nullptr;  ///< kU8 and kU6 only
 };
 
 /// Stores the values of rows [begin, end) and writes what a reader will decode to `stored`. `begin` is a multiple of
-/// kAuxBlockRows; at most kAuxBlockRows rows for kU8. `values` and `stored` have room for whole vectors.
+/// kAuxBlockRows; at most kAuxBlockRows rows where the format has blocks. `values` and `stored` have room for whole
+/// vectors.
 inline void encode_aux(AuxFormat format, AuxCurve curve, AuxTarget target, RowRange range, const float* values,
                        float* stored, Isa limit) noexcept {
   const auto count = static_cast<std::size_t>(range.size());
@@ -52,10 +53,14 @@ inline void encode_aux(AuxFormat format, AuxCurve curve, AuxTarget target, RowRa
       dispatch(limit, [&](auto tag) { AuxEncode<decltype(tag)>::f16(values, range.size(), out, stored); });
       return;
     }
-    case AuxFormat::kU8: {
-      auto* out = reinterpret_cast<std::uint8_t*>(target.values) + range.begin;
-      const AuxBlock block = dispatch(
-          limit, [&](auto tag) { return AuxEncode<decltype(tag)>::u8(values, range.size(), curve, out, stored); });
+    case AuxFormat::kU8:
+    case AuxFormat::kU6: {
+      auto* out = reinterpret_cast<std::uint8_t*>(target.values) + aux_bytes(format, range.begin);
+      const AuxBlock block = dispatch(limit, [&](auto tag) {
+        return format == AuxFormat::kU8
+                   ? AuxEncode<decltype(tag)>::template codes<8>(values, range.size(), curve, out, stored)
+                   : AuxEncode<decltype(tag)>::template codes<6>(values, range.size(), curve, out, stored);
+      });
       std::memcpy(target.blocks + range.begin / kAuxBlockRows * Index{sizeof(AuxBlock)}, &block, sizeof block);
       return;
     }

@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Bits, MatvecBits, testing::Range(1, 9));
 
 TEST_P(MatvecBits, AgreesWithDoubleForEveryFormat) {
   for (const Index group : {8, 16, 24, 32, 40, 64, 128, 264, 512, 1000}) {
-    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
       for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint, OffsetKind::kOffset}) {
         for (const bool has_levels : {false, true}) {
           Layout layout = make_layout(19, 600, GetParam(), group);
@@ -114,7 +114,7 @@ TEST(Matvec, AgreesWithDoubleForVectorCodes) {
 
 TEST(Matvec, RunsOnWindows) {
   Layout layout = make_layout(150, 300, 3, 64);
-  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU8}) {
+  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU8, AuxFormat::kU6}) {
     for (const Index row_block : {150, 32}) {
       layout.aux = aux;
       layout.row_block = row_block;
@@ -147,7 +147,7 @@ struct Scattered {
 
 TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
   for (const int bits : {1, 2, 3, 4, 5, 6, 7, 8}) {
-    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8}) {
+    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
       Layout layout = make_layout(21, 333, bits, 64);
       layout.aux = aux;
       layout.level_count = bits == 3 ? 8 : 0;

@@ -47,7 +47,7 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
     if (layout.offset == OffsetKind::kZeroPoint) put_aux(q, Region::kOffset, i, uniform(0.0F, top), byte());
     if (layout.offset == OffsetKind::kOffset) put_aux(q, Region::kOffset, i, uniform(-0.02F * top, 0.0F), byte());
   }
-  if (layout.aux == AuxFormat::kU8) {
+  if (has_aux_blocks(layout.aux)) {
     for (Index i = 0; i < layout.groups() * aux_blocks(layout.rows); ++i) {
       // Scales between 2^-7 and 2^-4.
       put(q, Region::kGroupScaleBlocks, i, AuxBlock{float_to_half(uniform(-7.0F, -6.0F)), float_to_half(0.0078F)});

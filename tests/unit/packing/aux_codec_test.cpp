@@ -17,8 +17,9 @@ using sinq::decode_aux;
 using sinq::float_to_half;
 using sinq::Index;
 
-static_assert(sinq::aux_bytes(AuxFormat::kF32) == 4 && sinq::aux_bytes(AuxFormat::kF16) == 2 &&
-              sinq::aux_bytes(AuxFormat::kU8) == 1);
+static_assert(sinq::aux_bytes(AuxFormat::kF32, 3) == 12 && sinq::aux_bytes(AuxFormat::kF16, 3) == 6 &&
+              sinq::aux_bytes(AuxFormat::kU8, 3) == 3 && sinq::aux_bytes(AuxFormat::kU6, 3) == 3 &&
+              sinq::aux_bytes(AuxFormat::kU6, 64) == 48);
 static_assert(sinq::aux_blocks(1) == 1 && sinq::aux_blocks(64) == 1 && sinq::aux_blocks(65) == 2);
 
 template <class T>

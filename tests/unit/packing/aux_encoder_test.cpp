@@ -32,7 +32,7 @@ struct RoundTrip {
 RoundTrip round_trip(AuxFormat format, AuxCurve curve, std::vector<float> values, sinq::Isa isa) {
   const auto count = static_cast<Index>(values.size());
   values.resize(values.size() + 16, 0.0F);  // room for whole vectors
-  std::vector<std::byte> bytes(static_cast<std::size_t>(count * aux_bytes(format)) + 1, std::byte{0xa5});
+  std::vector<std::byte> bytes(static_cast<std::size_t>(aux_bytes(format, count)) + 1, std::byte{0xa5});
   AuxBlock block;
   RoundTrip out{std::vector<float>(static_cast<std::size_t>(count)), std::vector<float>(values.size())};
   encode_aux(format, curve, {bytes.data(), reinterpret_cast<std::byte*>(&block)}, {0, count}, values.data(),
@@ -50,26 +50,35 @@ std::vector<float> random_values(Index count, double spread, double offset, std:
   return out;
 }
 
+std::vector<std::pair<sinq::Isa, AuxFormat>> isas_and_formats() {
+  std::vector<std::pair<sinq::Isa, AuxFormat>> out;
+  for (const sinq::Isa isa : sinq::test::supported_isas()) {
+    for (const AuxFormat format : {AuxFormat::kU8, AuxFormat::kU6}) out.emplace_back(isa, format);
+  }
+  return out;
+}
+
 TEST(AuxBlockTest, ReachesFromEndToEnd) {
   sinq::test::Random random(1);
   for (int i = 0; i < 20000; ++i) {
     const auto low = static_cast<float>(random.gaussian() * std::exp2(random.uniform() * 20 - 10));
     const auto high = low + static_cast<float>(random.uniform() * std::exp2(random.uniform() * 20 - 10));
-    const AuxBlock block = aux_block(low, high);
+    const float steps = i % 2 == 0 ? 255.0F : 63.0F;
+    const AuxBlock block = aux_block(low, high, steps);
     const float minimum = half_to_float(block.minimum), step = half_to_float(block.step);
     ASSERT_LE(minimum, low);
-    ASSERT_GE(minimum + 255.0F * step, high) << low << " " << high;
+    ASSERT_GE(minimum + steps * step, high) << low << " " << high;
     // Rounding outwards by one half each: 2^-10 of the minimum, and of the step.
     const float slack = 0x1p-9F * (std::fabs(low) + (high - low)) + 256 * 0x1p-24F;
-    ASSERT_LE(minimum + 255.0F * step, high + slack) << low << " " << high;
+    ASSERT_LE(minimum + steps * step, high + slack) << low << " " << high;
   }
 }
 
 TEST(AuxBlockTest, ConstantAndZeroBlocks) {
-  EXPECT_EQ(half_to_float(aux_block(0.0F, 0.0F).minimum), 0.0F);
-  EXPECT_EQ(aux_block(0.0F, 0.0F).step, 0);
-  EXPECT_EQ(half_to_float(aux_block(-2.0F, -2.0F).minimum), -2.0F);
-  EXPECT_EQ(aux_block(-2.0F, -2.0F).step, 0);
+  EXPECT_EQ(half_to_float(aux_block(0.0F, 0.0F, 255.0F).minimum), 0.0F);
+  EXPECT_EQ(aux_block(0.0F, 0.0F, 255.0F).step, 0);
+  EXPECT_EQ(half_to_float(aux_block(-2.0F, -2.0F, 63.0F).minimum), -2.0F);
+  EXPECT_EQ(aux_block(-2.0F, -2.0F, 63.0F).step, 0);
 }
 
 TEST(AuxEncoder, FloatsAreKept) {
@@ -94,16 +103,18 @@ TEST(AuxEncoder, HalvesAreRoundedToNearest) {
   }
 }
 
-// Half a step of 255 over the block's range, and the rounding of the block's own two halves.
-TEST(AuxEncoder, EightBitLinearIsWithinHalfAStep) {
-  for (const sinq::Isa isa : sinq::test::supported_isas()) {
+double steps_of(AuxFormat format) { return format == AuxFormat::kU8 ? 255.0 : 63.0; }
+
+// Half a step over the block's range, and the rounding of the block's own two halves.
+TEST(AuxEncoder, LinearCodesAreWithinHalfAStep) {
+  for (const auto& [isa, format] : isas_and_formats()) {
     for (const double offset : {0.0, 7.5, -1000.0}) {
       for (const Index count : {1, 2, 17, 64}) {
         const auto values = random_values(count, 3.0, offset, 3);
-        const RoundTrip q = round_trip(AuxFormat::kU8, AuxCurve::kLinear, values, isa);
+        const RoundTrip q = round_trip(format, AuxCurve::kLinear, values, isa);
         const auto [low, high] = std::minmax_element(values.begin(), values.end());
-        const double step = (static_cast<double>(*high) - static_cast<double>(*low)) / 255.0 +
-                            0x1p-10 * std::abs(offset) / 255.0 + 0x1p-20 * std::abs(offset);
+        const double step = (static_cast<double>(*high) - static_cast<double>(*low)) / steps_of(format) +
+                            0x1p-10 * std::abs(offset) / steps_of(format) + 0x1p-20 * std::abs(offset);
         EXPECT_TRUE(sinq::test::all_near(q.decoded, values, 0x1p-23, 0.51 * step * (1 + 0x1p-9)))
             << name(isa) << ", offset " << offset << ", count " << count;
         EXPECT_TRUE(sinq::test::all_near(q.stored, q.decoded, 1e-6)) << name(isa);
@@ -112,16 +123,17 @@ TEST(AuxEncoder, EightBitLinearIsWithinHalfAStep) {
   }
 }
 
-// Half a step of 255 over the octaves.
-TEST(AuxEncoder, EightBitLogarithmicIsWithinHalfAStepOfOctaves) {
-  for (const sinq::Isa isa : sinq::test::supported_isas()) {
+// Half a step over the octaves.
+TEST(AuxEncoder, LogarithmicCodesAreWithinHalfAStepOfOctaves) {
+  for (const auto& [isa, format] : isas_and_formats()) {
     for (const double octaves : {0.0, 1.0, 4.0, 20.0}) {
       sinq::test::Random random(4);
       std::vector<float> values;
       for (int i = 0; i < 64; ++i) values.push_back(static_cast<float>(std::exp2(octaves * random.uniform() - 7)));
-      const RoundTrip q = round_trip(AuxFormat::kU8, AuxCurve::kLogarithmic, values, isa);
+      const RoundTrip q = round_trip(format, AuxCurve::kLogarithmic, values, isa);
       // The minimum's own rounding is 2^-11 of 7 octaves.
-      const double relative = std::exp2(0.5 * (octaves + 0.02) / 255.0 * 1.01) - 1.0 + (octaves == 0.0 ? 0.006 : 0.0);
+      const double relative =
+          std::exp2(0.5 * (octaves + 0.02) / steps_of(format) * 1.01) - 1.0 + (octaves == 0.0 ? 0.006 : 0.0);
       EXPECT_TRUE(sinq::test::all_near(q.decoded, values, relative + 1e-6)) << name(isa) << ", octaves " << octaves;
       // The reader's exp2 and the encoder's differ by the last digits of float.
       EXPECT_TRUE(sinq::test::all_near(q.stored, q.decoded, 1e-6)) << name(isa);
