@@ -29,7 +29,7 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   Model model = Model::open(options.model);
   if (options.settings.weights == Weights::kQuantized) {
     Progress progress("quantize", static_cast<long>(model.linears().size()));
-    model = quantize_model(model, options.settings, 0, [&] { progress.step(); }).model;
+    model = quantize_model(model, within_budget(options.settings, model), 0, [&] { progress.step(); }).model;
   }
   const auto length = static_cast<Index>(prompt.size());
   Session session(model, std::max(length, std::min(length + options.max_tokens, model.config.max_positions)));

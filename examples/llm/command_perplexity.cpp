@@ -1,6 +1,7 @@
 #include "llm/commands.hpp"
 #include "llm/data_options.hpp"
 #include "llm/measure.hpp"
+#include "llm/quantize_model.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -36,8 +37,9 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   } else if (options.settings.weights == Weights::kQuantized) {
     baseline = read_baseline_shown(model, blocks, options.kl_blocks, data.threads);
   }
-  const Measurement result = measure(model, options.settings, blocks, baseline ? &*baseline : nullptr,
-                                     calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model");
+  const Measurement result =
+      measure(model, within_budget(options.settings, model), blocks, baseline ? &*baseline : nullptr,
+              calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model");
 
   out << "perplexity       " << fixed(result.evaluation.perplexity, 4) << "\n"
       << "kl               " << fixed(result.evaluation.kl, 5) << "\n"

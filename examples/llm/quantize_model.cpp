@@ -5,7 +5,6 @@
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/tensors.hpp"
-#include "llm/with_config.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -25,6 +24,15 @@ double squared_norm(const sinq::MatrixView& view) {
 }
 
 }  // namespace
+
+QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model) {
+  std::vector<sinq::presets::Shape> shapes;
+  for (const LinearId id : model.linears()) {
+    const sinq::MatrixView stored = model.stored_weight(id);
+    shapes.push_back({stored.rows, stored.cols});
+  }
+  return within_budget(settings, shapes);
+}
 
 double QuantizedModel::bits_per_weight() const {
   double bits = 0, weights = 0;
@@ -50,16 +58,15 @@ QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settin
   out.layers.resize(ids.size());
   std::vector<sinq::QuantizedMatrix> matrices(ids.size());
   const auto start = std::chrono::steady_clock::now();
-  with_config(settings, [&](const auto& config) {
-    parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
-      const LinearId id = ids[static_cast<std::size_t>(i)];
-      try {
-        matrices[static_cast<std::size_t>(i)] = sinq::quantize(model.stored_weight(id), config);
-      } catch (const sinq::Error& e) {
-        throw sinq::Error(e.code(), id.name() + ": " + e.what());
-      }
-      if (step) step();
-    });
+  const sinq::AnyConfig config = to_config(settings);
+  parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
+    const LinearId id = ids[static_cast<std::size_t>(i)];
+    try {
+      matrices[static_cast<std::size_t>(i)] = sinq::quantize(model.stored_weight(id), config);
+    } catch (const sinq::Error& e) {
+      throw sinq::Error(e.code(), id.name() + ": " + e.what());
+    }
+    if (step) step();
   });
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {

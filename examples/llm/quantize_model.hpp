@@ -32,6 +32,9 @@ struct QuantizedModel {
   [[nodiscard]] double weight_error() const;
 };
 
+/// Settings that are a budget, resolved for this model; others as they are. Throws kBadConfig.
+[[nodiscard]] QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model);
+
 /// Quantizes the linear layers of the blocks, from the weights as stored in the files; the model runs from the codes.
 /// Several layers at once, on `threads` threads (0: all). Throws what sinq::quantize throws, with the layer's name in
 /// front.

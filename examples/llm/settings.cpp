@@ -1,6 +1,10 @@
 #include "llm/settings.hpp"
 
-#include "llm/with_config.hpp"
+#include <sinq/presets.hpp>
+#include <sinq/quantizers/fp4.hpp>
+#include <sinq/quantizers/nf3.hpp>
+#include <sinq/quantizers/nf4.hpp>
+#include <sinq/quantizers/ternary.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -50,6 +54,45 @@ CLI::Option* add_choice(CLI::App& app, const std::string& flag, Target& target, 
           flag, [&target, &names](const std::string& name) { target = names.at(name); }, help)
       ->check(CLI::IsMember(keys))
       ->option_text(join(keys));
+}
+
+template <class Config>
+sinq::AnyConfig filled(const QuantizeSettings& settings, Config config) {
+  config.group_size = settings.group_size;
+  config.tile_cols = settings.tile_cols;
+  config.tiling = settings.tiling;
+  if constexpr (requires { config.normalizer.iterations; }) {
+    if (settings.iterations) config.normalizer.iterations = *settings.iterations;
+  } else if (settings.iterations) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--iterations belongs to --normalizer sinkhorn");
+  }
+  if (settings.semantics == Semantics::kReference) config = sinq::reference_compatible(config);
+  if (settings.aux) config.aux = *settings.aux;
+  if (settings.kurtosis_gate) config.kurtosis_gate = *settings.kurtosis_gate;
+  if (settings.zero_point && settings.quantizer != QuantizerName::kUniform) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--zero-point belongs to --quantizer uniform");
+  }
+  if constexpr (requires { config.quantizer.zero_point; }) {
+    if (settings.zero_point) config.quantizer.zero_point = *settings.zero_point;
+  }
+  return config;
+}
+
+template <class Quantizer>
+sinq::AnyConfig with_quantizer(const QuantizeSettings& settings, const Quantizer& quantizer) {
+  if (settings.normalizer == NormalizerName::kNone) {
+    return filled(settings, sinq::Config<Quantizer, sinq::Identity>{.quantizer = quantizer});
+  }
+  return filled(settings, sinq::Config<Quantizer, sinq::Sinkhorn>{.quantizer = quantizer});
+}
+
+/// `codebook`, if the bits asked for are its own.
+const sinq::Codebook& of_bits(const QuantizeSettings& settings, const sinq::Codebook& codebook) {
+  if (settings.bits && *settings.bits != codebook.bits()) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--bits " + std::to_string(*settings.bits) + ": this codebook has " +
+                                                  std::to_string(codebook.bits()));
+  }
+  return codebook;
 }
 
 }  // namespace
@@ -105,34 +148,80 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
   auto* normalizer = add_choice(app, "--normalizer", settings.normalizer, kNormalizers, "default sinkhorn");
   std::vector<std::string> names{"fp32"};
   for (const Method& m : methods()) names.push_back(m.name);
-  app.add_option_function<std::string>(
-         "--method",
-         [&settings](const std::string& name) {
-           if (name == "fp32") {
-             settings.weights = Weights::kAsStored;
-           } else {
-             settings.quantizer = method(name).quantizer;
-             settings.normalizer = method(name).normalizer;
-           }
-         },
-         "a common pair of quantizer and normalizer, or the model as it is")
-      ->check(CLI::IsMember(names))
-      ->option_text(join(names))
-      ->excludes(quantizer)
-      ->excludes(normalizer);
-  app.add_option("--bits", settings.bits, "per code, 1..8 (default 4; codebooks have their own)");
-  app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
+  auto* method = app.add_option_function<std::string>(
+                        "--method",
+                        [&settings](const std::string& name) {
+                          if (name == "fp32") {
+                            settings.weights = Weights::kAsStored;
+                          } else {
+                            settings.quantizer = llm::method(name).quantizer;
+                            settings.normalizer = llm::method(name).normalizer;
+                          }
+                        },
+                        "a common pair of quantizer and normalizer, or the model as it is")
+                     ->check(CLI::IsMember(names))
+                     ->option_text(join(names))
+                     ->excludes(quantizer)
+                     ->excludes(normalizer);
+  auto* bits = app.add_option("--bits", settings.bits, "per code, 1..8 (default 4; codebooks have their own)");
+  auto* group_size =
+      app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
   add_format_options(app, settings);
+  auto* budget = app.add_option("--max-bits-per-weight", settings.max_bits_per_weight,
+                                "the most accurate recipe within this many stored bits: presets::accurate")
+                     ->check(CLI::PositiveNumber);
+  for (auto* other :
+       {quantizer, normalizer, method, bits, group_size, app.get_option("--aux"), app.get_option("--tile-cols"),
+        app.get_option("--tiling"), app.get_option("--zero-point"), app.get_option("--iterations"),
+        app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
+    budget->excludes(other);
+  }
+}
+
+sinq::AnyConfig to_config(const QuantizeSettings& settings) {
+  const int bits = settings.bits.value_or(sinq::Config<>{}.quantizer.bits);
+  switch (settings.quantizer) {
+    case QuantizerName::kSymmetric:
+      return with_quantizer(settings, sinq::Uniform{.bits = bits, .symmetry = sinq::Symmetry::kSymmetric});
+    case QuantizerName::kHqq:
+      return with_quantizer(settings, sinq::Hqq{.bits = bits});
+    case QuantizerName::kFitted:
+      return with_quantizer(settings, sinq::Fitted{.bits = bits});
+    case QuantizerName::kLearned:
+      return with_quantizer(settings, sinq::LearnedCodebook(bits));
+    case QuantizerName::kNf4:
+      return with_quantizer(settings, of_bits(settings, sinq::codebooks::kNf4));
+    case QuantizerName::kNf3:
+      return with_quantizer(settings, of_bits(settings, sinq::codebooks::kNf3));
+    case QuantizerName::kFp4:
+      return with_quantizer(settings, of_bits(settings, sinq::codebooks::kFp4));
+    case QuantizerName::kTernary:
+      return with_quantizer(settings, of_bits(settings, sinq::codebooks::kTernary));
+    case QuantizerName::kUniform:
+      break;
+  }
+  return with_quantizer(settings, sinq::Uniform{.bits = bits});
+}
+
+QuantizeSettings within_budget(QuantizeSettings settings, const std::vector<sinq::presets::Shape>& shapes) {
+  if (!settings.max_bits_per_weight) return settings;
+  const auto config = std::get<sinq::Config<sinq::LearnedCodebook, sinq::Sinkhorn>>(
+      sinq::presets::accurate({.max_bits_per_weight = *settings.max_bits_per_weight}, shapes));
+  settings.quantizer = QuantizerName::kLearned;
+  settings.normalizer = NormalizerName::kSinkhorn;
+  settings.bits = config.quantizer.bits;
+  settings.group_size = config.group_size;
+  settings.aux = config.aux;
+  return settings;
 }
 
 void validate(const QuantizeSettings& settings) {
-  if (settings.weights == Weights::kQuantized)
-    with_config(settings, [](const auto& config) { sinq::validate(config); });
+  if (settings.weights == Weights::kQuantized) sinq::validate(to_config(settings));
 }
 
 Json to_json(const QuantizeSettings& settings) {
   if (settings.weights == Weights::kAsStored) return {{"method", "fp32"}};
-  return with_config(settings, [&](const auto& config) {
+  const auto from = [&](const auto& config) {
     Json out{{"quantizer", name_of(kQuantizers, settings.quantizer)},
              {"normalizer", name_of(kNormalizers, settings.normalizer)},
              {"bits", config.quantizer.format().bits},
@@ -147,8 +236,10 @@ Json to_json(const QuantizeSettings& settings) {
       out["zero_point"] = name_of(kZeroPoints, config.quantizer.zero_point);
     }
     if constexpr (requires { config.normalizer.iterations; }) out["iterations"] = config.normalizer.iterations;
+    if (settings.max_bits_per_weight) out["max_bits_per_weight"] = *settings.max_bits_per_weight;
     return out;
-  });
+  };
+  return std::visit(from, to_config(settings));
 }
 
 }  // namespace llm

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <sinq/config.hpp>
+#include <sinq/any_config.hpp>
 #include <sinq/kernels/scaled_input.hpp>
+#include <sinq/presets.hpp>
 
 #include "llm/json_file.hpp"
 
@@ -42,6 +43,7 @@ struct QuantizeSettings {
   std::optional<float> kurtosis_gate{};
   std::optional<int> iterations{};
   Semantics semantics = Semantics::kLibrary;
+  std::optional<double> max_bits_per_weight{};            ///< instead of all the above; see `within_budget`
   sinq::Precision activations = sinq::Precision::kFloat;  ///< what they become before they meet the codes
 };
 
@@ -60,8 +62,17 @@ struct Method {
 /// --tile-cols --tiling --aux --zero-point --iterations --kurtosis-gate --reference --activations: what all programs
 /// share.
 void add_format_options(CLI::App& app, QuantizeSettings& settings);
-/// --method --quantizer --normalizer --bits --group-size, and the above: a program that quantizes in one way.
+/// --method --quantizer --normalizer --bits --group-size --max-bits-per-weight, and the above: a program that quantizes
+/// in one way.
 void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
+
+/// From names to types. Throws kBadConfig for flags that contradict each other.
+[[nodiscard]] sinq::AnyConfig to_config(const QuantizeSettings& settings);
+
+/// If the settings are a budget, the recipe that presets::accurate has for a model of these shapes; else as they are.
+/// Throws kBadConfig.
+[[nodiscard]] QuantizeSettings within_budget(QuantizeSettings settings,
+                                             const std::vector<sinq::presets::Shape>& shapes);
 
 /// Throws kBadConfig for values that make no configuration, before any work is done.
 void validate(const QuantizeSettings& settings);

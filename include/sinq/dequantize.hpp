@@ -69,9 +69,11 @@ inline void dequantize_scalar_codes(const QuantizedView& q, RowRange rows, float
             scaled_block = block;
           }
           PackRows<decltype(tag)>::template unpack<decltype(bits)::value>(q.codes(r), q.cols(), codes.data());
-          const DequantizeRow row{scale + r - r0, offset + r - r0, layout.offset == OffsetKind::kOffset,
-                                  layout.matrix_scale, levels, layout.bits, layout.group_size};
-          Dequantize<decltype(tag)>::row(codes.data(), q.cols(), row, col_scale.data(), out + (r - rows.begin) * out_stride);
+          const DequantizeRow row{scale + r - r0,      offset + r - r0, layout.offset == OffsetKind::kOffset,
+                                  layout.matrix_scale, levels,          layout.bits,
+                                  layout.group_size};
+          Dequantize<decltype(tag)>::row(codes.data(), q.cols(), row, col_scale.data(),
+                                         out + (r - rows.begin) * out_stride);
         }
       });
     });

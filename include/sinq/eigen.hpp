@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/any_config.hpp>
 #include <sinq/matrix_view.hpp>
 #include <sinq/measure_error.hpp>
 #include <sinq/normalize/balance.hpp>
@@ -59,6 +60,12 @@ requires detail::MatrixScalar<typename Derived::Scalar>
 template <class Derived, class Q, class N, Executor E = Serial>
 requires detail::MatrixScalar<typename Derived::Scalar>
 [[nodiscard]] QuantizedMatrix quantize(const Eigen::DenseBase<Derived>& w, const Config<Q, N>& config,
+                                       const QuantizeOptions& options = {}, const E& executor = {}) {
+  return quantize(view(w), config, options, executor);
+}
+template <class Derived, std::same_as<AnyConfig> Any, Executor E = Serial>
+requires detail::MatrixScalar<typename Derived::Scalar>
+[[nodiscard]] QuantizedMatrix quantize(const Eigen::DenseBase<Derived>& w, const Any& config,
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
   return quantize(view(w), config, options, executor);
 }

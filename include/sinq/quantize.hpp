@@ -15,7 +15,8 @@ namespace sinq {
 /// What a progress callback answers.
 enum class ProgressAction : std::uint8_t { kContinue, kCancel };
 
-/// Called after each task (a tile or a few neighbours) with tasks done and in all, by whichever thread finished it, one call at a time.
+/// Called after each task (a tile or a few neighbours) with tasks done and in all, by whichever thread finished it, one
+/// call at a time.
 using ProgressCallback = std::function<ProgressAction(Index done, Index total)>;
 
 /// How one call runs; nothing here changes the result, except within rounding which instruction set computes it.

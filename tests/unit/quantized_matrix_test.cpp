@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <type_traits>
 #include <utility>
-#include <string>
 #include <vector>
 
 namespace {
@@ -326,9 +326,7 @@ TEST_P(ViewValues, OffsetsBecomeZeroPoints) {
 
 INSTANTIATE_TEST_SUITE_P(EveryAux, ViewValues,
                          testing::Values(AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6),
-                         [](const auto& p) {
-                           return std::to_string(aux_bits(p.param)) + "Bits";
-                         });
+                         [](const auto& p) { return std::to_string(aux_bits(p.param)) + "Bits"; });
 
 TEST(QuantizedViewTest, SharedZeroPointAndNoColumnScale) {
   Layout layout = strips(3, 64);

@@ -1,0 +1,90 @@
+#include <sinq/measure_error.hpp>
+#include <sinq/presets.hpp>
+
+#include "support/generators.hpp"
+#include "support/matchers.hpp"
+#include "support/matrix_view.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using sinq::Config;
+using sinq::Errc;
+using sinq::Index;
+using sinq::presets::accurate;
+using sinq::presets::Shape;
+using sinq::test::throws_error;
+using sinq::test::view;
+
+double bits(const sinq::AnyConfig& config, Index rows, Index cols) {
+  return bits_per_weight(layout_for(config, rows, cols));
+}
+
+TEST(Accurate, StaysWithinItsBudgetAndUsesIt) {
+  for (const Shape& shape : {Shape{512, 512}, {4096, 4096}, {1024, 100}}) {
+    for (double budget = 2.0; budget < 6.0; budget += 0.1) {
+      const auto config = accurate({.max_bits_per_weight = budget}, shape.rows, shape.cols);
+      const double used = bits(config, shape.rows, shape.cols);
+      EXPECT_LE(used, budget) << shape.rows << " x " << shape.cols;
+      // Groups of 128 take 0.1 bits more than the codes, groups of 16 take 0.8: in between is the next step of 8.
+      EXPECT_GT(used, budget - 0.35) << shape.rows << " x " << shape.cols;
+    }
+  }
+  EXPECT_LE(bits(accurate({.max_bits_per_weight = 4.55}), 1024, 1024), 4.55);
+}
+
+// Column scales cost 16 / rows: a model's budget holds for the sum, not for each of its matrices.
+TEST(Accurate, CountsAModelAsAWhole) {
+  const std::vector<Shape> shapes{{64, 256}, {4096, 4096}};
+  const auto config = accurate({.max_bits_per_weight = 4.45}, shapes);
+  double stored = 0.0, weights = 0.0;
+  for (const Shape& s : shapes) {
+    stored += bits(config, s.rows, s.cols) * static_cast<double>(s.rows * s.cols);
+    weights += static_cast<double>(s.rows * s.cols);
+  }
+  EXPECT_LE(stored, 4.45 * weights);
+  EXPECT_GT(bits(config, 64, 256), 4.45);
+}
+
+TEST(Accurate, RefusesWhatCannotBe) {
+  for (const double budget : {1.0, 0.0, -4.0, std::nan("")}) {
+    EXPECT_TRUE(throws_error(Errc::kBadConfig, {"presets::accurate", "max_bits_per_weight"}, [&] {
+      return accurate({.max_bits_per_weight = budget});
+    })) << budget;
+  }
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"presets::accurate", "no shapes"},
+                           [&] { return accurate({.max_bits_per_weight = 4.0}, std::vector<Shape>{}); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"0 x 8"}, [&] { return accurate({.max_bits_per_weight = 4.0}, 0, 8); }));
+}
+
+// Issue: not tuned to one model, and nowhere worse than plain SINQ at as many bits. Left out are matrices without
+// spread inside a group, or far from zero: they want zero points finer than six bits, and nothing of what levels give.
+TEST(Accurate, IsNoWorseThanPlainSinqOfTheSameSize) {
+  constexpr std::array<std::string_view, 5> kWithoutSpread{"constant", "all_zero", "lone_spike", "ramp", "offset"};
+  for (const auto* list : {&sinq::test::ordinary_generators(), &sinq::test::degenerate_generators()}) {
+    // Beside a row of zeros, six bits of scale span a dozen octaves: 3% are lost to their coarse steps.
+    const double tolerance = list == &sinq::test::ordinary_generators() ? 1.0 : 1.05;
+    for (const auto& generator : *list) {
+      if (std::find(kWithoutSpread.begin(), kWithoutSpread.end(), generator.name) != kWithoutSpread.end()) continue;
+      for (const int code_bits : {2, 3, 4}) {
+        const auto w = generator.make(256, 256, 21);
+        const auto plain = quantize(view(w), Config<>{.quantizer = {.bits = code_bits}});
+        const auto better =
+            quantize(view(w), accurate({.max_bits_per_weight = plain.bits_per_weight()}, w.rows, w.cols));
+        EXPECT_LE(better.bits_per_weight(), plain.bits_per_weight());
+        const double plain_error = measure_error(view(w), plain).relative_frobenius;
+        const double error = measure_error(view(w), better).relative_frobenius;
+        EXPECT_LE(error, tolerance * plain_error + 1e-6) << generator.name << ", " << code_bits << " bits";
+      }
+    }
+  }
+}
+
+}  // namespace
