@@ -168,8 +168,7 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
       app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
   add_format_options(app, settings);
   auto* budget = app.add_option("--max-bits-per-weight", settings.max_bits_per_weight,
-                                "the most accurate recipe within this many stored bits: presets::accurate")
-                     ->check(CLI::PositiveNumber);
+                                "the most accurate recipe within this many stored bits: presets::accurate");
   for (auto* other :
        {quantizer, normalizer, method, bits, group_size, app.get_option("--aux"), app.get_option("--tile-cols"),
         app.get_option("--tiling"), app.get_option("--zero-point"), app.get_option("--iterations"),

@@ -143,13 +143,14 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
   return QuantizedView::from_buffer(pipeline.layout(), out);
 }
 
-/// Quantizes `w` [rows, cols]. The same bytes on every call and for every number of threads. Throws as `quantize_into`.
-template <class Q, class N, Executor E = Serial>
-[[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config,
-                                       const QuantizeOptions& options = {}, const E& executor = {}) {
-  detail::require_data(w, config);
-  if (detail::gate_fires(w, config)) {
-    QuantizedMatrix out = quantize(w, detail::gated_config(config), options, executor);
+namespace detail {
+
+template <class Q, class N, Executor E>
+[[nodiscard]] QuantizedMatrix quantize_to_memory(const MatrixView& w, const Config<Q, N>& config,
+                                                 const QuantizeOptions& options, const E& executor) {
+  require_data(w, config);
+  if (gate_fires(w, config)) {
+    QuantizedMatrix out = quantize_to_memory(w, gated_config(config), options, executor);
     if (options.report != nullptr) options.report->gate = GateOutcome::kFired;
     return out;
   }
@@ -160,11 +161,20 @@ template <class Q, class N, Executor E = Serial>
   return out;
 }
 
+}  // namespace detail
+
+/// Quantizes `w` [rows, cols]. The same bytes on every call and for every number of threads. Throws as `quantize_into`.
+template <class Q, class N, Executor E = Serial>
+[[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config,
+                                       const QuantizeOptions& options = {}, const E& executor = {}) {
+  return detail::quantize_to_memory(w, config, options, executor);
+}
+
 /// The default method: 4 bits, groups of 64, Sinkhorn-normalized. `quantize(w, {.group_size = 128})` works too.
 template <Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<>& config = {},
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
-  return quantize<Uniform, Sinkhorn, E>(w, config, options, executor);
+  return detail::quantize_to_memory(w, config, options, executor);
 }
 
 }  // namespace sinq
