@@ -19,8 +19,8 @@ struct Shape {
 /// together (their column scales cost 16 / rows bits per weight): Sinkhorn, learned levels, scales and zero points in 6
 /// bits, as many bits per code as groups of 128 leave room for, and then the smallest groups.
 ///
-/// On `lm30m` (WikiText-2 test, 64 blocks of 512, KL in nats per token): 0.0268 within 4.55 bits (4.43 used), 0.0336
-/// within 4.3, 0.115 within 3.55 (3.43), 0.141 within 3.3, 0.43 within 2.85, 0.54 within 2.6, 0.74 within 2.3. Plain
+/// On `lm30m` (WikiText-2 test, 64 blocks of 512, KL in nats per token): 0.0266 within 4.55 bits (4.43 used), 0.0335
+/// within 4.3, 0.113 within 3.55 (3.43), 0.140 within 3.3, 0.43 within 2.85, 0.53 within 2.6, 0.73 within 2.3. Plain
 /// SINQ takes 4.52 bits for 0.0453, 3.52 for 0.220 and 2.52 for 1.60. Matrices without spread inside a group, or with
 /// a mean far from zero, are better off with `Config<>`: their zero points want more than six bits.
 /// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
