@@ -199,6 +199,27 @@ TEST(Quantize, ScalesBeyondHalfGetAMatrixScaleThatFits) {
   for (Index c = 0; c < 64; ++c) EXPECT_NEAR(row[static_cast<std::size_t>(c)], w(157, c), 1e6F);
 }
 
+/// Notes the importance of columns that a fit is given.
+struct Probe : sinq::Uniform {
+  static inline std::vector<float> seen;
+  void fit(const sinq::TileView& tile, Index group_size, const sinq::GroupParams& params, sinq::Scratch& scratch,
+           sinq::Isa limit) const {
+    seen.assign(tile.col_weights, tile.col_weights + tile.cols);
+    Uniform::fit(tile, group_size, params, scratch, limit);
+  }
+};
+
+TEST(ColumnImportance, IsOneOverTheStoredColumnScale) {
+  TestMatrix w = sinq::test::generators::gaussian(64, 64, 12);
+  for (Index r = 0; r < w.rows; ++r) w(r, 5) *= 3.0F;
+  const QuantizedMatrix q = quantize(view(w), Config<Probe>{});
+  std::vector<float> scale(64);
+  q.view().col_scales(0, {0, 64}, scale.data());
+  EXPECT_GT(scale[5], 1.5F * scale[6]);
+  ASSERT_EQ(Probe::seen.size(), scale.size());
+  for (std::size_t c = 0; c < scale.size(); ++c) EXPECT_EQ(Probe::seen[c], 1.0F / scale[c]);
+}
+
 // Codes of neighbouring strips go to memory together: they are those of each strip on its own.
 TEST(Tasks, WriteEveryStripsCodes) {
   constexpr Index kRows = 70, kGroup = 16,

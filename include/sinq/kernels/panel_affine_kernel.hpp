@@ -42,13 +42,13 @@ struct PanelAffine<SINQ_ISA> {
       default: {
         const auto params = load_as<AuxBlock>(block);
         const F step = S::set1(half_to_float(params.step));
-        const auto* codes = reinterpret_cast<const std::uint8_t*>(values);
+        const auto* codes = reinterpret_cast<const std::uint8_t*>(values) + aux_bytes(format, r);
         std::uint8_t spread[kPanelRows];
         if (format == AuxFormat::kU6) {
-          sinq::unpack<6>(codes, kPanelRows, spread);
+          sinq::unpack<6>(codes, kWidth, spread);
           codes = spread;
         }
-        const F code = S::load_codes(codes + r);
+        const F code = S::load_codes(codes);
         const F linear = S::add(S::set1(half_to_float(params.minimum)), S::mul(step, code));
         return curve == AuxCurve::kLinear ? linear : SimdMath<S::SimdTag>::exp2(linear);
       }

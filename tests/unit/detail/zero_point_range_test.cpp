@@ -1,5 +1,7 @@
 #include <sinq/detail/zero_point_range.hpp>
 
+#include "support/isa_list.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,15 +23,15 @@ struct Grid {
   }
 };
 
-/// Applies the range to a group in the last of 19 rows, whose neighbours are ordinary, on the best instruction set.
-void bring_into(const ZeroPointRange& range, Grid& grid) {
+/// Applies the range to a group in the last of 19 rows, whose neighbours are ordinary.
+Grid brought_into(const ZeroPointRange& range, const Grid& grid, sinq::Isa isa) {
   constexpr Index kRows = 19, kPadded = 32;
   std::array<float, kPadded> scale{}, zero{}, row{}, folded{};
   scale.fill(0.5F);
   row.fill(2.0F);
   scale[kRows - 1] = grid.scale;
   zero[kRows - 1] = grid.zero;
-  sinq::dispatch(sinq::Isa::kBest, [&](auto tag) {
+  sinq::dispatch(isa, [&](auto tag) {
     const float most =
         ZeroPointSteps<decltype(tag)>::fold(range, scale.data(), zero.data(), row.data(), kRows, folded.data());
     EXPECT_EQ(most, std::max(1.0F, 2.0F * scale[kRows - 1]));
@@ -37,7 +39,18 @@ void bring_into(const ZeroPointRange& range, Grid& grid) {
   EXPECT_EQ(folded[kRows - 1], 2.0F * scale[kRows - 1]);
   EXPECT_EQ(scale[0], 0.5F);
   EXPECT_EQ(zero[0], 0.0F);
-  grid = {scale[kRows - 1], zero[kRows - 1]};
+  return {scale[kRows - 1], zero[kRows - 1]};
+}
+
+/// The same on every instruction set, which must agree.
+void bring_into(const ZeroPointRange& range, Grid& grid) {
+  const Grid expected = brought_into(range, grid, sinq::Isa::kPortable);
+  for (const sinq::Isa isa : sinq::test::supported_isas()) {
+    const Grid actual = brought_into(range, grid, isa);
+    EXPECT_EQ(actual.scale, expected.scale) << name(isa);
+    EXPECT_EQ(actual.zero, expected.zero) << name(isa);
+  }
+  grid = expected;
 }
 
 /// Where a zero point goes when its scale is stored half as large.
@@ -46,10 +59,15 @@ float after_halving(const ZeroPointRange& range, float zero_point) {
   scale.fill(1.0F);
   rounded.fill(0.5F);
   zero.fill(zero_point);
-  sinq::dispatch(sinq::Isa::kBest, [&](auto tag) {
-    ZeroPointSteps<decltype(tag)>::follow(range, scale.data(), rounded.data(), zero.data(), 3, out.data());
-  });
-  return out[2];
+  float last = 0.0F;
+  for (const sinq::Isa isa : sinq::test::supported_isas()) {  // the portable one first
+    sinq::dispatch(isa, [&](auto tag) {
+      ZeroPointSteps<decltype(tag)>::follow(range, scale.data(), rounded.data(), zero.data(), 3, out.data());
+    });
+    if (isa == sinq::Isa::kPortable) last = out[2];
+    EXPECT_EQ(out[2], last) << name(isa);
+  }
+  return last;
 }
 
 // Issue: within [-2^bits, 2^(bits+1)], by a wider range that still covers what the group held.
