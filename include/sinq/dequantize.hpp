@@ -103,7 +103,7 @@ inline void dequantize_vector_codes(const QuantizedView& q, RowRange rows, float
       const Index end = std::min((g + 1) * layout.group_size, q.cols());
       for (Index c = g * layout.group_size; c < end; ++c) {
         const std::uint32_t code = code_at(stored_codes, first_code + c / d, layout.bits);
-        float level = q.levels()[static_cast<Index>(code) * d + c % d];
+        float level = q.vector_levels()[static_cast<Index>(code) * d + c % d];
         if (signs != nullptr && ((signs[c / 8] >> (c % 8)) & 1U) != 0) level = -level;
         const float normalized = has_offset ? level * scale + offset : (level - offset) * scale;
         out[(r - rows.begin) * out_stride + c] =

@@ -42,7 +42,7 @@ struct Layout {
   int vector_dim = 1;     ///< consecutive columns per code: 1, 2, 4 or 8
   Index group_size = 64;  ///< columns sharing scale and offset; a multiple of 8, may exceed cols
   Index row_block = 0;    ///< rows sharing one column scale vector: rows for strips, tile height for squares
-  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits entries of vector_dim floats
+  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits entries of vector_dim levels
   SignStorage signs = SignStorage::kInLevels;
   OffsetKind offset = OffsetKind::kZeroPoint;
   AuxFormat aux = AuxFormat::kF16;
@@ -59,6 +59,9 @@ struct Layout {
   [[nodiscard]] Index sign_row_bytes() const noexcept {
     return signs == SignStorage::kSeparate ? ceil_div(cols, 8) : 0;
   }
+  /// Bytes of one level: tables of vectors are whole numbers in -127..127, so that a table costs a quarter and integer
+  /// kernels multiply by it exactly; the group scales take its unit in.
+  [[nodiscard]] Index level_bytes() const noexcept { return vector_dim == 1 ? Index{sizeof(float)} : 1; }
   [[nodiscard]] AuxFormat col_scale_format() const noexcept {
     return aux == AuxFormat::kF32 ? AuxFormat::kF32 : AuxFormat::kF16;
   }
@@ -73,7 +76,7 @@ enum class Region : std::uint8_t {
   kOffset,            ///< [groups][rows]
   kOffsetBlocks,      ///< as kGroupScaleBlocks
   kColScale,          ///< [row_blocks][cols]
-  kLevels,            ///< [level_count][vector_dim] float32
+  kLevels,            ///< [level_count] float32, or [level_count][vector_dim] int8
 };
 inline constexpr int kRegionCount = 8;
 /// Each region starts on a cache line in a buffer laid out by `region_offset`.
@@ -102,7 +105,7 @@ inline constexpr Index kRegionAlignment = 64;
                  ? 0
                  : aux_bytes(layout.col_scale_format(), layout.row_blocks() * layout.cols);
     case Region::kLevels:
-      return layout.level_count * layout.vector_dim * Index{sizeof(float)};
+      return layout.level_count * layout.vector_dim * layout.level_bytes();
   }
   return 0;
 }
@@ -250,8 +253,14 @@ class QuantizedView {
     if (layout_.signs == SignStorage::kInLevels) return nullptr;
     return bytes(Region::kSigns) + (row_range_.begin + r) * layout_.sign_row_bytes() + col_range_.begin / 8;
   }
-  /// The table of levels [level_count, vector_dim], or null if codes are levels.
-  [[nodiscard]] const float* levels() const noexcept { return reinterpret_cast<const float*>(region(Region::kLevels)); }
+  /// The levels [level_count] of scalar codes, or null if codes are levels or stand for vectors.
+  [[nodiscard]] const float* levels() const noexcept {
+    return layout_.vector_dim == 1 ? reinterpret_cast<const float*>(region(Region::kLevels)) : nullptr;
+  }
+  /// The table [level_count, vector_dim] of vector codes, or null.
+  [[nodiscard]] const std::int8_t* vector_levels() const noexcept {
+    return layout_.vector_dim == 1 ? nullptr : reinterpret_cast<const std::int8_t*>(region(Region::kLevels));
+  }
 
   /// Decodes the group scales of rows [begin, end) of group g (window coordinates) to `out`, without matrix_scale.
   void group_scales(Index g, RowRange range, float* out) const noexcept {

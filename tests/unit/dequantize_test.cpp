@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -87,7 +88,13 @@ class HandMade {
     const Index count = q_.layout().level_count * q_.layout().vector_dim;
     for (Index i = 0; i < count; ++i) {
       levels_.push_back(static_cast<float>(random_.gaussian()));
-      put(q_, Region::kLevels, i, levels_.back());
+      if (q_.layout().vector_dim == 1) {
+        put(q_, Region::kLevels, i, levels_.back());
+      } else {
+        const auto whole = static_cast<std::int8_t>(std::clamp(32.0F * levels_.back(), -127.0F, 127.0F));
+        levels_.back() = static_cast<float>(whole);
+        put(q_, Region::kLevels, i, whole);
+      }
     }
   }
 
@@ -252,9 +259,9 @@ TEST(DequantizeVector, ByHand) {
                      .offset = OffsetKind::kOffset,
                      .aux = AuxFormat::kF32,
                      .matrix_scale = 2.0F});
-  for (Index i = 0; i < 8; ++i) put(q, Region::kLevels, i, static_cast<float>(i + 1));  // {1 2 3 4}, {5 6 7 8}
-  put(q, Region::kCodes, 0, std::uint8_t{0b10});                                        // codes 0, 1
-  put(q, Region::kSigns, 0, std::uint8_t{0b00100001});                                  // weights 0 and 5
+  for (Index i = 0; i < 8; ++i) put(q, Region::kLevels, i, static_cast<std::int8_t>(i + 1));  // {1 2 3 4}, {5 6 7 8}
+  put(q, Region::kCodes, 0, std::uint8_t{0b10});                                              // codes 0, 1
+  put(q, Region::kSigns, 0, std::uint8_t{0b00100001});                                        // weights 0 and 5
   put(q, Region::kGroupScale, 0, 0.5F);
   put(q, Region::kOffset, 0, 0.25F);
   for (Index c = 0; c < 8; ++c) put(q, Region::kColScale, c, c == 7 ? 10.0F : 1.0F);

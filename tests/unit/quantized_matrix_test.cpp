@@ -64,7 +64,7 @@ TEST(LayoutTest, CountsVectorCodes) {
   EXPECT_EQ(layout.codes_per_row(), 3);
   EXPECT_EQ(layout.code_row_bytes(), 5);  // 33 bits
   EXPECT_EQ(layout.sign_row_bytes(), 3);
-  EXPECT_EQ(region_bytes(layout, Region::kLevels), 2048 * 8 * 4);
+  EXPECT_EQ(region_bytes(layout, Region::kLevels), 2048 * 8) << "tables of vectors are bytes";
   EXPECT_EQ(region_bytes(layout, Region::kSigns), 6);
 }
 
@@ -122,7 +122,7 @@ TEST(LayoutTest, BitsPerWeightCountsEveryStoredBit) {
                 .signs = SignStorage::kSeparate,
                 .offset = OffsetKind::kShared,
                 .col_scale = ColScaleKind::kNone};
-  EXPECT_DOUBLE_EQ(bits_per_weight(vector), 2.0 + 1.0 + 16.0 / 64 + (32.0 + 256 * 4 * 32) / 4096.0);
+  EXPECT_DOUBLE_EQ(bits_per_weight(vector), 2.0 + 1.0 + 16.0 / 64 + (32.0 + 256 * 4 * 8) / 4096.0);
 }
 
 TEST(LayoutTest, RefusesWhatMakesNoSense) {
@@ -367,7 +367,9 @@ TEST(QuantizedViewTest, SlicesPointAtTheirCodesAndSigns) {
   EXPECT_EQ(window.first_group(), 2);
   EXPECT_EQ(window.codes(1), v.codes(4) + 32 / 2 * 3 / 8);
   EXPECT_EQ(window.signs(1), v.signs(4) + 32 / 8);
-  EXPECT_EQ(window.levels(), v.levels());
+  EXPECT_EQ(window.vector_levels(), v.vector_levels());
+  EXPECT_NE(window.vector_levels(), nullptr);
+  EXPECT_EQ(window.levels(), nullptr) << "a table of vectors is no table of levels";
 }
 
 TEST(QuantizedViewTest, RefusesSlicesThatDoNotFit) {

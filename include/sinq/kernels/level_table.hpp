@@ -121,7 +121,7 @@ struct Levels {
   /// `prepared` is of the same levels; if it does not fit `max_code`, a table that does is made here.
   Levels(const Layout& layout, const float* stored, const LevelTable& prepared, int x_digits, int max_code) noexcept
       : values(stored), table(prepared.digits != 0 && prepared.max_code > max_code ? own_ : prepared) {
-    const bool is_direct = layout.level_count == 0;
+    const bool is_direct = stored == nullptr;
     for (int i = 0; i < 16; ++i) {
       const int code = layout.bits < 4 ? i & ((1 << layout.bits) - 1) : i;
       first16[i] = is_direct ? static_cast<float>(code) : layout.bits <= 4 ? stored[code] : 0.0F;

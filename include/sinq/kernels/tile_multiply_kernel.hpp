@@ -233,7 +233,7 @@ struct TileMultiply<SINQ_ISA> {
     const std::uint8_t* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
     const Index index = (view.col_range().begin + col) / layout.vector_dim;
     const auto code = static_cast<Index>(code_at(codes + row * layout.code_row_bytes(), index, layout.bits));
-    const float level = view.levels()[code * layout.vector_dim + col % layout.vector_dim];
+    const float level = view.vector_levels()[code * layout.vector_dim + col % layout.vector_dim];
     const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
     return signs != nullptr && (signs[col / 8] >> (col % 8) & 1) != 0 ? -level : level;
   }

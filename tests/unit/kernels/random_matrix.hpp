@@ -61,7 +61,12 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
   }
   const bool magnitudes = layout.signs == SignStorage::kSeparate;
   for (Index i = 0; i < layout.level_count * layout.vector_dim; ++i) {
-    put(q, Region::kLevels, i, uniform(magnitudes ? 0.0F : -1.0F, 1.0F));
+    const float level = uniform(magnitudes ? 0.0F : -1.0F, 1.0F);
+    if (layout.vector_dim == 1) {
+      put(q, Region::kLevels, i, level);
+    } else {
+      put(q, Region::kLevels, i, static_cast<std::int8_t>(127.0F * level));
+    }
   }
   return q;
 }
@@ -95,7 +100,9 @@ inline Weight weight_at(const QuantizedView& q, Index r, Index c) {
   const auto code = static_cast<Index>(code_at(codes, stored_col / layout.vector_dim, layout.bits));
   double level = static_cast<double>(code);
   if (layout.level_count != 0) {
-    level = static_cast<double>(q.levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
+    level = layout.vector_dim == 1
+                ? static_cast<double>(q.levels()[code])
+                : static_cast<double>(q.vector_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
   }
   if (q.signs(r) != nullptr && (q.signs(r)[c / 8] >> (c % 8) & 1) != 0) level = -level;
   const double outer = static_cast<double>(col) * static_cast<double>(layout.matrix_scale);
@@ -130,7 +137,7 @@ inline Expected expected(const QuantizedView& q, const float* x) {
   const Layout& layout = q.layout();
   const InputBlocks blocks(q.cols(), layout.group_size);
   double lowest = 0.0, highest = 0.0;
-  for (Index i = 0; i < layout.level_count; ++i) {
+  for (Index i = 0; q.levels() != nullptr && i < layout.level_count; ++i) {
     lowest = std::min(lowest, static_cast<double>(q.levels()[i]));
     highest = std::max(highest, static_cast<double>(q.levels()[i]));
   }
