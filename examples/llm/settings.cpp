@@ -19,9 +19,9 @@ using Names = std::map<std::string, Enum>;
 
 const Names<QuantizerName> kQuantizers{{"uniform", QuantizerName::kUniform}, {"symmetric", QuantizerName::kSymmetric},
                                        {"hqq", QuantizerName::kHqq},         {"fitted", QuantizerName::kFitted},
-                                       {"learned", QuantizerName::kLearned}, {"nf4", QuantizerName::kNf4},
-                                       {"nf3", QuantizerName::kNf3},         {"fp4", QuantizerName::kFp4},
-                                       {"ternary", QuantizerName::kTernary}};
+                                       {"learned", QuantizerName::kLearned}, {"vector", QuantizerName::kVector},
+                                       {"nf4", QuantizerName::kNf4},         {"nf3", QuantizerName::kNf3},
+                                       {"fp4", QuantizerName::kFp4},         {"ternary", QuantizerName::kTernary}};
 const Names<NormalizerName> kNormalizers{{"sinkhorn", NormalizerName::kSinkhorn}, {"none", NormalizerName::kNone}};
 const Names<sinq::AuxFormat> kAuxFormats{{"f32", sinq::AuxFormat::kF32},
                                          {"f16", sinq::AuxFormat::kF16},
@@ -72,6 +72,9 @@ sinq::AnyConfig filled(const QuantizeSettings& settings, Config config) {
   if (settings.zero_point && settings.quantizer != QuantizerName::kUniform) {
     throw sinq::Error(sinq::Errc::kBadConfig, "--zero-point belongs to --quantizer uniform");
   }
+  if (settings.vector_dim && settings.quantizer != QuantizerName::kVector) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--vector-dim belongs to --quantizer vector");
+  }
   if constexpr (requires { config.quantizer.zero_point; }) {
     if (settings.zero_point) config.quantizer.zero_point = *settings.zero_point;
   }
@@ -84,6 +87,12 @@ sinq::AnyConfig with_quantizer(const QuantizeSettings& settings, const Quantizer
     return filled(settings, sinq::Config<Quantizer, sinq::Identity>{.quantizer = quantizer});
   }
   return filled(settings, sinq::Config<Quantizer, sinq::Sinkhorn>{.quantizer = quantizer});
+}
+
+/// What presets return, as the command line calls it.
+template <class Quantizer>
+QuantizerName name_of(const Quantizer&) {
+  return std::is_same_v<Quantizer, sinq::VectorCodebook> ? QuantizerName::kVector : QuantizerName::kLearned;
 }
 
 /// `codebook`, if the bits asked for are its own.
@@ -107,6 +116,8 @@ const std::vector<Method>& methods() {
       {"sinq-fitted", QuantizerName::kFitted, NormalizerName::kSinkhorn, {}},
       {"learned", QuantizerName::kLearned, NormalizerName::kNone, {}},
       {"sinq-learned", QuantizerName::kLearned, NormalizerName::kSinkhorn, {}},
+      {"vector", QuantizerName::kVector, NormalizerName::kNone, {}},
+      {"sinq-vector", QuantizerName::kVector, NormalizerName::kSinkhorn, {}},
       {"symmetric", QuantizerName::kSymmetric, NormalizerName::kNone, {}},
       {"sinq-symmetric", QuantizerName::kSymmetric, NormalizerName::kSinkhorn, {}},
       {"nf4", QuantizerName::kNf4, NormalizerName::kNone, 4},
@@ -164,20 +175,23 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
                      ->excludes(quantizer)
                      ->excludes(normalizer);
   auto* bits = app.add_option("--bits", settings.bits, "per code, 1..8 (default 4; codebooks have their own)");
+  auto* vector_dim =
+      app.add_option("--vector-dim", settings.vector_dim, "columns per code of --quantizer vector (default 4)");
   auto* group_size =
       app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
   add_format_options(app, settings);
   auto* budget = app.add_option("--max-bits-per-weight", settings.max_bits_per_weight,
                                 "the most accurate recipe within this many stored bits: presets::accurate");
   for (auto* other :
-       {quantizer, normalizer, method, bits, group_size, app.get_option("--aux"), app.get_option("--tile-cols"),
-        app.get_option("--tiling"), app.get_option("--zero-point"), app.get_option("--iterations"),
-        app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
+       {quantizer, normalizer, method, bits, vector_dim, group_size, app.get_option("--aux"),
+        app.get_option("--tile-cols"), app.get_option("--tiling"), app.get_option("--zero-point"),
+        app.get_option("--iterations"), app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
     budget->excludes(other);
   }
 }
 
 sinq::AnyConfig to_config(const QuantizeSettings& settings) {
+  if (settings.preset) return *settings.preset;
   const int bits = settings.bits.value_or(sinq::Config<>{}.quantizer.bits);
   switch (settings.quantizer) {
     case QuantizerName::kSymmetric:
@@ -188,6 +202,9 @@ sinq::AnyConfig to_config(const QuantizeSettings& settings) {
       return with_quantizer(settings, sinq::Fitted{.bits = bits});
     case QuantizerName::kLearned:
       return with_quantizer(settings, sinq::LearnedCodebook(bits));
+    case QuantizerName::kVector:
+      return with_quantizer(settings, sinq::VectorCodebook(settings.bits.value_or(sinq::VectorCodebook().bits),
+                                                           settings.vector_dim.value_or(sinq::VectorCodebook().dim)));
     case QuantizerName::kNf4:
       return with_quantizer(settings, of_bits(settings, sinq::codebooks::kNf4));
     case QuantizerName::kNf3:
@@ -204,13 +221,8 @@ sinq::AnyConfig to_config(const QuantizeSettings& settings) {
 
 QuantizeSettings within_budget(QuantizeSettings settings, const std::vector<sinq::presets::Shape>& shapes) {
   if (!settings.max_bits_per_weight) return settings;
-  const auto config = std::get<sinq::Config<sinq::LearnedCodebook, sinq::Sinkhorn>>(
-      sinq::presets::accurate({.max_bits_per_weight = *settings.max_bits_per_weight}, shapes));
-  settings.quantizer = QuantizerName::kLearned;
-  settings.normalizer = NormalizerName::kSinkhorn;
-  settings.bits = config.quantizer.bits;
-  settings.group_size = config.group_size;
-  settings.aux = config.aux;
+  settings.preset = sinq::presets::accurate({.max_bits_per_weight = *settings.max_bits_per_weight}, shapes);
+  settings.quantizer = std::visit([](const auto& config) { return name_of(config.quantizer); }, *settings.preset);
   return settings;
 }
 
@@ -234,6 +246,7 @@ Json to_json(const QuantizeSettings& settings) {
     if constexpr (requires { config.quantizer.zero_point; }) {
       out["zero_point"] = name_of(kZeroPoints, config.quantizer.zero_point);
     }
+    if constexpr (requires { config.quantizer.dim; }) out["vector_dim"] = config.quantizer.dim;
     if constexpr (requires { config.normalizer.iterations; }) out["iterations"] = config.normalizer.iterations;
     if (settings.max_bits_per_weight) out["max_bits_per_weight"] = *settings.max_bits_per_weight;
     return out;

@@ -18,7 +18,7 @@ namespace llm {
 
 using sinq::Index;
 
-enum class QuantizerName { kUniform, kSymmetric, kHqq, kFitted, kLearned, kNf4, kNf3, kFp4, kTernary };
+enum class QuantizerName { kUniform, kSymmetric, kHqq, kFitted, kLearned, kVector, kNf4, kNf3, kFp4, kTernary };
 enum class NormalizerName { kSinkhorn, kNone };
 /// Whose semantics fill in what the flags leave open.
 enum class Semantics {
@@ -34,7 +34,8 @@ struct QuantizeSettings {
   Weights weights = Weights::kQuantized;
   QuantizerName quantizer = QuantizerName::kUniform;
   NormalizerName normalizer = NormalizerName::kSinkhorn;
-  std::optional<int> bits{};  ///< of quantizers that have a choice; codebooks have their own
+  std::optional<int> bits{};        ///< of quantizers that have a choice; codebooks have their own
+  std::optional<int> vector_dim{};  ///< of QuantizerName::kVector
   Index group_size = sinq::Config<>{}.group_size;
   Index tile_cols = sinq::Config<>{}.tile_cols;
   sinq::Tiling tiling = sinq::Config<>{}.tiling;
@@ -44,6 +45,7 @@ struct QuantizeSettings {
   std::optional<int> iterations{};
   Semantics semantics = Semantics::kLibrary;
   std::optional<double> max_bits_per_weight{};            ///< instead of all the above; see `within_budget`
+  std::optional<sinq::AnyConfig> preset{};                ///< what the budget came to
   sinq::Precision activations = sinq::Precision::kFloat;  ///< what they become before they meet the codes
 };
 

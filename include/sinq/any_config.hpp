@@ -6,6 +6,7 @@
 #include <sinq/quantizers/hqq.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/uniform.hpp>
+#include <sinq/quantizers/vector_codebook.hpp>
 
 #include <concepts>
 #include <variant>
@@ -20,7 +21,7 @@ using ConfigsOf = std::variant<Config<Q, Sinkhorn>..., Config<Q, Identity>...>;
 
 /// A configuration that is chosen at run time, from a command line for instance: any built-in quantizer, with column
 /// scales or without.
-using AnyConfig = detail::ConfigsOf<Uniform, Hqq, Codebook, Fitted, LearnedCodebook>;
+using AnyConfig = detail::ConfigsOf<Uniform, Hqq, Codebook, Fitted, LearnedCodebook, VectorCodebook>;
 
 /// As for the configuration that it holds. (Templates, so that `{}` stays a `Config<>`.)
 template <std::same_as<AnyConfig> Any>

@@ -43,6 +43,29 @@ requires(TileQuantizer<Q> || GroupQuantizer<Q>) struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 };
 
+namespace detail {
+
+template <class Config>
+void validate_vectors(const Config& config, const CodeFormat& format) {
+  const auto refuse = [](const auto&... parts) { SINQ_THROW(Errc::kBadConfig, detail::text(parts...)); };
+  const Index strip = config.tile_cols == 0 ? config.group_size : config.tile_cols;
+  const Index bits = strip / format.vector_dim * format.bits;
+  if (bits % 8 != 0) {
+    refuse(config.tile_cols == 0 ? "group_size " : "tile_cols ", strip, " makes ", bits,
+           " bits of vector codes, which are not whole bytes");
+  }
+  if (config.kurtosis_gate > 0.0F) {
+    refuse("kurtosis_gate ", config.kurtosis_gate, ": there is no plain rounding in the size of vector codes");
+  }
+  const auto entries = std::size_t{1} << format.bits;
+  if (format.vector_levels.size() != entries * static_cast<std::size_t>(format.vector_dim)) {
+    refuse("quantizer: ", format.vector_levels.size(), " bytes of table are not 2^bits vectors of ", format.vector_dim,
+           ", bits = ", format.bits);
+  }
+}
+
+}  // namespace detail
+
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
 void validate(const Config<Q, N>& config) {
@@ -58,6 +81,7 @@ void validate(const Config<Q, N>& config) {
   }
   if (!(config.kurtosis_gate >= 0.0F)) refuse("kurtosis_gate ", config.kurtosis_gate, " is not 0 or positive");
   const CodeFormat format = config.quantizer.format();
+  if (format.vector_dim != 1) return detail::validate_vectors(config, format);
   if (format.bits < 1 || format.bits > 8) refuse("quantizer: bits ", format.bits, " is not in 1..8");
   if (!format.levels.empty() && format.levels.size() != std::size_t{1} << format.bits) {
     refuse("quantizer: ", format.levels.size(), " levels are not 2^bits, bits = ", format.bits);

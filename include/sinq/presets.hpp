@@ -2,6 +2,10 @@
 
 #include <sinq/any_config.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
 #include <span>
 
 namespace sinq::presets {
@@ -15,25 +19,59 @@ struct Shape {
   Index rows = 0, cols = 0;
 };
 
+namespace detail {
+
+/// A format, and what it measured: ||W' - W|| / ||W|| over the layers of `lm30m` (sinq-lm perplexity --method
+/// sinq-learned | sinq-vector --aux u6).
+struct MeasuredRecipe {
+  int vector_dim;
+  int bits;
+  double weight_error;  ///< in groups of 32
+};
+inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
+    // 1 bit and 5 to 8 bits were not measured: half the error for a bit, as between 3 and 4.
+    {1, 8, 0.0044}, {1, 7, 0.0087}, {1, 6, 0.0174},  {1, 5, 0.0349}, {1, 4, 0.0698}, {1, 3, 0.1415},
+    {1, 2, 0.2974}, {1, 1, 0.6},    {4, 9, 0.1226},  {4, 8, 0.1475}, {4, 7, 0.1775}, {4, 6, 0.2135},
+    {4, 5, 0.2567}, {4, 4, 0.3069}, {8, 10, 0.2393}, {8, 9, 0.2653}, {8, 8, 0.2926}};
+
+/// How the error changes with the group: measured at 16, 32, 64 and 128 columns (3 bits; 256 vectors of 4).
+[[nodiscard]] inline double expected_error(const MeasuredRecipe& recipe, Index group_size) noexcept {
+  static constexpr double kScalar[] = {0.834, 1.0, 1.128, 1.219}, kVector[] = {0.936, 1.0, 1.043, 1.068};
+  const double* factors = recipe.vector_dim == 1 ? kScalar : kVector;
+  const double at = std::clamp(std::log2(static_cast<double>(group_size) / 16.0), 0.0, 3.0);
+  const int below = std::min(static_cast<int>(at), 2);
+  const double part = at - below;
+  return recipe.weight_error * (factors[below] * (1.0 - part) + factors[below + 1] * part);
+}
+
+[[nodiscard]] inline AnyConfig recipe_config(const MeasuredRecipe& recipe, Index group_size) {
+  if (recipe.vector_dim == 1) {
+    return Config<LearnedCodebook>{
+        .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
+  }
+  // As many groups to a tile as make whole bytes of codes.
+  const Index group_bits = group_size / recipe.vector_dim * recipe.bits;
+  const Index tile_cols = std::lcm(group_bits, Index{8}) / group_bits * group_size;
+  return Config<VectorCodebook>{.quantizer = VectorCodebook(recipe.bits, recipe.vector_dim),
+                                .group_size = group_size,
+                                .tile_cols = tile_cols == group_size ? 0 : tile_cols,
+                                .aux = AuxFormat::kU6};
+}
+
+}  // namespace detail
+
 /// The most accurate calibration-free recipe whose stored bits stay within `budget`, over all matrices of `shapes`
-/// together (their column scales cost 16 / rows bits per weight): Sinkhorn, learned levels, scales and zero points in 6
-/// bits, as many bits per code as groups of 128 leave room for, and then the smallest groups.
+/// together (their column scales cost 16 / rows bits per weight, their tables come once each): Sinkhorn, scales in 6
+/// bits, and learned levels with zero points, or vectors of four or eight without. What a recipe's error will be is
+/// read off measurements on `lm30m`; the least one that fits is taken, group sizes included.
 ///
-/// On `lm30m` (WikiText-2 test, 64 blocks of 512, KL in nats per token): 0.0266 within 4.55 bits (4.43 used), 0.0335
-/// within 4.3, 0.113 within 3.55 (3.43), 0.140 within 3.3, 0.43 within 2.85, 0.53 within 2.6, 0.73 within 2.3. Plain
-/// SINQ takes 4.52 bits for 0.0453, 3.52 for 0.220 and 2.52 for 1.60. Matrices without spread inside a group, or with
-/// a mean far from zero, are better off with `Config<>`: their zero points want more than six bits.
+/// Matrices without spread inside a group, or with a mean far from zero, are better off with `Config<>`: their zero
+/// points want more than six bits. Figures: benchmarks/README.md.
 /// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
 /// Errc::kBadShape.
 [[nodiscard]] inline AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
   if (shapes.empty()) SINQ_THROW(Errc::kBadShape, "presets::accurate: there are no shapes");
-  constexpr Index kLeastGroup = 16, kGreatestGroup = 128, kStep = 8;
-  constexpr int kMaxBits = 8;
-  const auto recipe = [](int bits, Index group_size) {
-    return Config<LearnedCodebook, Sinkhorn>{
-        .quantizer = LearnedCodebook(bits), .group_size = group_size, .aux = AuxFormat::kU6};
-  };
-  const auto fits = [&](const Config<LearnedCodebook, Sinkhorn>& config) {
+  const auto fits = [&](const auto& config) {
     double bits = 0.0, weights = 0.0;
     for (const Shape& shape : shapes) {
       const double count = static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
@@ -42,13 +80,21 @@ struct Shape {
     }
     return bits <= budget.max_bits_per_weight * weights;
   };
-  int bits = kMaxBits;
-  while (bits > 1 && !fits(recipe(bits, kGreatestGroup))) --bits;
-  for (Index group_size = kLeastGroup; group_size <= kGreatestGroup; group_size += kStep) {
-    if (const auto config = recipe(bits, group_size); fits(config)) return config;
+  std::optional<AnyConfig> best;
+  double least = 0.0;
+  for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
+    for (Index group_size = 16; group_size <= 128; group_size += 8) {
+      const double error = detail::expected_error(recipe, group_size);
+      if (best && error >= least) continue;
+      const AnyConfig config = detail::recipe_config(recipe, group_size);
+      if (!fits(config)) continue;
+      best = config;
+      least = error;
+    }
   }
-  SINQ_THROW(Errc::kBadConfig, detail::text("presets::accurate: max_bits_per_weight ", budget.max_bits_per_weight,
-                                            " is less than one bit in groups of 128 takes"));
+  if (best) return *best;
+  SINQ_THROW(Errc::kBadConfig, sinq::detail::text("presets::accurate: max_bits_per_weight ", budget.max_bits_per_weight,
+                                                  " is less than one bit in groups of 128 takes"));
 }
 
 /// The same for one matrix.

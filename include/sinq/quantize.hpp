@@ -19,9 +19,12 @@ enum class ProgressAction : std::uint8_t { kContinue, kCancel };
 /// call at a time.
 using ProgressCallback = std::function<ProgressAction(Index done, Index total)>;
 
-/// How one call runs; nothing here changes the result, except within rounding which instruction set computes it.
+/// How one call runs, and what is known beside the matrix.
 struct QuantizeOptions {
-  Isa isa = Isa::kBest;              ///< limit; see Isa
+  Isa isa = Isa::kBest;  ///< limit; see Isa. Changes the result within rounding only
+  /// [cols] what an error in each column costs, such as the mean square of its input; positive. Quantizers that search
+  /// (Fitted, LearnedCodebook, VectorCodebook) weigh by it; empty: by 1 / col_scale.
+  std::span<const float> col_importance = {};
   ProgressCallback progress = {};    ///< empty: none
   QuantizeReport* report = nullptr;  ///< filled if not null
 };
@@ -44,9 +47,13 @@ template <class Q, class N>
   Layout layout{.rows = rows,
                 .cols = cols,
                 .bits = format.bits,
+                .vector_dim = format.vector_dim,
                 .group_size = group_size,
                 .row_block = config.tiling == Tiling::kSquare ? std::min(tile_cols, rows) : rows,
-                .level_count = static_cast<Index>(format.levels.size()),
+                .level_count = static_cast<Index>(
+                    format.vector_dim == 1 ? format.levels.size()
+                                           : format.vector_levels.size() / static_cast<std::size_t>(format.vector_dim)),
+                .signs = format.signs,
                 .offset = format.symmetry == Symmetry::kSymmetric ? OffsetKind::kShared : OffsetKind::kZeroPoint,
                 .aux = config.aux,
                 .col_scale = N::kColScale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
@@ -82,6 +89,19 @@ Layout require_data(const MatrixView& w, const Config<Q, N>& config) {
   return layout;
 }
 
+inline void check_importance(std::span<const float> importance, Index cols) {
+  if (importance.empty()) return;
+  if (static_cast<Index>(importance.size()) != cols) {
+    SINQ_THROW(Errc::kBadShape,
+               text("col_importance has ", importance.size(), " values, the matrix ", cols, " columns"));
+  }
+  for (std::size_t c = 0; c < importance.size(); ++c) {
+    if (!(importance[c] > 0.0F) || !std::isfinite(importance[c])) {
+      SINQ_THROW(Errc::kBadData, text("col_importance[", c, "] = ", importance[c], " is not positive and finite"));
+    }
+  }
+}
+
 template <class Q, class N>
 [[nodiscard]] bool gate_fires(const MatrixView& w, const Config<Q, N>& config) {
   // The gate judges the dual scale: there is nothing to switch off in plain quantization.
@@ -114,13 +134,15 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
   if (reinterpret_cast<std::uintptr_t>(out.data()) % kRegionAlignment != 0) {
     SINQ_THROW(Errc::kBadShape, "quantize_into: the buffer is not aligned to 64 bytes");
   }
+  detail::check_importance(options.col_importance, w.cols);
   if (detail::gate_fires(w, config)) {
     const QuantizedView view = quantize_into(w, detail::gated_config(config), out, options, executor);
     if (options.report != nullptr) options.report->gate = GateOutcome::kFired;
     return view;
   }
   auto quantizer = detail::as_tile_quantizer(config.quantizer);
-  detail::TilePipeline<decltype(quantizer), N> pipeline(w, config, quantizer, layout, out, options.isa);
+  detail::TilePipeline<decltype(quantizer), N> pipeline(w, config, quantizer, layout, out, options.col_importance,
+                                                        options.isa);
   std::vector<detail::TileWorker> workers(static_cast<std::size_t>(executor.concurrency()));
   const Index tasks = pipeline.task_count();
   // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.

@@ -14,12 +14,6 @@
 
 namespace sinq {
 
-/// Where the signs of a vector codebook's weights are.
-enum class SignStorage : std::uint8_t {
-  kInLevels,  ///< levels carry their sign
-  kSeparate,  ///< levels are magnitudes; one bit per weight, 1 = negative, stored beside the codes
-};
-
 /// What a group stores beside its scale.
 enum class OffsetKind : std::uint8_t {
   kShared,     ///< nothing: every group has `Layout::shared_zero_point`

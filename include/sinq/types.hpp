@@ -36,6 +36,12 @@ enum class Symmetry {
   kSymmetric,   ///< zero is the same level in every group; nothing is stored
 };
 
+/// Where the signs of a vector codebook's weights are.
+enum class SignStorage : std::uint8_t {
+  kInLevels,  ///< levels carry their sign
+  kSeparate,  ///< levels are magnitudes; one bit per weight, 1 = negative, stored beside the codes
+};
+
 /// What absolute thresholds (least range, least deviation) are measured in.
 enum class Thresholds : std::uint8_t {
   kRelative,  ///< multiples of each tile's own rms: scaling a matrix scales the result

@@ -46,6 +46,15 @@ struct GroupKernels<SINQ_ISA> {
     }
   }
 
+  /// columns[c][i] = tile[r0 + i][col + c]; lanes beyond the last row repeat it.
+  SINQ_TARGET static void transpose(const TileView& tile, Index col, Index count, Index r0, int rows,
+                                    float* columns) noexcept {
+    for (int i = 0; i < kWidth; ++i) {
+      const float* x = tile.row(r0 + (i < rows ? i : rows - 1)) + col;
+      for (Index c = 0; c < count; ++c) columns[c * kWidth + i] = x[c];
+    }
+  }
+
   /// The even grid with `steps` steps between least and greatest, of at least `min_range`. Reads whole vectors,
   /// writes exactly `rows` values.
   SINQ_TARGET static void fit_range(Index rows, const GroupStats& stats, float min_range, float steps, bool integer,

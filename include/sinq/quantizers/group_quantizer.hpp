@@ -22,11 +22,20 @@ enum class ZeroPoint : std::uint8_t {
 
 /// What a quantizer's codes mean: enough for container, kernels and files to decode them without knowing the quantizer.
 struct CodeFormat {
-  int bits = 4;                               ///< per code, 1..8
+  int bits = 4;                               ///< per code, 1..8 (vector codes: 1..16)
   Symmetry symmetry = Symmetry::kAsymmetric;  ///< whether groups store a zero point
   ZeroPoint zero_point = ZeroPoint::kReal;    ///< integer ones must survive the rounding of scales
   float shared_zero_point = 0.0F;             ///< of all groups if symmetric
   std::span<const float> levels = {};         ///< [2^bits], ascending; empty: a code is its own level
+  int vector_dim = 1;                         ///< neighbours per code
+  SignStorage signs = SignStorage::kInLevels;
+  std::span<const std::int8_t> vector_levels = {};  ///< [2^bits][vector_dim] of vector codes
+
+  /// Steps between levels of an even grid about as fine: 2^bits - 1, if a code stands for one weight.
+  [[nodiscard]] float steps() const noexcept {
+    const float sign_bits = signs == SignStorage::kSeparate ? 1.0F : 0.0F;
+    return std::exp2(static_cast<float>(bits) / static_cast<float>(vector_dim) + sign_bits) - 1.0F;
+  }
 };
 
 /// Scale and zero point of one group: w ~ (level - zero_point) * scale.
@@ -57,18 +66,32 @@ enum class FitScope : std::uint8_t {
   kTile,  ///< one decision for the whole tile
 };
 
-/// What the pipeline runs: whole runs of rows at once, so that SIMD can work on sixteen rows. `fit` writes the params
-/// of every group of `tile`; `encode` writes codes [rows][cols], `code_stride` apart, against the params it is given.
+/// What all quantizers that the pipeline runs have.
 template <class Q>
-concept TileQuantizer = std::copyable<Q> &&
-    requires(const Q& q, const TileView& tile, Index group_size, const GroupParams& params, std::uint8_t* codes,
-             Index code_stride, Scratch& scratch, Isa limit) {
+concept TileFitter = std::copyable<Q> && requires(const Q& q, const TileView& tile, Index group_size,
+                                                  const GroupParams& params, Scratch& scratch, Isa limit) {
   {q.validate()};
   { q.format() } -> std::same_as<CodeFormat>;
   { Q::kFitScope } -> std::convertible_to<FitScope>;
   {q.fit(tile, group_size, params, scratch, limit)};
-  {q.encode(tile, group_size, params, codes, code_stride, limit)};
 };
+
+/// Codes that stand for several neighbours of a row: `encode` writes [rows][ceil(cols / vector_dim)] of them. Signs
+/// that are stored apart are those of the tile.
+template <class Q>
+concept VectorQuantizer = TileFitter<Q> &&
+    requires(const Q& q, const TileView& tile, Index group_size, const GroupParams& params, std::uint16_t* codes,
+             Index code_stride, Scratch& scratch, Isa limit) {
+  {q.encode(tile, group_size, params, codes, code_stride, scratch, limit)};
+};
+
+/// What the pipeline runs: whole runs of rows at once, so that SIMD can work on sixteen rows. `fit` writes the params
+/// of every group of `tile`; `encode` writes codes [rows][cols], `code_stride` apart, against the params it is given.
+template <class Q>
+concept TileQuantizer = VectorQuantizer<Q> ||
+    (TileFitter<Q>&& requires(const Q& q, const TileView& tile, Index group_size, const GroupParams& params,
+                              std::uint8_t* codes, Index code_stride,
+                              Isa limit) { {q.encode(tile, group_size, params, codes, code_stride, limit)}; });
 
 /// A quantizer that learns from the normalized matrix before it fits: `learn` sees a sample of groups
 /// [groups][group_size], one to a row. Its format's number of levels does not change.

@@ -58,7 +58,7 @@ struct LeastSquares<SINQ_ISA> {
     const bool free_offset = plan.symmetry == Symmetry::kAsymmetric;
     for (Index r0 = 0; r0 < tile.rows; r0 += kWidth) {
       const int rows = tile.rows - r0 < kWidth ? static_cast<int>(tile.rows - r0) : kWidth;
-      transpose(tile, col, count, r0, rows, columns);
+      GroupKernels<SINQ_ISA>::transpose(tile, col, count, r0, rows, columns);
       F low = S::load(columns), high = low, sum = S::zero();
       for (Index c = 0; c < count; ++c) {
         const F y = S::load(columns + c * kWidth);
@@ -143,15 +143,6 @@ struct LeastSquares<SINQ_ISA> {
       const F next = S::div(vy, S::max(v2, tiny));
       at.scale = S::select(S::less(least_scale, next), next, at.scale);
       at.offset = S::mul(at.scale, S::set1(-plan.shared_zero_point));
-    }
-  }
-
-  /// columns[c][i] = tile[r0 + i][col + c]; lanes beyond the last row repeat it.
-  SINQ_TARGET static void transpose(const TileView& tile, Index col, Index count, Index r0, int rows,
-                                    float* columns) noexcept {
-    for (int i = 0; i < kWidth; ++i) {
-      const float* x = tile.row(r0 + (i < rows ? i : rows - 1)) + col;
-      for (Index c = 0; c < count; ++c) columns[c * kWidth + i] = x[c];
     }
   }
 };
