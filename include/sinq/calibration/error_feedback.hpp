@@ -1,0 +1,49 @@
+#pragma once
+
+#include <sinq/quantizers/group_kernels.hpp>
+#include <sinq/types.hpp>
+
+#include <limits>
+#include <vector>
+
+namespace sinq::detail {
+
+/// Columns that are worked on together; a multiple of every vector_dim, and groups are multiples of it.
+inline constexpr Index kPanelCols = 8;
+/// Rows that are worked on together, side by side: weights lie [cols][kPanelRows].
+inline constexpr Index kPanelRows = 32;
+
+/// What one column of some rows is decoded with: w = level * scale + offset.
+struct PanelColumn {
+  const float* scale = nullptr;    ///< [kPanelRows]
+  const float* inverse = nullptr;  ///< 1 / scale, or 0
+  const float* offset = nullptr;
+};
+
+/// The levels of scalar codes: 0 .. top, or an ascending table.
+struct PanelGrid {
+  float top = 0.0F;
+  const float* levels = nullptr;     ///< room for 16
+  const float* midpoints = nullptr;  ///< between neighbours, room for 16; +inf above the last
+  int bits = 0;
+};
+
+/// Which entry of a table of vector codes is asked for.
+struct VectorQuery {
+  const float* table = nullptr;  ///< [count][dim]
+  Index count = 0;
+  const float* weights = nullptr;     ///< [dim][kPanelRows], without offset
+  const float* feed = nullptr;        ///< [dim][kPanelRows]: what earlier errors add to them
+  const float* steps = nullptr;       ///< [dim][kPanelRows]: scale, with the sign that the level gets
+  const float* coupling = nullptr;    ///< row i, column k of [dim][kPanelCols]: what column k takes from column i < k
+  const float* importance = nullptr;  ///< [dim] of squared errors
+};
+
+/// The loops of error feedback.
+template <class Tag>
+struct ErrorFeedback;
+
+}  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/calibration/error_feedback_kernel.hpp>
+#include <sinq/detail/for_each_isa.hpp>

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <sinq/any_config.hpp>
+#include <sinq/calibration/re_encode.hpp>
+#include <sinq/detail/kurtosis.hpp>
+#include <sinq/quantize.hpp>
+
+namespace sinq {
+
+/// How one call of `gptq` runs.
+struct GptqOptions {
+  float damping = 0.01F;  ///< added to the Gram matrix's diagonal, in units of the diagonal's mean; not negative
+  ColumnOrder order = ColumnOrder::kNatural;
+  Isa isa = Isa::kBest;  ///< limit; see Isa
+};
+
+namespace detail {
+
+inline void require_calibration(std::string_view who, const MatrixView& w, const ActivationStats& stats) {
+  if (stats.cols() != w.cols) {
+    SINQ_THROW(Errc::kBadShape, text(who, ": the statistics have ", stats.cols(), " columns, the matrix has ", w.cols));
+  }
+  if (stats.tokens() == 0) SINQ_THROW(Errc::kBadData, text(who, ": the statistics have seen no tokens"));
+}
+
+inline void validate(const MatrixView& w, const ActivationStats& stats, const Layout& layout,
+                     const GptqOptions& options) {
+  if (w.rows != layout.rows || w.cols != layout.cols) {
+    SINQ_THROW(Errc::kBadShape, text("gptq: the matrix is ", w.rows, " x ", w.cols, ", the quantized one ", layout.rows,
+                                     " x ", layout.cols));
+  }
+  require_calibration("gptq", w, stats);
+  if (stats.kind() != StatsKind::kGram) {
+    SINQ_THROW(Errc::kBadConfig, "gptq: the statistics are StatsKind::kChannels; GPTQ needs kGram");
+  }
+  if (!(options.damping >= 0.0F) || !std::isfinite(options.damping)) {
+    SINQ_THROW(Errc::kBadConfig, text("gptq: damping ", options.damping, " is not 0 or positive and finite"));
+  }
+  if (options.order == ColumnOrder::kByActivation && layout.vector_dim != 1) {
+    SINQ_THROW(Errc::kUnsupported,
+               text("gptq: ColumnOrder::kByActivation would tear vectors of ", layout.vector_dim, " columns apart"));
+  }
+  for_each_rows(w, InputRounding::kNone, [&](Index first, Index rows, const float* x) {
+    for (Index i = 0; i < rows * w.cols; ++i) {
+      if (!std::isfinite(x[i])) {
+        SINQ_THROW(Errc::kBadData, text("gptq: weight [", first + i / w.cols, ", ", i % w.cols, "] is ", x[i],
+                                        "; every weight must be finite in float32"));
+      }
+    }
+  });
+}
+
+}  // namespace detail
+
+/// Rounds `w` [rows, cols] again, for the outputs' sake: every column takes what the errors of the columns before it
+/// did to the outputs on the calibration's inputs. Rewrites the codes (and separate signs) of `q`; scales, zero points
+/// and levels, by whatever quantizer, stay. The same bytes for every number of threads. Source: GPTQ (arXiv
+/// 2210.17323), in the form of LDLQ (QuIP, arXiv 2307.13304).
+/// Time: cols^3 / 3 + rows * cols^2 operations; with square tiles the first term once per row block. Memory: cols^2
+/// doubles and as many floats by half.
+/// Throws Errc::kBadShape, kBadConfig, kBadData (NaN, Inf, no tokens, a Gram matrix that needs more damping) or
+/// kUnsupported (kByActivation with vector codes), and leaves `q` as it was, unless row blocks have Gram matrices of
+/// their own, of which a later one needs more damping.
+template <Executor E = Serial>
+void gptq(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q, const GptqOptions& options = {},
+          const E& executor = {}) {
+  const Layout& layout = q.layout();
+  detail::validate(w, stats, layout, options);
+  detail::ReEncoder encoder(w, q, options.isa);
+  std::vector<float> col_scale(static_cast<std::size_t>(layout.cols));
+  for (Index row = 0; row < layout.rows; row += layout.row_block) {
+    q.view().col_scales(row, {0, layout.cols}, col_scale.data());
+    const detail::FeedbackFactor factor = detail::factorize_feedback(
+        stats, col_scale, options.order, static_cast<double>(options.damping), options.isa, executor);
+    encoder.run({row, std::min(row + layout.row_block, layout.rows)}, col_scale, factor, executor);
+  }
+}
+
+/// `quantize`, then `gptq`. Throws as they do.
+template <class Q, class N, Executor E = Serial>
+[[nodiscard]] QuantizedMatrix quantize_gptq(const MatrixView& w, const ActivationStats& stats,
+                                            const Config<Q, N>& config, const GptqOptions& options = {},
+                                            const QuantizeOptions& quantize_options = {}, const E& executor = {}) {
+  QuantizedMatrix out = quantize(w, config, quantize_options, executor);
+  gptq(w, stats, out, options, executor);
+  return out;
+}
+
+/// With the default method: `quantize_gptq(w, stats, {.group_size = 128})` works too.
+template <Executor E = Serial>
+[[nodiscard]] QuantizedMatrix quantize_gptq(const MatrixView& w, const ActivationStats& stats,
+                                            const Config<>& config = {}, const GptqOptions& options = {},
+                                            const QuantizeOptions& quantize_options = {}, const E& executor = {}) {
+  return quantize_gptq<Uniform, Sinkhorn, E>(w, stats, config, options, quantize_options, executor);
+}
+
+template <std::same_as<AnyConfig> Any, Executor E = Serial>
+[[nodiscard]] QuantizedMatrix quantize_gptq(const MatrixView& w, const ActivationStats& stats, const Any& config,
+                                            const GptqOptions& options = {},
+                                            const QuantizeOptions& quantize_options = {}, const E& executor = {}) {
+  return std::visit([&](const auto& c) { return quantize_gptq(w, stats, c, options, quantize_options, executor); },
+                    config);
+}
+
+}  // namespace sinq

@@ -1,0 +1,181 @@
+#pragma once
+
+#include <sinq/calibration/error_feedback.hpp>
+#include <sinq/packing/pack_rows.hpp>
+#include <sinq/quantized_matrix.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace sinq::detail {
+
+/// kPanelCols neighbouring columns of kPanelRows rows on their way to codes.
+struct Panel {
+  Index first = 0;                    ///< position
+  Index count = 0;                    ///< columns that exist
+  float* weights = nullptr;           ///< [kPanelCols][kPanelRows], normalized; then their errors
+  float* feed = nullptr;              ///< [kPanelCols][kPanelRows]: what errors of earlier columns add to them
+  const float* coupling = nullptr;    ///< [kPanelCols][kPanelCols]: what column k takes from the error of i < k
+  const float* importance = nullptr;  ///< [kPanelCols] of squared errors
+  PanelColumn columns[kPanelCols]{};
+};
+
+/// The codes of a quantized matrix: rounds panels to its levels and writes the codes of whole rows.
+class PanelCodes {
+ public:
+  /// The codes of kPanelRows rows before they are packed.
+  struct Buffer {
+    std::vector<std::uint8_t> bytes;     ///< scalar: [positions][kPanelRows]
+    std::vector<std::uint16_t> entries;  ///< vectors: [codes][kPanelRows]
+    std::vector<std::uint8_t> negative;  ///< vectors: [cols][kPanelRows]
+    std::vector<std::uint8_t> row;       ///< one row, a byte a code
+  };
+
+  explicit PanelCodes(QuantizedMatrix& q) : layout_(q.layout()), codes_(q.region(Region::kCodes)) {
+    const QuantizedView view = q.view();
+    if (layout_.vector_dim != 1) {
+      signs_ = q.region(Region::kSigns);
+      const Index count = layout_.level_count * layout_.vector_dim;
+      levels_.assign(view.vector_levels(), view.vector_levels() + count);
+    } else {
+      sort_levels(view.levels());
+    }
+  }
+
+  void reset(Buffer& buffer) const {
+    const auto padded = static_cast<std::size_t>(round_up(layout_.cols, kPanelCols) * kPanelRows);
+    if (layout_.vector_dim == 1) {
+      buffer.bytes.resize(padded);
+      buffer.row.assign(static_cast<std::size_t>(round_up(layout_.cols, 8)) + 64, 0);
+    } else {
+      buffer.entries.resize(padded);
+      buffer.negative.resize(padded);
+    }
+  }
+
+  /// Weights become errors.
+  void encode(const Panel& panel, Buffer& buffer, Isa limit) const {
+    if (layout_.vector_dim != 1) return encode_vectors(panel, buffer, limit);
+    const PanelGrid grid{.top = static_cast<float>((1 << layout_.bits) - 1),
+                         .levels = levels_.empty() ? nullptr : levels_.data(),
+                         .midpoints = midpoints_.data(),
+                         .bits = layout_.bits};
+    dispatch(limit, [&](auto tag) {
+      ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns, grid,
+                                           buffer.bytes.data() + panel.first * kPanelRows);
+    });
+  }
+
+  /// Writes the rows; `order` is the column of each position.
+  void store(RowRange rows, std::span<const Index> order, Buffer& buffer, Isa limit) const {
+    for (Index r = 0; r < rows.size(); ++r) {
+      auto* out = reinterpret_cast<std::uint8_t*>(codes_.data()) + (rows.begin + r) * layout_.code_row_bytes();
+      if (layout_.vector_dim == 1) {
+        store_row(r, order, buffer, out, limit);
+      } else {
+        auto* signs = reinterpret_cast<std::uint8_t*>(signs_.data()) + (rows.begin + r) * layout_.sign_row_bytes();
+        store_vector_row(r, buffer, out, signs);
+      }
+    }
+  }
+
+ private:
+  /// The container does not ask for ascending levels, the search does.
+  void sort_levels(const float* levels) {
+    if (levels == nullptr) return;
+    const auto count = static_cast<std::size_t>(layout_.level_count);
+    code_of_.resize(count);
+    std::iota(code_of_.begin(), code_of_.end(), std::uint8_t{0});
+    std::stable_sort(code_of_.begin(), code_of_.end(),
+                     [&](std::uint8_t a, std::uint8_t b) { return levels[a] < levels[b]; });
+    constexpr std::size_t kRoom = 16;  // lookup16 reads as many
+    levels_.resize(std::max(count, kRoom));
+    midpoints_.resize(levels_.size(), std::numeric_limits<float>::infinity());
+    for (std::size_t k = 0; k < count; ++k) levels_[k] = levels[code_of_[k]];
+    for (std::size_t k = 0; k + 1 < count; ++k) midpoints_[k] = 0.5F * levels_[k] + 0.5F * levels_[k + 1];
+  }
+
+  void store_row(Index r, std::span<const Index> order, Buffer& buffer, std::uint8_t* out, Isa limit) const {
+    for (std::size_t k = 0; k < order.size(); ++k) {
+      const std::uint8_t code = buffer.bytes[k * kPanelRows + static_cast<std::size_t>(r)];
+      buffer.row[static_cast<std::size_t>(order[k])] = code_of_.empty() ? code : code_of_[code];
+    }
+    dispatch(limit, [&](auto tag) {
+      with_bits(layout_.bits, [&](auto bits) {
+        PackRows<decltype(tag)>::template pack<decltype(bits)::value>(buffer.row.data(), layout_.cols, out);
+      });
+    });
+  }
+
+  void store_vector_row(Index r, const Buffer& buffer, std::uint8_t* out, std::uint8_t* signs) const {
+    const auto at = [&](Index i) { return static_cast<std::size_t>(i * kPanelRows + r); };
+    std::fill(out, out + layout_.code_row_bytes(), std::uint8_t{0});
+    for (Index i = 0; i < layout_.codes_per_row(); ++i) put_code(out, i, layout_.bits, buffer.entries[at(i)]);
+    if (layout_.signs != SignStorage::kSeparate) return;
+    std::fill(signs, signs + layout_.sign_row_bytes(), std::uint8_t{0});
+    for (Index c = 0; c < layout_.cols; ++c) put_code(signs, c, 1, buffer.negative[at(c)]);
+  }
+
+  void encode_vectors(const Panel& panel, Buffer& buffer, Isa limit) const {
+    for (Index j = 0; j < panel.count; j += layout_.vector_dim) {
+      float steps[kPanelCols * kPanelRows], best[kPanelRows];
+      choose_signs(panel, j, steps, buffer);
+      const Index dim = layout_.vector_dim;
+      const VectorQuery query{.table = levels_.data(),
+                              .count = layout_.level_count,
+                              .weights = panel.weights + j * kPanelRows,
+                              .feed = panel.feed + j * kPanelRows,
+                              .steps = steps,
+                              .coupling = panel.coupling + j * kPanelCols + j,
+                              .importance = panel.importance + j};
+      dispatch(limit, [&](auto tag) {
+        using Kernel = ErrorFeedback<decltype(tag)>;
+        if (dim == 2) Kernel::template nearest_entries<2>(query, best);
+        if (dim == 4) Kernel::template nearest_entries<4>(query, best);
+        if (dim == 8) Kernel::template nearest_entries<8>(query, best);
+      });
+      for (Index r = 0; r < kPanelRows; ++r) {
+        const auto entry = static_cast<std::uint16_t>(best[r]);
+        buffer.entries[static_cast<std::size_t>((panel.first + j) / dim * kPanelRows + r)] = entry;
+        for (Index k = 0; k < dim; ++k) {
+          const float level = levels_[static_cast<std::size_t>(entry * dim + k)];
+          panel.weights[(j + k) * kPanelRows + r] -= steps[k * kPanelRows + r] * level;
+        }
+      }
+      for (Index k = j; k < j + dim; ++k) {
+        for (Index later = j + dim; later < panel.count; ++later) {
+          const float by = panel.coupling[k * kPanelCols + later];
+          for (Index r = 0; r < kPanelRows; ++r) {
+            panel.feed[later * kPanelRows + r] += by * panel.weights[k * kPanelRows + r];
+          }
+        }
+      }
+    }
+  }
+
+  /// Takes the offsets off, and fixes separate signs as those of the weights: magnitudes are never negative.
+  void choose_signs(const Panel& panel, Index j, float* steps, Buffer& buffer) const {
+    const PanelColumn& column = panel.columns[j];  // a vector lies in one group
+    for (Index k = 0; k < layout_.vector_dim; ++k) {
+      for (Index r = 0; r < kPanelRows; ++r) {
+        float& weight = panel.weights[(j + k) * kPanelRows + r];
+        weight -= column.offset[r];
+        const float target = weight + panel.feed[(j + k) * kPanelRows + r];
+        steps[k * kPanelRows + r] =
+            layout_.signs == SignStorage::kSeparate ? std::copysign(column.scale[r], target) : column.scale[r];
+        buffer.negative[static_cast<std::size_t>((panel.first + j + k) * kPanelRows + r)] =
+            std::signbit(target) ? 1 : 0;
+      }
+    }
+  }
+
+  Layout layout_;
+  std::span<std::byte> codes_, signs_;
+  std::vector<float> levels_, midpoints_;  ///< levels of scalar codes ascend
+  std::vector<std::uint8_t> code_of_;      ///< of each of them
+};
+
+}  // namespace sinq::detail
