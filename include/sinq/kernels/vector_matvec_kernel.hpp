@@ -31,14 +31,25 @@ struct VectorMatvec<SINQ_ISA> {
  private:
   /// Where in its blocks of activations the walk over octets (8 columns) is.
   struct Place {
-    const std::int8_t* high = nullptr;  ///< of the unit's first octet, if no block ends before the current one
+    const std::int8_t* high = nullptr;  ///< of the unit's first octet, if the block began before it
     const std::int8_t* low = nullptr;
-    const float* scale = nullptr;  ///< of the block's activations
-    const float* rows = nullptr;   ///< a[16] of the group
-    Index octets = 0;              ///< of the block that are left, the current one included
-    Index padding = 0;             ///< bytes between the block's last octet and the next block
-    Index left_in_group = 0;       ///< octets behind the block
-    Index left = 0;                ///< octets behind the group
+    const float* rows = nullptr;  ///< a[16] of the group
+    Index block = 0;
+    Index in_group = 0;  ///< blocks left in the group, the current one included
+    Index octets = 0;    ///< left in the block, the current one included
+  };
+  /// Octets of blocks: of a group's last, of the matrix's last, of the others.
+  struct Lengths {
+    Index last_of_group, last;
+    Index last_block;
+    explicit Lengths(const InputBlocks& blocks) noexcept
+        : last_of_group(ceil_div(blocks.group_size - (blocks.per_group - 1) * kMaxBlockCols, 8)),
+          last(ceil_div(blocks.col_count(blocks.count - 1), 8)),
+          last_block(blocks.count - 1) {}
+    [[nodiscard]] Index of(const Place& at) const noexcept {
+      if (at.block == last_block) return last;
+      return at.in_group == 1 ? last_of_group : kMaxBlockCols / 8;
+    }
   };
   template <int XDigits>
   struct Sums {
@@ -50,12 +61,12 @@ struct VectorMatvec<SINQ_ISA> {
   SINQ_TARGET static void integers(const RepackedView& view, Index panel, const InputView& in, float* out) noexcept {
     const auto table = S::template load_quad_table<Bits>(view.vector_levels());
     alignas(64) float a[kVectorSuperGroups * kPanelRows], b[kVectorSuperGroups * kPanelRows];
+    const Lengths lengths(in.blocks);
     Place at;
     at.high = in.high;
     at.low = in.low;
-    at.scale = in.scales;
-    at.left = ceil_div(in.blocks.cols, 8);
-    start_group(in.blocks, at);
+    at.in_group = in.blocks.per_group;
+    at.octets = lengths.of(at);
     Sums<XDigits> sums;
     clear(sums);
     SINQ_UNROLL_VECTORS
@@ -70,7 +81,7 @@ struct VectorMatvec<SINQ_ISA> {
            unit += (Bits + kVectorSignLines) * kLineBytes, at.high += kVectorUnitCols, at.low += kVectorUnitCols) {
         SINQ_UNROLL_VECTORS
         for (int l = 0; l < Bits + kVectorSignLines; ++l) UnitDecoder<SINQ_ISA>::fetch(unit + l * kLineBytes);
-        if (octets<Bits, 0>(unit, table, in, at, sums)) {
+        if (octets<Bits, 0>(unit, table, in, lengths, at, sums)) {
           SINQ_UNROLL_VECTORS
           for (int p = 0; p < kParts; ++p) S::store(out + p * S::kWidth, sums.row[p]);
           return;
@@ -87,19 +98,6 @@ struct VectorMatvec<SINQ_ISA> {
     PanelAffine<SINQ_ISA>::run(walk.aux(), walk.groups(), {}, a, b);
   }
 
-  SINQ_INLINE void start_group(const InputBlocks& blocks, Place& at) noexcept {
-    const Index octets = ceil_div(blocks.group_size, 8);
-    at.left_in_group = octets < at.left ? octets : at.left;
-    at.left -= at.left_in_group;
-    start_block(blocks, at);
-  }
-  SINQ_INLINE void start_block(const InputBlocks& blocks, Place& at) noexcept {
-    constexpr Index kMax = kMaxBlockCols / 8;
-    at.octets = at.left_in_group < kMax ? at.left_in_group : kMax;
-    at.left_in_group -= at.octets;
-    at.padding = blocks.stride - 8 * at.octets;
-  }
-
   template <int XDigits>
   SINQ_INLINE void clear(Sums<XDigits>& sums) noexcept {
     SINQ_UNROLL_VECTORS
@@ -114,13 +112,13 @@ struct VectorMatvec<SINQ_ISA> {
 
   /// The unit's octets from `Octet` on; true if the last of them was the matrix's.
   template <int Bits, int Octet, class Table, int XDigits>
-  SINQ_INLINE bool octets(const std::uint8_t* unit, const Table& table, const InputView& in, Place& at,
-                          Sums<XDigits>& sums) noexcept {
+  SINQ_INLINE bool octets(const std::uint8_t* unit, const Table& table, const InputView& in, const Lengths& lengths,
+                          Place& at, Sums<XDigits>& sums) noexcept {
     quad<Bits, 2 * Octet>(unit, table, at, sums);
     quad<Bits, 2 * Octet + 1>(unit, table, at, sums);
-    if (--at.octets == 0 && end_block(in, at, sums)) return true;
+    if (--at.octets == 0 && end_block<Octet>(in, lengths, at, sums)) return true;
     if constexpr (Octet + 1 < kVectorUnitCols / 8) {
-      return octets<Bits, Octet + 1>(unit, table, in, at, sums);
+      return octets<Bits, Octet + 1>(unit, table, in, lengths, at, sums);
     } else {
       return false;
     }
@@ -141,10 +139,11 @@ struct VectorMatvec<SINQ_ISA> {
     }
   }
 
-  /// Adds a block's sums to the rows' and goes to the next block; true if there is none.
-  template <int XDigits>
-  SINQ_INLINE bool end_block(const InputView& in, Place& at, Sums<XDigits>& sums) noexcept {
-    const F scale = S::set1(*at.scale);
+  /// Adds a block's sums, which end with the unit's octet `Octet`, to the rows' and goes to the next block; true if
+  /// there is none.
+  template <int Octet, int XDigits>
+  SINQ_INLINE bool end_block(const InputView& in, const Lengths& lengths, Place& at, Sums<XDigits>& sums) noexcept {
+    const F scale = S::set1(in.scales[at.block]);
     SINQ_UNROLL_VECTORS
     for (int p = 0; p < kParts; ++p) {
       I whole = merge_chains(sums.block[p][0]);
@@ -152,17 +151,18 @@ struct VectorMatvec<SINQ_ISA> {
       const F dot = S::mul(S::to_float(whole), scale);
       sums.row[p] = S::fma(S::load(at.rows + p * S::kWidth), dot, sums.row[p]);
     }
+    if (at.block == lengths.last_block) return true;
     clear(sums);
-    ++at.scale;
-    at.high += at.padding;
-    at.low += at.padding;
-    if (at.left_in_group != 0) {
-      start_block(in.blocks, at);
-    } else {
+    ++at.block;
+    // Blocks lie a stride apart, the unit's octets follow each other.
+    at.high = in.high + at.block * in.blocks.stride - 8 * (Octet + 1);
+    at.low = in.low + at.block * in.blocks.stride - 8 * (Octet + 1);
+    if (--at.in_group == 0) {
+      at.in_group = in.blocks.per_group;
       at.rows += kPanelRows;
-      start_group(in.blocks, at);
     }
-    return at.octets == 0;
+    at.octets = lengths.of(at);
+    return false;
   }
   SINQ_INLINE I merge_chains(const I (&sums)[kChains]) noexcept {
     if constexpr (kChains == 1) return sums[0];
