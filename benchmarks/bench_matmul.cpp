@@ -16,6 +16,7 @@ void add_formats(Precision precision) {
     add_kernel({.precision = precision, .format = {.bits = bits}, .batch = 32});
   }
   add_kernel({.precision = precision, .format = {.levels = Levels::kCodebook}, .batch = 32});
+  add_kernel({.precision = precision, .format = {.bits = 6, .levels = Levels::kVector}, .batch = 32});
   add_kernel({.precision = precision, .batch = 32, .order = Order::kRowMajor});
   add_kernel({.precision = precision, .batch = 32, .threads = 2});
   for (const Isa isa : {Isa::kAvx2, Isa::kPortable}) {

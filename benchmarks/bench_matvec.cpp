@@ -16,6 +16,14 @@ void add_formats(Place place) {
       setup.format.levels = Levels::kCodebook;
       add_kernel(setup);
     }
+    for (const int bits : {6, 5, 4}) {
+      setup.format = {.bits = bits, .levels = Levels::kVector};
+      add_kernel(setup);
+    }
+    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU6}) {
+      setup.format = {.bits = 6, .levels = Levels::kVector, .group = 16, .aux = aux};
+      add_kernel(setup);
+    }
     setup.format = {.aux = AuxFormat::kU8};
     add_kernel(setup);
     for (const Index group : {32, 128}) {
@@ -43,7 +51,9 @@ int main(int argc, char** argv) {
   for (const Precision precision : {Precision::kInt8, Precision::kInt15, Precision::kFloat}) {
     add_kernel({.precision = precision, .format = {.col_scale = ColScaleKind::kNone}});
     for (const Isa isa : {Isa::kAvx2, Isa::kPortable}) {
-      if (resolve(isa) == isa && resolve(Isa::kBest) != isa) add_kernel({.precision = precision, .isa = isa});
+      if (resolve(isa) != isa || resolve(Isa::kBest) == isa) continue;
+      add_kernel({.precision = precision, .isa = isa});
+      add_kernel({.precision = precision, .format = {.bits = 6, .levels = Levels::kVector}, .isa = isa});
     }
   }
   return run_all(argc, argv);

@@ -48,9 +48,11 @@ inline std::string name_of(const KernelSetup& setup) {
   if (setup.order == Order::kRowMajor) name += "_row_major";
   if (setup.isa != Isa::kBest) name.append("_").append(sinq::name(setup.isa));
   if (setup.format.aux == AuxFormat::kU8) name += "_u8aux";
+  if (setup.format.aux == AuxFormat::kU6) name += "_u6aux";
   name += setup.place == Place::kHot ? "/hot" : "/cold";
   name += "/bits:" + std::to_string(setup.format.bits);
   if (setup.format.levels == Levels::kCodebook) name += "nf";
+  if (setup.format.levels == Levels::kVector) name += "v4";
   name += "/group:" + std::to_string(setup.format.group) + tail_of(setup.format, setup.batch, setup.threads);
   if (setup.format.col_scale == ColScaleKind::kNone) name += "/no_col_scale";
   return name;

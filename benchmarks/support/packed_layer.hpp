@@ -14,6 +14,7 @@ namespace sinq::bench {
 enum class Levels {
   kUniform,
   kCodebook,  ///< NF4, NF3 or ternary, as the bits say
+  kVector,    ///< a table of 2^bits vectors of 4 magnitudes, separate signs: bits / 4 + 1 bits per weight and scales
 };
 
 /// What a layer is quantized to.
@@ -37,9 +38,43 @@ QuantizedMatrix quantize_layer(const PackedFormat& format, const Q& quantizer) {
   return quantize(w, Config<Q, Identity>{.quantizer = quantizer, .group_size = format.group, .aux = format.aux});
 }
 
+/// A layer of vector codes with random contents: what the codes are makes no difference to the speed of the kernels.
+[[nodiscard]] inline QuantizedMatrix random_vector_layer(const PackedFormat& format) {
+  QuantizedMatrix q(Layout{.rows = format.shape.rows,
+                           .cols = format.shape.cols,
+                           .bits = format.bits,
+                           .vector_dim = 4,
+                           .group_size = format.group,
+                           .row_block = format.shape.rows,
+                           .level_count = Index{1} << format.bits,
+                           .signs = SignStorage::kSeparate,
+                           .offset = OffsetKind::kShared,
+                           .aux = format.aux,
+                           .col_scale = format.col_scale});
+  Random random(3);
+  const auto uniform = [&](double low, double high) {
+    return low + (high - low) * 0x1p-53 * static_cast<double>(random.bits() >> 11);
+  };
+  for (const Region region : {Region::kCodes, Region::kSigns, Region::kGroupScale}) {
+    for (std::byte& b : q.region(region)) b = static_cast<std::byte>(random.bits() & 255U);
+  }
+  for (std::byte& b : q.region(Region::kLevels)) b = static_cast<std::byte>(random.bits() & 127U);
+  const auto fill = [&](Region region, double low, double high) {
+    for (std::size_t i = 0; i + 2 <= q.region(region).size(); i += 2) {
+      const std::uint16_t half = float_to_half(static_cast<float>(uniform(low, high)));
+      std::memcpy(q.region(region).data() + i, &half, sizeof half);
+    }
+  };
+  if (format.aux == AuxFormat::kF16) fill(Region::kGroupScale, 0.5, 1.0);
+  fill(Region::kGroupScaleBlocks, 0.01, 0.02);
+  fill(Region::kColScale, 0.5, 2.0);
+  return q;
+}
+
 /// A quantized layer in row-major order.
 [[nodiscard]] inline QuantizedMatrix quantize_layer(const PackedFormat& format) {
   if (format.levels == Levels::kUniform) return quantize_layer(format, Uniform{.bits = format.bits});
+  if (format.levels == Levels::kVector) return random_vector_layer(format);
   if (format.bits == 4) return quantize_layer(format, codebooks::kNf4);
   return quantize_layer(format, format.bits == 3 ? codebooks::kNf3 : codebooks::kTernary);
 }

@@ -6,6 +6,8 @@
 #include <sinq/quantized_matrix.hpp>
 
 #include <array>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace sinq::detail {
@@ -19,7 +21,8 @@ struct DequantizeRow {
   const float* offset;
   bool adds_offset;  ///< OffsetKind::kOffset
   float matrix_scale;
-  const float* levels;  ///< null: a code is its own level; at least 16 entries
+  const float* levels;  ///< null: a code is its own level, plus `level_zero`; at least 16 entries
+  float level_zero;
   int bits;
   Index group_size;
 };
@@ -35,9 +38,72 @@ struct Dequantize;
 namespace sinq {
 namespace detail {
 
-/// Scalar codes, row by row, so that both sides are read and written in their order: unpacks a row, then scales it.
-inline void dequantize_scalar_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit) {
+/// Levels of vector codes are bytes of a row with this added.
+inline constexpr int kLevelZero = 128;
+
+/// What a row is decoded through: room for its codes, one byte for each column at last.
+struct CodeBuffers {
+  std::vector<std::uint8_t> codes, vectors;
+  explicit CodeBuffers(const QuantizedView& q)
+      : codes(room(q.cols())), vectors(q.layout().vector_dim == 1 ? 0 : room(q.layout().codes_per_row())) {}
+
+ private:
+  /// Eight codes at a time are written, whole vectors read.
+  static std::size_t room(Index count) { return static_cast<std::size_t>(round_up(count, 8) + 64); }
+};
+
+/// Entries of `Dim` bytes, one behind the other.
+template <int Dim, class CodeAt>
+void copy_entries(const std::int8_t* table, Index count, CodeAt code, std::uint8_t* out) noexcept {
+  for (Index i = 0; i < count; ++i) std::memcpy(out + i * Dim, table + static_cast<Index>(code(i)) * Dim, Dim);
+}
+
+/// Adds kLevelZero to the levels of a row, and negates those whose sign bit is set: eight bytes at a time. (`signs`
+/// null: none is.)
+inline void bias_levels(const std::uint8_t* signs, Index cols, std::uint8_t* levels) noexcept {
+  constexpr std::uint64_t kOnes = 0x0101010101010101U;
+  for (Index c = 0; c < cols; c += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, levels + c, 8);
+    eight ^= kOnes * 0x80U;
+    if (signs != nullptr) {
+      // Of byte k, bit k; then 1 where it is set.
+      const std::uint64_t bits = (kOnes * signs[c / 8]) & 0x8040201008040201U;
+      const std::uint64_t ones = ((bits + kOnes * 0x7fU) >> 7) & kOnes;
+      // Levels are at least -127, so that no byte is 0 and none carries.
+      eight = (eight ^ (ones * 0xffU)) + ones;
+    }
+    std::memcpy(levels + c, &eight, 8);
+  }
+}
+
+/// One row of vector codes to its levels as bytes, level + kLevelZero.
+template <class Tag>
+void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffers) {
   const Layout& layout = q.layout();
+  const Index count = ceil_div(q.cols(), Index{layout.vector_dim});
+  const std::uint8_t* const packed = q.codes(row);
+  const auto copy = [&](auto code) {
+    std::uint8_t* const out = buffers.codes.data();
+    if (layout.vector_dim == 2) return copy_entries<2>(q.vector_levels(), count, code, out);
+    if (layout.vector_dim == 4) return copy_entries<4>(q.vector_levels(), count, code, out);
+    copy_entries<8>(q.vector_levels(), count, code, out);
+  };
+  if (layout.bits <= 8) {
+    std::uint8_t* const codes = buffers.vectors.data();
+    with_bits(layout.bits,
+              [&](auto bits) { PackRows<Tag>::template unpack<decltype(bits)::value>(packed, count, codes); });
+    copy([codes](Index i) { return codes[i]; });
+  } else {
+    copy([packed, &layout](Index i) { return code_at(packed, i, layout.bits); });
+  }
+  bias_levels(q.signs(row), q.cols(), buffers.codes.data());
+}
+
+/// Row by row, so that both sides are read and written in their order: unpacks a row, then scales it.
+inline void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit) {
+  const Layout& layout = q.layout();
+  const bool is_vector = layout.vector_dim != 1;
   std::array<float, 16> small_table{};  // lookup16 reads sixteen entries, whatever the table has
   const float* levels = q.levels();
   if (levels != nullptr && layout.bits < 4) {
@@ -45,7 +111,7 @@ inline void dequantize_scalar_codes(const QuantizedView& q, RowRange rows, float
     levels = small_table.data();
   }
   std::vector<float> col_scale(static_cast<std::size_t>(q.cols()));
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(round_up(q.cols(), 8) + 64));
+  CodeBuffers buffers(q);
   std::vector<float> params(static_cast<std::size_t>(2 * q.groups() * kDequantizeRows));
   float* const scale = params.data();
   float* const offset = scale + q.groups() * kDequantizeRows;
@@ -61,55 +127,28 @@ inline void dequantize_scalar_codes(const QuantizedView& q, RowRange rows, float
       }
     }
     dispatch(limit, [&](auto tag) {
-      with_bits(layout.bits, [&](auto bits) {
-        for (Index r = chunk.begin; r < chunk.end; ++r) {
-          const Index block = (q.row_range().begin + r) / layout.row_block;
-          if (block != scaled_block) {
-            q.col_scales(r, {0, q.cols()}, col_scale.data());
-            scaled_block = block;
-          }
-          PackRows<decltype(tag)>::template unpack<decltype(bits)::value>(q.codes(r), q.cols(), codes.data());
-          const DequantizeRow row{scale + r - r0,      offset + r - r0, layout.offset == OffsetKind::kOffset,
-                                  layout.matrix_scale, levels,          layout.bits,
-                                  layout.group_size};
-          Dequantize<decltype(tag)>::row(codes.data(), q.cols(), row, col_scale.data(),
-                                         out + (r - rows.begin) * out_stride);
+      using Tag = decltype(tag);
+      for (Index r = chunk.begin; r < chunk.end; ++r) {
+        const Index block = (q.row_range().begin + r) / layout.row_block;
+        if (block != scaled_block) {
+          q.col_scales(r, {0, q.cols()}, col_scale.data());
+          scaled_block = block;
         }
-      });
+        if (is_vector) {
+          unpack_vector_levels<Tag>(q, r, buffers);
+        } else {
+          with_bits(layout.bits, [&](auto bits) {
+            PackRows<Tag>::template unpack<decltype(bits)::value>(q.codes(r), q.cols(), buffers.codes.data());
+          });
+        }
+        const DequantizeRow row{
+            scale + r - r0,      offset + r - r0,  layout.offset == OffsetKind::kOffset,
+            layout.matrix_scale, levels,           is_vector ? static_cast<float>(-kLevelZero) : 0.0F,
+            layout.bits,         layout.group_size};
+        Dequantize<Tag>::row(buffers.codes.data(), q.cols(), row, col_scale.data(),
+                             out + (r - rows.begin) * out_stride);
+      }
     });
-  }
-}
-
-/// Vector codes: weight by weight, the definition in code.
-inline void dequantize_vector_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride) {
-  const Layout& layout = q.layout();
-  const Index d = layout.vector_dim;
-  std::vector<float> col_scale(static_cast<std::size_t>(q.cols()));
-  const Index first_code = q.col_range().begin / d;  // of the stored row: windows may start inside a byte
-  for (Index r = rows.begin; r < rows.end; ++r) {
-    q.col_scales(r, {0, q.cols()}, col_scale.data());
-    const auto* stored_codes = reinterpret_cast<const std::uint8_t*>(q.region(Region::kCodes)) +
-                               (q.row_range().begin + r) * layout.code_row_bytes();
-    const std::uint8_t* signs = q.signs(r);
-    for (Index g = 0; g < q.groups(); ++g) {
-      float scale = 0.0F, offset = 0.0F;
-      q.group_scales(g, {r, r + 1}, &scale);
-      const bool has_offset = layout.offset == OffsetKind::kOffset;
-      if (has_offset) {
-        q.stored_offsets(g, {r, r + 1}, &offset);
-      } else {
-        q.zero_points(g, {r, r + 1}, &offset);
-      }
-      const Index end = std::min((g + 1) * layout.group_size, q.cols());
-      for (Index c = g * layout.group_size; c < end; ++c) {
-        const std::uint32_t code = code_at(stored_codes, first_code + c / d, layout.bits);
-        float level = q.vector_levels()[static_cast<Index>(code) * d + c % d];
-        if (signs != nullptr && ((signs[c / 8] >> (c % 8)) & 1U) != 0) level = -level;
-        const float normalized = has_offset ? level * scale + offset : (level - offset) * scale;
-        out[(r - rows.begin) * out_stride + c] =
-            normalized * col_scale[static_cast<std::size_t>(c)] * layout.matrix_scale;
-      }
-    }
   }
 }
 
@@ -133,11 +172,7 @@ inline void dequantize_rows(const QuantizedView& q, RowRange range, std::span<fl
     SINQ_THROW(Errc::kBadShape,
                detail::text("dequantize_rows: the buffer has ", out.size(), " floats, needed are ", needed));
   }
-  if (q.layout().vector_dim == 1) {
-    detail::dequantize_scalar_codes(q, range, out.data(), stride, limit);
-  } else {
-    detail::dequantize_vector_codes(q, range, out.data(), stride);
-  }
+  detail::dequantize_codes(q, range, out.data(), stride, limit);
 }
 
 /// Decodes all of `q` to `out` [rows, cols], float32, row-major. Throws Errc::kBadShape if the buffer does not fit.

@@ -227,7 +227,9 @@ TEST(DequantizeVector, EveryDimensionWidthAndFormat) {
     for (const int bits : {1, 3, 4, 8, 9, 12}) {
       for (const Layout& layout : layouts(bits, vector_dim)) {
         const HandMade hand_made(layout, static_cast<std::uint64_t>(bits * vector_dim));
-        EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix()))) << describe(layout);
+        for (const sinq::Isa isa : sinq::test::supported_isas()) {
+          EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix(), isa))) << describe(layout) << " on " << name(isa);
+        }
       }
     }
   }

@@ -13,7 +13,9 @@ struct Dequantize<SINQ_ISA> {
   /// `cols` floats.
   SINQ_TARGET static void row(const std::uint8_t* codes, Index cols, const DequantizeRow& from, const float* col_scale,
                               float* out) noexcept {
-    if (from.levels == nullptr) {
+    if (from.levels == nullptr && from.level_zero != 0.0F) {
+      row_of<Lookup::kShift>(codes, cols, from, col_scale, out);
+    } else if (from.levels == nullptr) {
       row_of<Lookup::kNone>(codes, cols, from, col_scale, out);
     } else if (from.bits <= 4) {
       row_of<Lookup::kRegisters>(codes, cols, from, col_scale, out);
@@ -23,7 +25,7 @@ struct Dequantize<SINQ_ISA> {
   }
 
  private:
-  enum class Lookup { kNone, kRegisters, kMemory };
+  enum class Lookup { kNone, kShift, kRegisters, kMemory };
 
   template <Lookup kLookup>
   SINQ_TARGET static void row_of(const std::uint8_t* codes, Index cols, const DequantizeRow& from,
@@ -32,25 +34,25 @@ struct Dequantize<SINQ_ISA> {
     for (Index c = 0, g = 0; c < cols; ++g) {
       const Index end = c + from.group_size < cols ? c + from.group_size : cols;
       const F scale = S::set1(from.scale[g * kDequantizeRows]), offset = S::set1(from.offset[g * kDequantizeRows]);
-      const bool adds = from.adds_offset;
       for (; c + S::kWidth <= end; c += S::kWidth) {
-        const F w = weight<kLookup>(codes + c, from.levels, scale, offset, adds);
+        const F w = weight<kLookup>(codes + c, from, scale, offset);
         S::store(out + c, S::mul(S::mul(w, S::load(col_scale + c)), matrix));
       }
       if (c == end) continue;
       const int n = static_cast<int>(end - c);
-      const F w = weight<kLookup>(codes + c, from.levels, scale, offset, adds);
+      const F w = weight<kLookup>(codes + c, from, scale, offset);
       S::store_first(out + c, S::mul(S::mul(w, S::load_first(col_scale + c, n)), matrix), n);
       c = end;
     }
   }
 
   template <Lookup kLookup>
-  SINQ_TARGET static F weight(const std::uint8_t* codes, const float* levels, F scale, F offset, bool adds) noexcept {
+  SINQ_TARGET static F weight(const std::uint8_t* codes, const DequantizeRow& from, F scale, F offset) noexcept {
     const F level = kLookup == Lookup::kNone        ? S::load_codes(codes)
-                    : kLookup == Lookup::kRegisters ? S::lookup16(levels, S::load_indices(codes))
-                                                    : S::lookup(levels, S::load_indices(codes));
-    return adds ? S::add(S::mul(level, scale), offset) : S::mul(S::sub(level, offset), scale);
+                    : kLookup == Lookup::kShift     ? S::add(S::load_codes(codes), S::set1(from.level_zero))
+                    : kLookup == Lookup::kRegisters ? S::lookup16(from.levels, S::load_indices(codes))
+                                                    : S::lookup(from.levels, S::load_indices(codes));
+    return from.adds_offset ? S::add(S::mul(level, scale), offset) : S::mul(S::sub(level, offset), scale);
   }
 };
 

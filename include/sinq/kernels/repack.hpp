@@ -2,8 +2,10 @@
 
 #include <sinq/error.hpp>
 #include <sinq/kernels/panel_format.hpp>
+#include <sinq/kernels/unit_mover.hpp>
 #include <sinq/quantized_matrix.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -44,13 +46,15 @@ class RepackedView {
     return {layout, regions};
   }
 
-  /// Throws kUnsupported for what the row-interleaved layout cannot hold: vector codes.
+  /// Throws kUnsupported for what the row-interleaved layout cannot hold: most vector codes (see `is_panel_vector`).
   static void check(const Layout& layout) {
     validate(layout);
-    if (layout.vector_dim != 1 || layout.signs != SignStorage::kInLevels) {
-      SINQ_THROW(Errc::kUnsupported,
-                 detail::text("repack: vector_dim ", layout.vector_dim, ": vector codes stay in row-major order"));
-    }
+    const bool is_scalar = layout.vector_dim == 1 && layout.signs == SignStorage::kInLevels;
+    if (is_scalar || is_panel_vector(layout)) return;
+    SINQ_THROW(Errc::kUnsupported,
+               detail::text("repack: vector_dim ", layout.vector_dim, ", bits ", layout.bits,
+                            ": vector codes stay in row-major order, but those of 4 columns and 4 to 6 bits with "
+                            "separate signs and a shared zero point of 0"));
   }
 
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
@@ -74,8 +78,13 @@ class RepackedView {
     return region(PanelRegion::kAuxBlocks) +
            (block * geometry_.groups + group) * geometry_.aux_kinds * Index{sizeof(AuxBlock)};
   }
+  /// The levels [level_count] of scalar codes, or null.
   [[nodiscard]] const float* levels() const noexcept {
-    return reinterpret_cast<const float*>(region(PanelRegion::kLevels));
+    return layout_.vector_dim == 1 ? reinterpret_cast<const float*>(region(PanelRegion::kLevels)) : nullptr;
+  }
+  /// The magnitudes [level_count, 4] of vector codes, or null.
+  [[nodiscard]] const std::uint8_t* vector_levels() const noexcept {
+    return layout_.vector_dim == 1 ? nullptr : reinterpret_cast<const std::uint8_t*>(region(PanelRegion::kLevels));
   }
 
  private:
@@ -141,64 +150,70 @@ namespace detail {
   return layout;
 }
 
-/// Copies `count` items of `size` bytes that are `from_stride` and `to_stride` bytes apart.
-inline void copy_strided(const std::byte* from, Index from_stride, std::byte* to, Index to_stride, Index count,
-                         Index size) noexcept {
-  for (Index i = 0; i < count; ++i) {
-    std::memcpy(to + i * to_stride, from + i * from_stride, static_cast<std::size_t>(size));
-  }
-}
-
 /// Rows of panel `panel` that the matrix has: 16 but for the last.
 [[nodiscard]] inline Index panel_row_count(Index rows, Index panel) noexcept {
   return std::min(kPanelRows, rows - panel * kPanelRows);
 }
 
-/// Moves the codes of one row between a row-major bit stream and the row's dwords in one super-block.
-template <int Bits>
-struct UnitMover {
-  const PanelGeometry& geometry;
+/// The codes of `count` rows of a super-block, with their signs, from row-major order ...
+inline void codes_to_panel(const QuantizedView& view, const PanelGeometry& geometry, Index panel, Index super,
+                           Index count, std::byte* base) noexcept {
+  const auto each_row = [&](auto&& move) {
+    for (Index r = 0; r < count; ++r) move(panel * kPanelRows + r, base + 4 * r);
+  };
+  const int bits = view.layout().bits;
+  if (view.layout().vector_dim == 1) {
+    with_bits(bits, [&](auto b) {
+      each_row([&](Index r, std::byte* at) { UnitMover<b>{geometry}.to_panel(view.codes(r), super, at); });
+    });
+  } else {
+    with_vector_bits(bits, [&](auto b) {
+      each_row(
+          [&](Index r, std::byte* at) { VectorMover<b>{geometry}.to_panel(view.codes(r), view.signs(r), super, at); });
+    });
+  }
+}
+/// ... and back to it: `codes` and `signs` are the regions.
+inline void codes_to_rows(const RepackedView& view, Index panel, Index super, std::uint8_t* codes,
+                          std::uint8_t* signs) noexcept {
+  const Layout& layout = view.layout();
+  const PanelGeometry& geometry = view.geometry();
+  const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, super));
+  const auto each_row = [&](auto&& move) {
+    for (Index r = 0; r < panel_row_count(layout.rows, panel); ++r) move(panel * kPanelRows + r, base + 4 * r);
+  };
+  if (layout.vector_dim == 1) {
+    with_bits(layout.bits, [&](auto b) {
+      each_row([&](Index r, const std::byte* from) {
+        UnitMover<b>{geometry}.to_row(from, super, codes + r * layout.code_row_bytes());
+      });
+    });
+  } else {
+    with_vector_bits(layout.bits, [&](auto b) {
+      each_row([&](Index r, const std::byte* from) {
+        VectorMover<b>{geometry}.to_row(from, super, codes + r * layout.code_row_bytes(),
+                                        signs + r * layout.sign_row_bytes());
+      });
+    });
+  }
+}
 
-  /// `lines` is the super-block's first line, at the row's dword.
-  void to_panel(const std::uint8_t* row_codes, Index super, std::byte* lines) const noexcept {
-    const Index first = geometry.first_col(super);
-    for (Index c = 0; c < geometry.col_count(super); c += kUnitCols, lines += Bits * kLineBytes) {
-      const Index n = std::min(kUnitCols, geometry.col_count(super) - c);
-      std::uint8_t codes[kUnitCols] = {};
-      unpack<Bits>(row_codes + (first + c) * Bits / 8, n, codes);
-      std::uint32_t quads[8], dwords[Bits];
-      for (int q = 0; q < 8; ++q) quads[q] = quad_at(codes + 4 * q);
-      pack_unit<Bits>(quads, dwords);
-      copy_strided(reinterpret_cast<const std::byte*>(dwords), 4, lines, kLineBytes, Bits, 4);
-    }
-  }
-  void to_row(const std::byte* lines, Index super, std::uint8_t* row_codes) const noexcept {
-    const Index first = geometry.first_col(super);
-    for (Index c = 0; c < geometry.col_count(super); c += kUnitCols, lines += Bits * kLineBytes) {
-      const Index n = std::min(kUnitCols, geometry.col_count(super) - c);
-      std::uint32_t quads[8], dwords[Bits];
-      copy_strided(lines, kLineBytes, reinterpret_cast<std::byte*>(dwords), 4, Bits, 4);
-      unpack_unit<Bits>(dwords, quads);
-      std::uint8_t codes[kUnitCols];
-      for (int i = 0; i < kUnitCols; ++i) codes[i] = static_cast<std::uint8_t>(quads[i / 4] >> (8 * (i % 4)));
-      pack<Bits>(codes, n, row_codes + (first + c) * Bits / 8);
-    }
-  }
-
- private:
-  [[nodiscard]] static std::uint32_t quad_at(const std::uint8_t* codes) noexcept {
-    return static_cast<std::uint32_t>(codes[0]) | static_cast<std::uint32_t>(codes[1]) << 8 |
-           static_cast<std::uint32_t>(codes[2]) << 16 | static_cast<std::uint32_t>(codes[3]) << 24;
-  }
-};
+/// Kernels take the magnitudes of vector codes as unsigned bytes up to 127.
+inline void check_magnitudes(const QuantizedView& view) {
+  const Index count = view.layout().level_count * view.layout().vector_dim;
+  const std::int8_t* const levels = view.vector_levels();
+  if (levels == nullptr || std::all_of(levels, levels + count, [](std::int8_t level) { return level >= 0; })) return;
+  SINQ_THROW(Errc::kUnsupported, "repack: a level is negative, beside separate signs levels are magnitudes");
+}
 
 }  // namespace detail
 
 /// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
-/// Throws kUnsupported for vector codes, and for windows that start inside a row block or, with 8- or 6-bit aux, at a
-/// row that is no multiple of 64.
+/// Throws kUnsupported for vector codes that `RepackedView::check` refuses, and for windows that start inside a row
+/// block or, with 8- or 6-bit aux, at a row that is no multiple of 64.
 [[nodiscard]] inline RepackedMatrix repack(const QuantizedView& view) {
   RepackedMatrix out(detail::window_layout(view));
+  detail::check_magnitudes(view);
   const Layout& layout = out.layout();
   const PanelGeometry geometry(layout);
   std::byte* const storage = out.storage().data();
@@ -214,12 +229,9 @@ struct UnitMover {
     const Index count = detail::panel_row_count(layout.rows, panel);
     for (Index s = 0; s < geometry.super_blocks; ++s) {
       std::byte* const base = at(PanelRegion::kPanels) + panel * geometry.panel_bytes + s * geometry.super_bytes;
-      with_bits(layout.bits, [&](auto bits) {
-        const detail::UnitMover<bits> mover{geometry};
-        for (Index r = 0; r < count; ++r) mover.to_panel(view.codes(panel * kPanelRows + r), s, base + 4 * r);
-      });
+      detail::codes_to_panel(view, geometry, panel, s, count, base);
       for (Index k = 0; k < geometry.group_count(s); ++k) {
-        const Index g = s * kSuperGroups + k;
+        const Index g = s * geometry.super_groups + k;
         const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
         std::memcpy(base + geometry.scale_offset(s, k), aux(Region::kGroupScale, g, panel * kPanelRows), size);
         if (geometry.aux_kinds == 2) {
@@ -248,7 +260,7 @@ struct UnitMover {
                          at(PanelRegion::kColScale), layout.cols * size, layout.row_blocks(), layout.cols * size);
   }
   if (layout.level_count != 0) {
-    std::memcpy(at(PanelRegion::kLevels), view.levels(),
+    std::memcpy(at(PanelRegion::kLevels), view.region(Region::kLevels),
                 static_cast<std::size_t>(panel_region_bytes(layout, PanelRegion::kLevels)));
   }
   return out;
@@ -260,17 +272,16 @@ struct UnitMover {
   const PanelGeometry& geometry = view.geometry();
   QuantizedMatrix out(layout);
   auto* const codes = reinterpret_cast<std::uint8_t*>(out.region(Region::kCodes).data());
+  auto* const signs = reinterpret_cast<std::uint8_t*>(out.region(Region::kSigns).data());
   for (Index panel = 0; panel < geometry.panels; ++panel) {
     const Index first = panel * kPanelRows;
     const Index count = detail::panel_row_count(layout.rows, panel);
     for (Index s = 0; s < geometry.super_blocks; ++s) {
       const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, s));
-      with_bits(layout.bits, [&](auto bits) {
-        const detail::UnitMover<bits> mover{geometry};
-        for (Index r = 0; r < count; ++r) mover.to_row(base + 4 * r, s, codes + (first + r) * layout.code_row_bytes());
-      });
+      detail::codes_to_rows(view, panel, s, codes, signs);
       for (Index k = 0; k < geometry.group_count(s); ++k) {
-        const Index to = (s * kSuperGroups + k) * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, first);
+        const Index to =
+            (s * geometry.super_groups + k) * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, first);
         const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
         std::memcpy(out.region(Region::kGroupScale).data() + to, base + geometry.scale_offset(s, k), size);
         if (geometry.aux_kinds == 2) {

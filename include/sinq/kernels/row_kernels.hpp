@@ -6,6 +6,7 @@
 #include <sinq/kernels/row_matvec.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/tile.hpp>
+#include <sinq/kernels/vector_matvec.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -85,6 +86,19 @@ void matmul_rows(const View& view, const ScaledInput& in, RowRange rows, const R
   });
 }
 
+/// Interleaved vector codes times one vector. Floats take the detour over a tile.
+template <class Tag>
+void vector_rows(const RepackedView& view, const ScaledInput& in, RowRange rows, const ResultView& result) noexcept {
+  if (in.precision() == Precision::kFloat) {
+    return matmul_rows<typename Dot<Tag>::SimdTag>(view, in, rows, result);
+  }
+  alignas(64) float out[kPanelRows];
+  for_each_piece(view, in, rows, kPanelRows, [&](Index panel, RowRange stored, Index plane) {
+    VectorMatvec<Tag>::run_integers(view, panel, in.view(plane), out);
+    result.put(0, stored.begin, out + (stored.begin - panel * kPanelRows), stored.size());
+  });
+}
+
 template <class Tag, class View>
 void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result) noexcept {
   // Without vectors the detour over a tile costs nothing.
@@ -108,6 +122,7 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
         result.put(0, stored.begin - shift, out, stored.size());
       });
     } else {
+      if (view.layout().vector_dim != 1) return vector_rows<Tag>(view, in, rows, result);
       if (!PanelMatvec<Tag>::handles(view.layout())) return matmul_rows<Tag>(view, in, rows, result);
       for_each_piece(view, in, rows, kPanelRows, [&](Index panel, RowRange stored, Index plane) {
         if (is_float) {

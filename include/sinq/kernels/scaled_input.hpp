@@ -80,8 +80,8 @@ namespace sinq {
 /// threads is safe.
 class ScaledInput {
  public:
-  /// Prepares `x` [batch, cols] for `matrix` (a QuantizedView or RepackedView). Vector codes, and everything where only
-  /// plain C++ runs, are always kFloat: faster there, and more precise.
+  /// Prepares `x` [batch, cols] for `matrix` (a QuantizedView or RepackedView). Vector codes in row-major order, and
+  /// everything where only plain C++ runs, are always kFloat: faster there, and more precise.
   /// Inf or NaN in a block makes every result NaN that the block enters. Throws kBadShape if the columns differ.
   void assign(const QuantizedView& matrix, const Activations& x, Precision precision = Precision::kInt15,
               Isa limit = Isa::kBest) {
@@ -154,7 +154,9 @@ class ScaledInput {
   }
 
   void prepare_levels(const Layout& layout, const float* levels, Isa limit) {
-    const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : layout.level_count);
+    // Vector codes have their levels as bytes already.
+    const bool has_table = digits() != 0 && levels != nullptr;
+    const auto count = static_cast<std::size_t>(has_table ? layout.level_count : 0);
     const int max_code = detail::dispatch_dot(limit, [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
     const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_.max_code;
     if (known && (count == 0 || std::memcmp(levels, levels_.data(), count * sizeof(float)) == 0)) return;

@@ -11,9 +11,10 @@ struct TileDecoder<SINQ_ISA> {
   using F = S::F;
   using B = S::B;
   using Units = UnitDecoder<SINQ_ISA>;
+  using Vectors = VectorDecoder<SINQ_ISA>;
 
   /// Codes of a block as quads [quad][16 rows][4] in `tile` [kTileBytes]; returns the block's first quad in it. Codes
-  /// behind the block's last column are arbitrary.
+  /// behind the block's last column are arbitrary. Interleaved vector codes come as levels + kVectorZero.
   template <class View>
   SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
                                          std::uint8_t* tile) noexcept {
@@ -67,11 +68,17 @@ struct TileDecoder<SINQ_ISA> {
   SINQ_TARGET static std::uint8_t* block_codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
                                                std::uint8_t* tile) noexcept
       requires(std::is_same_v<View, RepackedView>) {
-    const Index super = blocks.group(block) / kSuperGroups;
+    const Index super = blocks.group(block) / view.geometry().super_groups;
     const Index first = blocks.first_col(block) - view.geometry().first_col(super);
     const Index end = first + blocks.col_count(block);
-    const Index unit = first / kUnitCols;
     const std::uint8_t* const lines = view.super_block(panel, super);
+    if (view.layout().vector_dim != 1) {
+      with_vector_bits(view.layout().bits, [&](auto bits) {
+        octets<bits>(lines, first / 8, ceil_div(end, 8), view.vector_levels(), tile);
+      });
+      return tile;
+    }
+    const Index unit = first / kUnitCols;
     with_bits(view.layout().bits,
               [&](auto bits) { units<bits>(lines + unit * bits * kLineBytes, ceil_div(end, kUnitCols) - unit, tile); });
     return tile + first % kUnitCols / 4 * kLineBytes;
@@ -88,6 +95,42 @@ struct TileDecoder<SINQ_ISA> {
         for (int q = 0; q < 8; ++q) S::store_bytes(tile + q * kLineBytes + part, quads[q]);
       }
     }
+  }
+
+  /// Octets (8 columns) first..end of vector codes, counted from the super-block's start.
+  template <int Bits>
+  SINQ_TARGET static void octets(const std::uint8_t* lines, Index first, Index end, const std::uint8_t* magnitudes,
+                                 std::uint8_t* tile) noexcept {
+    constexpr Index kUnitBytes = (Bits + kVectorSignLines) * kLineBytes;
+    constexpr Index kOctets = kVectorUnitCols / 8;
+    // Negated modulo 256, 128 + magnitude is 128 - magnitude.
+    alignas(64) std::uint8_t biased[4 << Bits];
+    for (int i = 0; i < 4 << Bits; ++i) biased[i] = static_cast<std::uint8_t>(magnitudes[i] + kVectorZero);
+    const auto table = S::template load_quad_table<Bits>(biased);
+    for (Index unit = first / kOctets; unit * kOctets < end; ++unit) {
+      const std::uint8_t* const from = lines + unit * kUnitBytes;
+      SINQ_UNROLL_VECTORS
+      for (int l = 0; l < Bits + kVectorSignLines; ++l) Units::fetch(from + l * kLineBytes);
+      for (int part = 0; part < kLineBytes; part += S::kBytes) {
+        unit_octets<Bits, 0>(from + part, first - unit * kOctets, end - unit * kOctets, table,
+                             tile + (unit * kOctets - first) * 2 * kLineBytes + part);
+      }
+    }
+  }
+  /// Those of one unit that are among first..end; `tile` is where the unit's first one would be.
+  template <int Bits, int Octet, class Table>
+  SINQ_INLINE void unit_octets(const std::uint8_t* unit, Index first, Index end, const Table& table,
+                               std::uint8_t* tile) noexcept {
+    if (Octet >= first && Octet < end) {
+      vector_quad<Bits, 2 * Octet>(unit, table, tile);
+      vector_quad<Bits, 2 * Octet + 1>(unit, table, tile);
+    }
+    if constexpr (Octet + 1 < kVectorUnitCols / 8) unit_octets<Bits, Octet + 1>(unit, first, end, table, tile);
+  }
+  template <int Bits, int Q, class Table>
+  SINQ_INLINE void vector_quad(const std::uint8_t* unit, const Table& table, std::uint8_t* tile) noexcept {
+    const B levels = Vectors::template with_signs<Q>(unit, Vectors::template magnitudes<Bits, Q>(unit, table));
+    S::store_bytes(tile + Q * kLineBytes, levels);
   }
 
   template <class View>

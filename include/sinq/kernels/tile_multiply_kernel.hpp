@@ -27,14 +27,15 @@ struct TileMultiply<SINQ_ISA> {
                               const Levels& levels, float* out) noexcept {
     for (Index i = 0; i < count * kRows; ++i) out[i] = 0.0F;
     alignas(64) float a[kRows], b[kRows];
+    const TileFormat format(view, levels.table);
     Index group = -1;
     for (Index block = 0; block < in.blocks.count; ++block) {
       if (in.blocks.group(block) != group) {
         group = in.blocks.group(block);
         for (int p = 0; p < panels; ++p) {
           PaddedAux padded;
-          PanelAffine<SINQ_ISA>::run(readable_aux(view, panel + p, group, padded), 1, levels.table.affine,
-                                     a + p * kPanelRows, b + p * kPanelRows);
+          PanelAffine<SINQ_ISA>::run(readable_aux(view, panel + p, group, padded), 1, format.affine, a + p * kPanelRows,
+                                     b + p * kPanelRows);
         }
       }
       if constexpr (std::is_same_v<View, QuantizedView>) {
@@ -47,15 +48,15 @@ struct TileMultiply<SINQ_ISA> {
       std::uint8_t* codes[kPanels] = {};
       for (int p = 0; p < panels; ++p) codes[p] = Decoder::codes(view, panel + p, in.blocks, block, tile[p]);
       if (in.digits == 0) {
-        floats(codes, panels, view.layout().level_count, in, block, first, count, levels, a, b, out);
+        floats(codes, panels, format.entries, in, block, first, count, levels, a, b, out);
       } else {
-        integers(codes, panels, view.layout(), in, block, first, count, levels, a, b, out);
+        integers(codes, panels, format, in, block, first, count, levels, a, b, out);
       }
     }
   }
 
  private:
-  SINQ_TARGET static void integers(std::uint8_t* const (&codes)[kPanels], int panels, const Layout& layout,
+  SINQ_TARGET static void integers(std::uint8_t* const (&codes)[kPanels], int panels, const TileFormat& format,
                                    const InputView& in, Index block, Index first, Index count, const Levels& levels,
                                    const float* a, const float* b, float* out) noexcept {
     const Index quads = ceil_div(in.blocks.col_count(block), 4);
@@ -63,7 +64,7 @@ struct TileMultiply<SINQ_ISA> {
     // Entries of a table never exceed kMaxCode.
     constexpr int kNarrow = S::kMaxCode;
     if (digits == 0) {
-      if (layout.bits == 8) return each_tile<255>(codes, panels, quads, in, block, first, count, a, b, out);
+      if (format.is_wide) return each_tile<255>(codes, panels, quads, in, block, first, count, a, b, out);
       return each_tile<kNarrow>(codes, panels, quads, in, block, first, count, a, b, out);
     }
     alignas(64) std::uint8_t found[kPanels][kMaxBlockCols * kPanelRows];
@@ -74,7 +75,7 @@ struct TileMultiply<SINQ_ISA> {
       const std::uint8_t* table = d == 0 ? levels.table.high : levels.table.low;
       for (int p = 0; p < panels; ++p) {
         entry[p] = found[p];
-        Decoder::look_up(codes[p], quads, table, layout.level_count, found[p]);
+        Decoder::look_up(codes[p], quads, table, format.entries, found[p]);
       }
       const float weight = digits == 2 && d == 0 ? 128.0F : 1.0F;
       for (Index r = 0; r < kRows; ++r) scale[r] = r < panels * kPanelRows ? a[r] * weight : 0.0F;

@@ -54,7 +54,7 @@ void check_view(const View& view, const QuantizedView& reference, Index batch, c
 void check(const Layout& layout, Index batch) {
   const QuantizedMatrix q = random_matrix(layout);
   check_view(q.view(), q.view(), batch, describe(layout) + " row-major");
-  if (layout.vector_dim != 1) return;
+  if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
   const RepackedMatrix m = repack(q);
   check_view(m.view(), q.view(), batch, describe(layout) + " interleaved");
 }
@@ -70,6 +70,19 @@ TEST_P(MatmulBits, AgreesWithDouble) {
       check(layout, 10);
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+TEST(Matmul, AgreesWithDoubleForInterleavedVectorCodes) {
+  for (const int bits : {4, 5, 6}) {
+    for (const Index group : {8, 16, 24, 64, 136, 304}) {
+      check(make_vector_layout(50, 331, bits, group), 10);
+      if (HasFatalFailure()) return;
+    }
+    Layout layout = make_vector_layout(50, 200, bits, 16);
+    layout.aux = AuxFormat::kU6;
+    layout.row_block = 24;
+    check(layout, 9);
   }
 }
 

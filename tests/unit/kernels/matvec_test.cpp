@@ -45,7 +45,7 @@ void check(const Layout& layout, std::uint32_t seed = 1) {
   const std::vector<float> x = gaussian(layout.cols, seed + 100);
   const Expected want = expected(q.view(), x.data());
   check_view(q.view(), want, x.data(), describe(layout) + " row-major");
-  if (layout.vector_dim != 1) return;
+  if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
   const RepackedMatrix m = repack(q.view());
   check_view(m.view(), want, x.data(), describe(layout) + " interleaved");
 }
@@ -112,6 +112,64 @@ TEST(Matvec, AgreesWithDoubleForVectorCodes) {
   }
 }
 
+class MatvecVectorBits : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Bits, MatvecVectorBits, testing::Range(4, 7));
+
+TEST_P(MatvecVectorBits, AgreesWithDoubleForEveryGroupAndAux) {
+  for (const Index group : {8, 16, 24, 32, 40, 64, 128, 264, 512, 1000}) {
+    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
+      Layout layout = make_vector_layout(19, 600, GetParam(), group);
+      layout.aux = aux;
+      check(layout);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(MatvecVectorBits, AgreesWithDoubleForOddShapes) {
+  for (const Index group : {8, 16, 24, 64}) {
+    for (const Index cols : {1, 3, 8, 9, 31, 33, 63, 127, 128, 129, 200, 257, 385, 449}) {
+      for (const Index rows : {1, 15, 17, 33}) {
+        check(make_vector_layout(rows, cols, GetParam(), group));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(MatvecVectorBits, AgreesWithDoubleForSquareTilesAndWithoutColumnScales) {
+  Layout layout = make_vector_layout(50, 300, GetParam(), 24);
+  for (const Index row_block : {5, 16, 24, 50}) {
+    layout.row_block = row_block;
+    check(layout);
+  }
+  layout.col_scale = ColScaleKind::kNone;
+  check(layout);
+}
+
+/// Magnitudes are bytes, so integers lose no more than the activations' rounding: nothing if those are whole numbers.
+TEST_P(MatvecVectorBits, IsExactForWholeActivations) {
+  Layout layout = make_vector_layout(40, 512, GetParam(), 32);
+  layout.col_scale = ColScaleKind::kNone;
+  layout.matrix_scale = 1.0F;
+  QuantizedMatrix q = random_matrix(layout);
+  for (Index i = 0; i < layout.groups() * layout.rows; ++i) put_aux(q, Region::kGroupScale, i, 1.0F);
+  const RepackedMatrix m = repack(q);
+  std::vector<float> x(512);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 37 % 255) - 127);
+  for (std::size_t i = 0; i < x.size(); i += 32) x[i] = 127.0F;  // the step of each block is then 1
+  const Expected want = expected(q.view(), x.data());
+  ScaledInput in;
+  in.assign(m, x, Precision::kInt8);
+  if (in.precision() != Precision::kInt8) GTEST_SKIP() << "no vectors";
+  for (const DotKind kind : supported_dots()) {
+    if (kind == DotKind::kPortable) continue;
+    std::vector<float> y(40);
+    matvec_with(kind, m.view(), in, {0, 40}, {y.data(), 0, Output::kOverwrite});
+    for (std::size_t r = 0; r < y.size(); ++r) ASSERT_EQ(static_cast<double>(y[r]), want.y[r]) << name(kind);
+  }
+}
+
 TEST(Matvec, RunsOnWindows) {
   Layout layout = make_layout(150, 300, 3, 64);
   for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU8, AuxFormat::kU6}) {
@@ -128,6 +186,22 @@ TEST(Matvec, RunsOnWindows) {
           const RepackedMatrix m = repack(view);
           check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
         }
+      }
+    }
+  }
+}
+
+TEST(Matvec, RunsOnWindowsOfVectorCodes) {
+  Layout layout = make_vector_layout(150, 512, 6, 16);
+  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU6}) {
+    layout.aux = aux;
+    const QuantizedMatrix q = random_matrix(layout);
+    for (const RowRange rows : {RowRange{0, 150}, RowRange{64, 150}, RowRange{128, 149}}) {
+      for (const ColRange cols : {ColRange{0, 64}, ColRange{64, 512}, ColRange{160, 336}}) {
+        const QuantizedView view = q.view().row_slice(rows).col_slice(cols);
+        const std::vector<float> x = gaussian(view.cols());
+        const RepackedMatrix m = repack(view);
+        check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
       }
     }
   }
@@ -181,9 +255,10 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
 }
 
 TEST(Matvec, EveryRowRangeGivesTheSameBits) {
-  for (const Index row_block : {37, 10}) {
-    Layout layout = make_layout(37, 130, 4, 64);
-    layout.row_block = row_block;
+  std::vector<Layout> layouts = {make_layout(37, 130, 4, 64), make_layout(37, 130, 4, 64),
+                                 make_vector_layout(37, 150, 6, 16)};
+  layouts[1].row_block = 10;
+  for (const Layout& layout : layouts) {
     const QuantizedMatrix q = random_matrix(layout);
     const RepackedMatrix m = repack(q.view());
     const std::vector<float> x = gaussian(layout.cols);
@@ -207,7 +282,7 @@ TEST(Matvec, EveryRowRangeGivesTheSameBits) {
     };
     for (const DotKind kind : supported_dots()) {
       for (const Precision precision : kPrecisions) {
-        every_range(q.view(), kind, precision);
+        if (layout.vector_dim == 1) every_range(q.view(), kind, precision);
         every_range(m.view(), kind, precision);
       }
     }

@@ -28,6 +28,16 @@ inline Layout make_layout(Index rows, Index cols, int bits, Index group) {
   return layout;
 }
 
+/// Vector codes that have a row-interleaved order, too.
+inline Layout make_vector_layout(Index rows, Index cols, int bits, Index group) {
+  Layout layout = make_layout(rows, cols, bits, group);
+  layout.vector_dim = 4;
+  layout.level_count = Index{1} << bits;
+  layout.signs = SignStorage::kSeparate;
+  layout.offset = OffsetKind::kShared;
+  return layout;
+}
+
 /// A matrix with random codes, aux values, column scales and levels: what no quantizer would produce, every code
 /// equally likely in every place.
 inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 1) {

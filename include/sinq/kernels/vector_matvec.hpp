@@ -1,0 +1,16 @@
+#pragma once
+
+#include <sinq/kernels/panel_aux.hpp>
+#include <sinq/kernels/scaled_input.hpp>
+#include <sinq/kernels/unit_decoder.hpp>
+#include <sinq/kernels/vector_decoder.hpp>
+
+namespace sinq::detail {
+
+template <class Tag>
+struct VectorMatvec;
+
+}  // namespace sinq::detail
+
+#define SINQ_KERNEL <sinq/kernels/vector_matvec_kernel.hpp>
+#include <sinq/kernels/for_each_dot.hpp>
