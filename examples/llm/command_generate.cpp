@@ -28,8 +28,12 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   Sampler sampler(options.sampling);
   Model model = Model::open(options.model);
   if (options.settings.weights == Weights::kQuantized) {
+    const std::optional<InputStats> inputs = calibrate(model, options.model, options.settings, 0);
     Progress progress("quantize", static_cast<long>(model.linears().size()));
-    model = quantize_model(model, within_budget(options.settings, model), 0, [&] { progress.step(); }).model;
+    const QuantizeSettings settings = within_budget(options.settings, model);
+    model = quantize_model(
+                model, settings, 0, [&] { progress.step(); }, inputs ? &*inputs : nullptr)
+                .model;
   }
   const auto length = static_cast<Index>(prompt.size());
   Session session(model, std::max(length, std::min(length + options.max_tokens, model.config.max_positions)));

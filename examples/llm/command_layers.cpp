@@ -53,7 +53,9 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
   const DataOptions& data = options.data;
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model);
-  const QuantizedModel quantized = quantize_model(model, within_budget(options.settings, model), data.threads);
+  const std::optional<InputStats> inputs = calibrate(model, data.model, options.settings, data.threads);
+  const QuantizedModel quantized =
+      quantize_model(model, within_budget(options.settings, model), data.threads, {}, inputs ? &*inputs : nullptr);
   std::vector<OutputError> outputs;
   {
     Progress progress("outputs", blocks.count());

@@ -37,9 +37,10 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   } else if (options.settings.weights == Weights::kQuantized) {
     baseline = read_baseline_shown(model, blocks, options.kl_blocks, data.threads);
   }
+  const std::optional<InputStats> inputs = calibrate(model, data.model, options.settings, data.threads);
   const Measurement result =
       measure(model, within_budget(options.settings, model), blocks, baseline ? &*baseline : nullptr,
-              calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model");
+              calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model", inputs ? &*inputs : nullptr);
 
   out << "perplexity       " << fixed(result.evaluation.perplexity, 4) << "\n"
       << "kl               " << fixed(result.evaluation.kl, 5) << "\n"

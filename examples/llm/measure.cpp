@@ -7,7 +7,8 @@
 namespace llm {
 
 Measurement measure(const Model& model, const QuantizeSettings& settings, const TokenBlocks& blocks,
-                    const Baseline* baseline, Calibration calibration, int threads, const std::string& title) {
+                    const Baseline* baseline, Calibration calibration, int threads, const std::string& title,
+                    const InputStats* inputs) {
   Measurement out{.settings = settings, .evaluation = {}};
   const auto evaluate_shown = [&](const Model& evaluated) {
     Progress progress(title + ": evaluate", blocks.count());
@@ -21,7 +22,8 @@ Measurement measure(const Model& model, const QuantizeSettings& settings, const 
   QuantizedModel quantized;
   {
     Progress progress(title + ": quantize", static_cast<long>(model.linears().size()));
-    quantized = quantize_model(model, settings, threads, [&] { progress.step(); });
+    quantized = quantize_model(
+        model, settings, threads, [&] { progress.step(); }, inputs);
   }
   out.bits_per_weight = quantized.bits_per_weight();
   out.weight_error = quantized.weight_error();

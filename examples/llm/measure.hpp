@@ -1,6 +1,7 @@
 #pragma once
 
 #include "llm/evaluate.hpp"
+#include "llm/input_stats.hpp"
 #include "llm/json_file.hpp"
 #include "llm/settings.hpp"
 
@@ -21,10 +22,11 @@ struct Measurement {
   double seconds_quantize = 0;
 };
 
-/// Quantizes `model` as `settings` say and evaluates it, with progress bars under `title`.
+/// Quantizes `model` as `settings` say and evaluates it, with progress bars under `title`. `inputs`: for calibrated
+/// quantization, or null.
 [[nodiscard]] Measurement measure(const Model& model, const QuantizeSettings& settings, const TokenBlocks& blocks,
                                   const Baseline* baseline, Calibration calibration, int threads,
-                                  const std::string& title);
+                                  const std::string& title, const InputStats* inputs = nullptr);
 
 /// perplexity, kl, bits_per_weight, weight_error, output_error, seconds_quantize, seconds_evaluate, settings, ...
 [[nodiscard]] Json to_json(const Measurement& measurement);

@@ -1,9 +1,10 @@
 #include "llm/quantize_model.hpp"
 
-#include <sinq/quantize.hpp>
+#include <sinq/calibration.hpp>
 
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
+#include "llm/progress.hpp"
 #include "llm/tensors.hpp"
 
 #include <algorithm>
@@ -23,7 +24,50 @@ double squared_norm(const sinq::MatrixView& view) {
   return sum;
 }
 
+/// The mean squares of a layer's inputs. A channel that was silent counts a little: its weights should be finite.
+std::vector<float> importance_of(const sinq::ActivationStats& stats) {
+  double mean = 0;
+  for (Index c = 0; c < stats.cols(); ++c) mean += stats.mean_square(c) / static_cast<double>(stats.cols());
+  std::vector<float> out;
+  for (Index c = 0; c < stats.cols(); ++c) {
+    out.push_back(mean > 0 ? static_cast<float>(std::max(stats.mean_square(c) / mean, 1e-6)) : 1.0F);
+  }
+  return out;
+}
+
+sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq::AnyConfig& config,
+                                          CalibrationMethod method, const sinq::ActivationStats& stats) {
+  const std::vector<float> importance = importance_of(stats);
+  switch (method) {
+    case CalibrationMethod::kAwq:
+      return sinq::quantize_awq(w, stats, config);
+    case CalibrationMethod::kImportance:
+      return sinq::quantize(w, config, {.col_importance = importance});
+    case CalibrationMethod::kAwqGptq:
+    case CalibrationMethod::kGptq:
+      break;
+  }
+  sinq::QuantizedMatrix q = method == CalibrationMethod::kAwqGptq
+                                ? sinq::quantize_awq(w, stats, config)
+                                : sinq::quantize(w, config, {.col_importance = importance});
+  // Vectors cannot be torn apart.
+  const bool whole = q.layout().vector_dim != 1;
+  sinq::gptq(w, stats, q, {.order = whole ? sinq::ColumnOrder::kNatural : sinq::ColumnOrder::kByActivation});
+  return q;
+}
+
 }  // namespace
+
+std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& folder,
+                                    const QuantizeSettings& settings, int threads) {
+  if (settings.calibrate.empty()) return std::nullopt;
+  constexpr Index kContext = 512;
+  TokenBlocks blocks =
+      blocks_from_text(Tokenizer::open(folder), settings.calibrate, std::min(kContext, model.config.max_positions));
+  blocks.limit(settings.calibrate_blocks);
+  Progress progress("calibrate", blocks.count());
+  return InputStats::collect(model, blocks, threads, [&] { progress.step(); });
+}
 
 QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model) {
   std::vector<sinq::presets::Shape> shapes;
@@ -52,7 +96,8 @@ double QuantizedModel::weight_error() const {
   return squared_weight > 0 ? std::sqrt(squared_error / squared_weight) : 0;
 }
 
-QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads, const Step& step) {
+QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads, const Step& step,
+                              const InputStats* inputs) {
   const std::vector<LinearId> ids = model.linears();
   QuantizedModel out{.model = model, .layers = {}};
   out.layers.resize(ids.size());
@@ -62,7 +107,10 @@ QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settin
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const LinearId id = ids[static_cast<std::size_t>(i)];
     try {
-      matrices[static_cast<std::size_t>(i)] = sinq::quantize(model.stored_weight(id), config);
+      const sinq::MatrixView stored = model.stored_weight(id);
+      matrices[static_cast<std::size_t>(i)] =
+          inputs == nullptr ? sinq::quantize(stored, config)
+                            : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
     } catch (const sinq::Error& e) {
       throw sinq::Error(e.code(), id.name() + ": " + e.what());
     }

@@ -3,9 +3,12 @@
 #include <sinq/measure_error.hpp>
 
 #include "llm/evaluate.hpp"
+#include "llm/input_stats.hpp"
 #include "llm/model.hpp"
 #include "llm/settings.hpp"
 
+#include <filesystem>
+#include <optional>
 #include <vector>
 
 namespace llm {
@@ -36,9 +39,14 @@ struct QuantizedModel {
 [[nodiscard]] QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model);
 
 /// Quantizes the linear layers of the blocks, from the weights as stored in the files; the model runs from the codes.
-/// Several layers at once, on `threads` threads (0: all). Throws what sinq::quantize throws, with the layer's name in
-/// front.
+/// Several layers at once, on `threads` threads (0: all). `inputs`: of the settings' calibration text, or null.
+/// Throws what sinq::quantize throws, with the layer's name in front.
 [[nodiscard]] QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads,
-                                            const Step& step = {});
+                                            const Step& step = {}, const InputStats* inputs = nullptr);
+
+/// The inputs on the calibration text of the settings, with a progress bar; none if they name no text. Throws what
+/// reading the text does.
+[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& folder,
+                                                  const QuantizeSettings& settings, int threads);
 
 }  // namespace llm

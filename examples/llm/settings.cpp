@@ -29,6 +29,10 @@ const Names<sinq::AuxFormat> kAuxFormats{{"f32", sinq::AuxFormat::kF32},
                                          {"u6", sinq::AuxFormat::kU6}};
 const Names<sinq::Tiling> kTilings{{"columns", sinq::Tiling::kColumns}, {"square", sinq::Tiling::kSquare}};
 const Names<sinq::ZeroPoint> kZeroPoints{{"real", sinq::ZeroPoint::kReal}, {"integer", sinq::ZeroPoint::kInteger}};
+const Names<CalibrationMethod> kCalibrationMethods{{"gptq", CalibrationMethod::kGptq},
+                                                   {"asinq", CalibrationMethod::kAwq},
+                                                   {"asinq-gptq", CalibrationMethod::kAwqGptq},
+                                                   {"importance", CalibrationMethod::kImportance}};
 const Names<sinq::Precision> kPrecisions{
     {"float", sinq::Precision::kFloat}, {"int15", sinq::Precision::kInt15}, {"int8", sinq::Precision::kInt8}};
 
@@ -150,6 +154,12 @@ void add_format_options(CLI::App& app, QuantizeSettings& settings) {
       "--reference", [&settings] { settings.semantics = Semantics::kReference; },
       "semantics of the Python reference: integer zero points, kurtosis gate, absolute clamps, tile halving, codes "
       "before aux rounding, aux f32");
+  app.add_option("--calibrate", settings.calibrate, "a text to quantize for")->check(CLI::ExistingFile);
+  app.add_option("--calibrate-blocks", settings.calibrate_blocks, "of 512 tokens of that text; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_choice(app, "--calibrate-with", settings.calibrate_with, kCalibrationMethods,
+             "what the text is used for (default gptq)");
   add_choice(app, "--activations", settings.activations, kPrecisions,
              "what packed weights are multiplied with (default float)");
 }
@@ -248,6 +258,11 @@ Json to_json(const QuantizeSettings& settings) {
     }
     if constexpr (requires { config.quantizer.dim; }) out["vector_dim"] = config.quantizer.dim;
     if constexpr (requires { config.normalizer.iterations; }) out["iterations"] = config.normalizer.iterations;
+    if (!settings.calibrate.empty()) {
+      out["calibrate"] = settings.calibrate.string();
+      out["calibrate_blocks"] = settings.calibrate_blocks;
+      out["calibrate_with"] = name_of(kCalibrationMethods, settings.calibrate_with);
+    }
     if (settings.max_bits_per_weight) out["max_bits_per_weight"] = *settings.max_bits_per_weight;
     return out;
   };

@@ -6,6 +6,7 @@
 
 #include "llm/json_file.hpp"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,14 @@ enum class Semantics {
   kReference,  ///< sinq::reference_compatible
 };
 
+/// What a calibration text is used for.
+enum class CalibrationMethod {
+  kGptq,        ///< error feedback, and fits weighed by the activations
+  kAwq,         ///< A-SINQ: scales by activations, folded into the column scales
+  kAwqGptq,     ///< A-SINQ, then error feedback
+  kImportance,  ///< fits weighed by the activations
+};
+
 /// Whether the weights are quantized at all.
 enum class Weights { kQuantized, kAsStored };
 
@@ -44,8 +53,11 @@ struct QuantizeSettings {
   std::optional<float> kurtosis_gate{};
   std::optional<int> iterations{};
   Semantics semantics = Semantics::kLibrary;
-  std::optional<double> max_bits_per_weight{};            ///< instead of all the above; see `within_budget`
-  std::optional<sinq::AnyConfig> preset{};                ///< what the budget came to
+  std::optional<double> max_bits_per_weight{};  ///< instead of all the above; see `within_budget`
+  std::optional<sinq::AnyConfig> preset{};      ///< what the budget came to
+  std::filesystem::path calibrate{};            ///< text; empty: without calibration
+  Index calibrate_blocks = 64;                  ///< of that text
+  CalibrationMethod calibrate_with = CalibrationMethod::kGptq;
   sinq::Precision activations = sinq::Precision::kFloat;  ///< what they become before they meet the codes
 };
 
@@ -61,11 +73,11 @@ struct Method {
 /// Throws kBadConfig, listing the known ones.
 [[nodiscard]] const Method& method(const std::string& name);
 
-/// --tile-cols --tiling --aux --zero-point --iterations --kurtosis-gate --reference --activations: what all programs
-/// share.
+/// --tile-cols --tiling --aux --zero-point --iterations --kurtosis-gate --reference --calibrate --calibrate-blocks
+/// --calibrate-with --activations: what all programs share.
 void add_format_options(CLI::App& app, QuantizeSettings& settings);
-/// --method --quantizer --normalizer --bits --group-size --max-bits-per-weight, and the above: a program that quantizes
-/// in one way.
+/// --method --quantizer --normalizer --bits --vector-dim --group-size --max-bits-per-weight, and the above: a program
+/// that quantizes in one way.
 void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
 
 /// From names to types. Throws kBadConfig for flags that contradict each other.
