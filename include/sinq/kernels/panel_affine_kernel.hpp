@@ -15,9 +15,9 @@ struct PanelAffine<SINQ_ISA> {
     if (has_aux_blocks(aux.format)) return coded(aux, groups, level, a, b);
     for (Index g = 0; g < groups; ++g) {
       const std::byte* const scales = aux.scales + g * aux.value_stride;
-      const std::byte* const offsets = aux.offsets + g * aux.value_stride;
+      const bool has_offset = aux.offset != OffsetKind::kShared;
+      const std::byte* const offsets = has_offset ? aux.offsets + g * aux.value_stride : nullptr;
       for (Index r = 0; r < kPanelRows; r += kWidth) {
-        const bool has_offset = aux.offset != OffsetKind::kShared;
         put(aux, level, load(aux.format, scales, r), has_offset ? load(aux.format, offsets, r) : S::zero(),
             g * kPanelRows + r, a, b);
       }
