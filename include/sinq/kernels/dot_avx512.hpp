@@ -119,7 +119,8 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
   }
   template <int N>
   SINQ_INLINE_AVX512 B negate_where(B x, B signs) noexcept {
-    const __mmask64 negative = _mm512_test_epi8_mask(signs, set1_byte(1 << N));
+    // A test against 1 << N would be one instruction, but g++ 12 makes its constant anew each time, in two.
+    const __mmask64 negative = _mm512_movepi8_mask(_mm512_slli_epi32(signs, 7 - N));
     return _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
   }
 

@@ -10,16 +10,16 @@ struct PanelAffine<SINQ_ISA> {
   using F = S::F;
   static constexpr Index kWidth = S::kWidth;
 
-  /// Decodes 16 rows of `groups` consecutive groups to a[groups][16] and b[groups][16].
+  /// Decodes 16 rows of `groups` consecutive groups to a[groups][16] and b[groups][16] (null: not wanted).
   SINQ_TARGET static void run(const PanelAux& aux, Index groups, LevelAffine level, float* a, float* b) noexcept {
     if (has_aux_blocks(aux.format)) return coded(aux, groups, level, a, b);
-    for (Index g = 0; g < groups; ++g, a += kPanelRows, b += kPanelRows) {
+    for (Index g = 0; g < groups; ++g) {
       const std::byte* const scales = aux.scales + g * aux.value_stride;
-      const std::byte* const offsets = aux.offsets + g * aux.value_stride;
+      const bool has_offset = aux.offset != OffsetKind::kShared;
+      const std::byte* const offsets = has_offset ? aux.offsets + g * aux.value_stride : nullptr;
       for (Index r = 0; r < kPanelRows; r += kWidth) {
-        const bool has_offset = aux.offset != OffsetKind::kShared;
-        put(aux, level, load(aux.format, scales, r), has_offset ? load(aux.format, offsets, r) : S::zero(), a + r,
-            b + r);
+        put(aux, level, load(aux.format, scales, r), has_offset ? load(aux.format, offsets, r) : S::zero(),
+            g * kPanelRows + r, a, b);
       }
     }
   }
@@ -35,14 +35,16 @@ struct PanelAffine<SINQ_ISA> {
     Index stride = 0;
   };
 
-  SINQ_INLINE void put(const PanelAux& aux, LevelAffine level, F scale, F stored, float* a, float* b) noexcept {
-    S::store(a, S::mul(scale, S::set1(level.step)));
+  SINQ_INLINE void put(const PanelAux& aux, LevelAffine level, F scale, F stored, Index at, float* a,
+                       float* b) noexcept {
+    S::store(a + at, S::mul(scale, S::set1(level.step)));
+    if (b == nullptr) return;
     const F base = S::set1(level.base);
     if (aux.offset == OffsetKind::kShared) {
-      S::store(b, S::mul(scale, S::set1(level.base - aux.shared_zero_point)));
+      S::store(b + at, S::mul(scale, S::set1(level.base - aux.shared_zero_point)));
     } else {
       const bool is_zero_point = aux.offset == OffsetKind::kZeroPoint;
-      S::store(b, is_zero_point ? S::mul(scale, S::sub(base, stored)) : S::fma(scale, base, stored));
+      S::store(b + at, is_zero_point ? S::mul(scale, S::sub(base, stored)) : S::fma(scale, base, stored));
     }
   }
   SINQ_INLINE F load(AuxFormat format, const std::byte* values, Index r) noexcept {
@@ -57,10 +59,10 @@ struct PanelAffine<SINQ_ISA> {
       const Index count = groups - first < kTogether ? groups - first : kTogether;
       prepare(aux, aux.scales, aux.scale_block, first, count, scales);
       if (has_offset) prepare(aux, aux.offsets, aux.offset_block, first, count, offsets);
-      for (Index g = 0; g < count; ++g, a += kPanelRows, b += kPanelRows) {
+      for (Index g = 0; g < count; ++g) {
         for (Index r = 0; r < kPanelRows; r += kWidth) {
           const F scale = SimdMath<S::SimdTag>::exp2(linear(scales, g, r));
-          put(aux, level, scale, has_offset ? linear(offsets, g, r) : S::zero(), a + r, b + r);
+          put(aux, level, scale, has_offset ? linear(offsets, g, r) : S::zero(), (first + g) * kPanelRows + r, a, b);
         }
       }
     }

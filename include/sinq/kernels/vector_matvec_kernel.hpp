@@ -60,7 +60,7 @@ struct VectorMatvec<SINQ_ISA> {
   template <int Bits, int XDigits>
   SINQ_TARGET static void integers(const RepackedView& view, Index panel, const InputView& in, float* out) noexcept {
     const auto table = S::template load_quad_table<Bits>(view.vector_levels());
-    alignas(64) float a[kVectorSuperGroups * kPanelRows], b[kVectorSuperGroups * kPanelRows];
+    alignas(64) float a[kVectorSuperGroups * kPanelRows];
     const Lengths lengths(in.blocks);
     Place at;
     at.high = in.high;
@@ -72,7 +72,7 @@ struct VectorMatvec<SINQ_ISA> {
     SINQ_UNROLL_VECTORS
     for (int p = 0; p < kParts; ++p) sums.row[p] = S::zero();
     for (PanelWalk walk(view, panel);; walk.next()) {
-      start(walk, view.geometry().super_bytes, a, b);
+      start(walk, view.geometry().super_bytes, a);
       at.rows = a;
       const std::uint8_t* unit = walk.lines();
       // A super-block is whole units: its last group ends with the last of them, or with the matrix.
@@ -90,12 +90,12 @@ struct VectorMatvec<SINQ_ISA> {
     }
   }
   /// Decodes the super-block's scales and fetches the next one's, which lie too far ahead for the stream of lines.
-  SINQ_INLINE void start(const PanelWalk& walk, Index stride, float* a, float* b) noexcept {
+  SINQ_INLINE void start(const PanelWalk& walk, Index stride, float* a) noexcept {
     const auto next = reinterpret_cast<std::uintptr_t>(walk.aux().scales) + static_cast<std::uintptr_t>(stride);
     for (Index i = 0; i < walk.aux_bytes(); i += kLineBytes) {
       S::prefetch_far(reinterpret_cast<const void*>(next + static_cast<std::uintptr_t>(i)));
     }
-    PanelAffine<SINQ_ISA>::run(walk.aux(), walk.groups(), {}, a, b);
+    PanelAffine<SINQ_ISA>::run(walk.aux(), walk.groups(), {}, a, nullptr);
   }
 
   template <int XDigits>
