@@ -16,8 +16,8 @@ namespace llm {
 class PackedWeight final : public Weight {
  public:
   PackedWeight(sinq::QuantizedMatrix matrix, sinq::Precision activations) : activations_(activations) {
-    // Rows interleaved, as the kernels like it best; vector codes have no such order.
-    if (matrix.layout().vector_dim == 1 || sinq::detail::is_panel_vector(matrix.layout())) {
+    // Rows interleaved, as the kernels like it best; most vector codes have no such order.
+    if (matrix.layout().vector_dim == 1 || sinq::is_panel_vector(matrix.layout())) {
       matrix_ = sinq::repack(matrix.view());
     } else {
       matrix_ = std::move(matrix);

@@ -9,13 +9,13 @@
 namespace sinq::detail {
 
 /// Columns that are worked on together; a multiple of every vector_dim, and groups are multiples of it.
-inline constexpr Index kPanelCols = 8;
-/// Rows that are worked on together, side by side: weights lie [cols][kPanelRows].
-inline constexpr Index kPanelRows = 32;
+inline constexpr Index kFeedCols = 8;
+/// Rows that are worked on together, side by side: weights lie [cols][kFeedRows].
+inline constexpr Index kFeedRows = 32;
 
 /// What one column of some rows is decoded with: w = level * scale + offset.
 struct PanelColumn {
-  const float* scale = nullptr;    ///< [kPanelRows]
+  const float* scale = nullptr;    ///< [kFeedRows]
   const float* inverse = nullptr;  ///< 1 / scale, or 0
   const float* offset = nullptr;
 };
@@ -32,10 +32,10 @@ struct PanelGrid {
 struct VectorQuery {
   const float* table = nullptr;  ///< [count][dim]
   Index count = 0;
-  const float* weights = nullptr;     ///< [dim][kPanelRows], without offset
-  const float* feed = nullptr;        ///< [dim][kPanelRows]: what earlier errors add to them
-  const float* steps = nullptr;       ///< [dim][kPanelRows]: scale, with the sign that the level gets
-  const float* coupling = nullptr;    ///< row i, column k of [dim][kPanelCols]: what column k takes from column i < k
+  const float* weights = nullptr;     ///< [dim][kFeedRows], without offset
+  const float* feed = nullptr;        ///< [dim][kFeedRows]: what earlier errors add to them
+  const float* steps = nullptr;       ///< [dim][kFeedRows]: scale, with the sign that the level gets
+  const float* coupling = nullptr;    ///< row i, column k of [dim][kFeedCols]: what column k takes from column i < k
   const float* importance = nullptr;  ///< [dim] of squared errors
 };
 

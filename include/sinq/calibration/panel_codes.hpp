@@ -12,25 +12,25 @@
 
 namespace sinq::detail {
 
-/// kPanelCols neighbouring columns of kPanelRows rows on their way to codes.
+/// kFeedCols neighbouring columns of kFeedRows rows on their way to codes.
 struct Panel {
   Index first = 0;                    ///< position
   Index count = 0;                    ///< columns that exist
-  float* weights = nullptr;           ///< [kPanelCols][kPanelRows], normalized; then their errors
-  float* feed = nullptr;              ///< [kPanelCols][kPanelRows]: what errors of earlier columns add to them
-  const float* coupling = nullptr;    ///< [kPanelCols][kPanelCols]: what column k takes from the error of i < k
-  const float* importance = nullptr;  ///< [kPanelCols] of squared errors
-  PanelColumn columns[kPanelCols]{};
+  float* weights = nullptr;           ///< [kFeedCols][kFeedRows], normalized; then their errors
+  float* feed = nullptr;              ///< [kFeedCols][kFeedRows]: what errors of earlier columns add to them
+  const float* coupling = nullptr;    ///< [kFeedCols][kFeedCols]: what column k takes from the error of i < k
+  const float* importance = nullptr;  ///< [kFeedCols] of squared errors
+  PanelColumn columns[kFeedCols]{};
 };
 
 /// The codes of a quantized matrix: rounds panels to its levels and writes the codes of whole rows.
 class PanelCodes {
  public:
-  /// The codes of kPanelRows rows before they are packed.
+  /// The codes of kFeedRows rows before they are packed.
   struct Buffer {
-    std::vector<std::uint8_t> bytes;     ///< scalar: [positions][kPanelRows]
-    std::vector<std::uint16_t> entries;  ///< vectors: [codes][kPanelRows]
-    std::vector<std::uint8_t> negative;  ///< vectors: [cols][kPanelRows]
+    std::vector<std::uint8_t> bytes;     ///< scalar: [positions][kFeedRows]
+    std::vector<std::uint16_t> entries;  ///< vectors: [codes][kFeedRows]
+    std::vector<std::uint8_t> negative;  ///< vectors: [cols][kFeedRows]
     std::vector<std::uint8_t> row;       ///< one row, a byte a code
   };
 
@@ -46,7 +46,7 @@ class PanelCodes {
   }
 
   void reset(Buffer& buffer) const {
-    const auto padded = static_cast<std::size_t>(round_up(layout_.cols, kPanelCols) * kPanelRows);
+    const auto padded = static_cast<std::size_t>(round_up(layout_.cols, kFeedCols) * kFeedRows);
     if (layout_.vector_dim == 1) {
       buffer.bytes.resize(padded);
       buffer.row.assign(static_cast<std::size_t>(round_up(layout_.cols, 8)) + 64, 0);
@@ -65,7 +65,7 @@ class PanelCodes {
                          .bits = layout_.bits};
     dispatch(limit, [&](auto tag) {
       ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns, grid,
-                                           buffer.bytes.data() + panel.first * kPanelRows);
+                                           buffer.bytes.data() + panel.first * kFeedRows);
     });
   }
 
@@ -100,7 +100,7 @@ class PanelCodes {
 
   void store_row(Index r, std::span<const Index> order, Buffer& buffer, std::uint8_t* out, Isa limit) const {
     for (std::size_t k = 0; k < order.size(); ++k) {
-      const std::uint8_t code = buffer.bytes[k * kPanelRows + static_cast<std::size_t>(r)];
+      const std::uint8_t code = buffer.bytes[k * kFeedRows + static_cast<std::size_t>(r)];
       buffer.row[static_cast<std::size_t>(order[k])] = code_of_.empty() ? code : code_of_[code];
     }
     dispatch(limit, [&](auto tag) {
@@ -111,7 +111,7 @@ class PanelCodes {
   }
 
   void store_vector_row(Index r, const Buffer& buffer, std::uint8_t* out, std::uint8_t* signs) const {
-    const auto at = [&](Index i) { return static_cast<std::size_t>(i * kPanelRows + r); };
+    const auto at = [&](Index i) { return static_cast<std::size_t>(i * kFeedRows + r); };
     std::fill(out, out + layout_.code_row_bytes(), std::uint8_t{0});
     for (Index i = 0; i < layout_.codes_per_row(); ++i) put_code(out, i, layout_.bits, buffer.entries[at(i)]);
     if (layout_.signs != SignStorage::kSeparate) return;
@@ -121,15 +121,15 @@ class PanelCodes {
 
   void encode_vectors(const Panel& panel, Buffer& buffer, Isa limit) const {
     for (Index j = 0; j < panel.count; j += layout_.vector_dim) {
-      float steps[kPanelCols * kPanelRows], best[kPanelRows];
+      float steps[kFeedCols * kFeedRows], best[kFeedRows];
       choose_signs(panel, j, steps, buffer);
       const Index dim = layout_.vector_dim;
       const VectorQuery query{.table = levels_.data(),
                               .count = layout_.level_count,
-                              .weights = panel.weights + j * kPanelRows,
-                              .feed = panel.feed + j * kPanelRows,
+                              .weights = panel.weights + j * kFeedRows,
+                              .feed = panel.feed + j * kFeedRows,
                               .steps = steps,
-                              .coupling = panel.coupling + j * kPanelCols + j,
+                              .coupling = panel.coupling + j * kFeedCols + j,
                               .importance = panel.importance + j};
       dispatch(limit, [&](auto tag) {
         using Kernel = ErrorFeedback<decltype(tag)>;
@@ -137,19 +137,19 @@ class PanelCodes {
         if (dim == 4) Kernel::template nearest_entries<4>(query, best);
         if (dim == 8) Kernel::template nearest_entries<8>(query, best);
       });
-      for (Index r = 0; r < kPanelRows; ++r) {
+      for (Index r = 0; r < kFeedRows; ++r) {
         const auto entry = static_cast<std::uint16_t>(best[r]);
-        buffer.entries[static_cast<std::size_t>((panel.first + j) / dim * kPanelRows + r)] = entry;
+        buffer.entries[static_cast<std::size_t>((panel.first + j) / dim * kFeedRows + r)] = entry;
         for (Index k = 0; k < dim; ++k) {
           const float level = levels_[static_cast<std::size_t>(entry * dim + k)];
-          panel.weights[(j + k) * kPanelRows + r] -= steps[k * kPanelRows + r] * level;
+          panel.weights[(j + k) * kFeedRows + r] -= steps[k * kFeedRows + r] * level;
         }
       }
       for (Index k = j; k < j + dim; ++k) {
         for (Index later = j + dim; later < panel.count; ++later) {
-          const float by = panel.coupling[k * kPanelCols + later];
-          for (Index r = 0; r < kPanelRows; ++r) {
-            panel.feed[later * kPanelRows + r] += by * panel.weights[k * kPanelRows + r];
+          const float by = panel.coupling[k * kFeedCols + later];
+          for (Index r = 0; r < kFeedRows; ++r) {
+            panel.feed[later * kFeedRows + r] += by * panel.weights[k * kFeedRows + r];
           }
         }
       }
@@ -160,14 +160,13 @@ class PanelCodes {
   void choose_signs(const Panel& panel, Index j, float* steps, Buffer& buffer) const {
     const PanelColumn& column = panel.columns[j];  // a vector lies in one group
     for (Index k = 0; k < layout_.vector_dim; ++k) {
-      for (Index r = 0; r < kPanelRows; ++r) {
-        float& weight = panel.weights[(j + k) * kPanelRows + r];
+      for (Index r = 0; r < kFeedRows; ++r) {
+        float& weight = panel.weights[(j + k) * kFeedRows + r];
         weight -= column.offset[r];
-        const float target = weight + panel.feed[(j + k) * kPanelRows + r];
-        steps[k * kPanelRows + r] =
+        const float target = weight + panel.feed[(j + k) * kFeedRows + r];
+        steps[k * kFeedRows + r] =
             layout_.signs == SignStorage::kSeparate ? std::copysign(column.scale[r], target) : column.scale[r];
-        buffer.negative[static_cast<std::size_t>((panel.first + j + k) * kPanelRows + r)] =
-            std::signbit(target) ? 1 : 0;
+        buffer.negative[static_cast<std::size_t>((panel.first + j + k) * kFeedRows + r)] = std::signbit(target) ? 1 : 0;
       }
     }
   }
