@@ -254,6 +254,27 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
   }
 }
 
+TEST_P(MatvecVectorBits, ReadsNothingBeyondTheRegionsAtAnyAddress) {
+  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
+    Layout layout = make_vector_layout(21, 333, GetParam(), 16);
+    layout.aux = aux;
+    const QuantizedMatrix q = random_matrix(layout);
+    const std::vector<float> x = gaussian(layout.cols);
+    const RepackedMatrix m = repack(q.view());
+    for (const Index offset : {0, 4, 52}) {
+      Scattered panels;
+      for (int i = 0; i < kPanelRegionCount; ++i) {
+        const auto region = static_cast<PanelRegion>(i);
+        panels.add(m.view().region(region), panel_region_bytes(layout, region), offset);
+      }
+      const std::byte* regions[kPanelRegionCount];
+      std::copy(panels.regions.begin(), panels.regions.end(), regions);
+      check_view(RepackedView(layout, regions), expected(q.view(), x.data()), x.data(),
+                 describe(layout) + " scattered");
+    }
+  }
+}
+
 TEST(Matvec, EveryRowRangeGivesTheSameBits) {
   std::vector<Layout> layouts = {make_layout(37, 130, 4, 64), make_layout(37, 130, 4, 64),
                                  make_vector_layout(37, 150, 6, 16)};
