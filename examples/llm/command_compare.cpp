@@ -1,6 +1,8 @@
 #include "llm/commands.hpp"
 #include "llm/data_options.hpp"
 #include "llm/measure.hpp"
+#include "llm/quantize_model.hpp"
+#include "llm/reference_points.hpp"
 #include "llm/svg_chart.hpp"
 
 #include <CLI/CLI.hpp>
@@ -17,7 +19,9 @@ struct CompareOptions {
   std::vector<std::string> methods{"rtn", "sinq", "hqq", "nf4"};
   std::vector<int> bits{4, 3, 2};
   std::vector<Index> group_sizes{64, 128};
-  std::filesystem::path baseline, json, svg;
+  std::vector<double> budgets;
+  std::filesystem::path baseline, json, svg, reference_points;
+  std::string reference_prefix = "ggml:";
   Index kl_blocks = 0;
 };
 
@@ -27,7 +31,7 @@ struct Row {
   Measurement result;
 };
 
-/// Every method at every width it has and every group size.
+/// Every method at every width it has and every group size, and the preset for every budget.
 std::vector<Row> rows_of(const CompareOptions& options) {
   std::vector<Row> rows;
   for (const std::string& name : options.methods) {
@@ -44,6 +48,11 @@ std::vector<Row> rows_of(const CompareOptions& options) {
       }
     }
   }
+  for (const double budget : options.budgets) {
+    Row row{.method = "accurate", .settings = options.format, .result = {}};
+    row.settings.max_bits_per_weight = budget;
+    rows.push_back(row);
+  }
   return rows;
 }
 
@@ -54,8 +63,11 @@ void print_header(const Evaluation& fp32, std::ostream& out) {
 
 void print_row(const Row& row, std::ostream& out) {
   const Measurement& m = row.result;
-  out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << *row.settings.bits << std::setw(7)
-      << row.settings.group_size << std::setw(8) << fixed(m.bits_per_weight, 3) << std::setw(12)
+  const Json settings = to_json(m.settings);
+  const int dim = settings.value("vector_dim", 1);
+  const std::string bits = settings["bits"].dump() + (dim == 1 ? "" : "/" + std::to_string(dim));
+  out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << bits << std::setw(7)
+      << settings["group_size"].get<Index>() << std::setw(8) << fixed(m.bits_per_weight, 3) << std::setw(12)
       << fixed(m.evaluation.perplexity, 4) << std::setw(10) << fixed(m.evaluation.kl, 5) << std::setw(14)
       << fixed(m.weight_error, 4) << std::endl;  // flushed: the next row takes a while
 }
@@ -70,6 +82,9 @@ Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
     if (chart.series.empty() || chart.series.back().name != row.method) chart.series.push_back({row.method, {}});
     chart.series.back().points.push_back({row.result.bits_per_weight, row.result.evaluation.kl});
   }
+  if (!options.reference_points.empty()) {
+    chart.series.push_back(read_reference_points(options.reference_points, options.reference_prefix));
+  }
   return chart;
 }
 
@@ -77,6 +92,10 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const DataOptions& data = options.data;
   std::vector<Row> rows = rows_of(options);
   OutputFile json_file(options.json), svg_file(options.svg);
+  // Now rather than when all is measured: a bad file should cost no time.
+  if (!options.reference_points.empty()) {
+    static_cast<void>(read_reference_points(options.reference_points, options.reference_prefix));
+  }
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model);
   const std::optional<Model> other =
@@ -85,11 +104,13 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const Measurement fp32 = measure(model, {.weights = Weights::kAsStored}, blocks, other ? &baseline : nullptr, nullptr,
                                    data.threads, "fp32");
   print_header(fp32.evaluation, out);
+  const std::optional<InputStats> inputs = calibrate(model, data.model, options.format, data.threads);
   Json json = to_json(data, blocks);
   json["fp32"] = to_json(fp32);
   json["rows"] = Json::array();
   for (Row& row : rows) {
-    row.result = measure(model, row.settings, blocks, &baseline, nullptr, data.threads, row.method);
+    row.result = measure(model, within_budget(row.settings, model), blocks, &baseline, nullptr, data.threads,
+                         row.method, inputs ? &*inputs : nullptr);
     print_row(row, out);
     json["rows"].push_back(to_json(row.result));
     json["rows"].back()["method"] = row.method;
@@ -111,12 +132,19 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--group-size", options->group_sizes)->delimiter(',')->capture_default_str();
+  command->add_option("--max-bits-per-weight", options->budgets, "presets::accurate within each of these budgets, too")
+      ->delimiter(',');
   add_format_options(*command, options->format);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
   command->add_option("--json", options->json, "write the table to this file");
   command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
+  command
+      ->add_option("--reference-points", options->reference_points,
+                   "a Markdown table with the columns method, bpw and kl, to show in the picture")
+      ->check(CLI::ExistingFile);
+  command->add_option("--reference-prefix", options->reference_prefix, "of the methods to show")->capture_default_str();
   command->callback([options, &out] { run_compare(*options, out); });
 }
 

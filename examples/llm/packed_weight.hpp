@@ -7,46 +7,34 @@
 #include "llm/linear.hpp"
 
 #include <algorithm>
-#include <utility>
-#include <variant>
 
 namespace llm {
 
 /// Quantized weights, multiplied from their codes without ever being floats in memory.
 class PackedWeight final : public Weight {
  public:
-  PackedWeight(sinq::QuantizedMatrix matrix, sinq::Precision activations) : activations_(activations) {
-    // Rows interleaved, as the kernels like it best; most vector codes have no such order.
-    if (matrix.layout().vector_dim == 1 || sinq::is_panel_vector(matrix.layout())) {
-      matrix_ = sinq::repack(matrix.view());
-    } else {
-      matrix_ = std::move(matrix);
-    }
+  explicit PackedWeight(const sinq::QuantizedMatrix& matrix, sinq::Precision activations)
+      : matrix_(sinq::repack(matrix.view())), activations_(activations) {}
+
+  /// Whether there are kernels for it: most vector codes have none.
+  [[nodiscard]] static bool runs(const sinq::Layout& layout) noexcept {
+    return layout.vector_dim == 1 || sinq::is_panel_vector(layout);
   }
 
-  [[nodiscard]] Index rows() const noexcept override {
-    return std::visit([](const auto& m) { return m.rows(); }, matrix_);
-  }
-  [[nodiscard]] Index cols() const noexcept override {
-    return std::visit([](const auto& m) { return m.cols(); }, matrix_);
-  }
+  [[nodiscard]] Index rows() const noexcept override { return matrix_.rows(); }
+  [[nodiscard]] Index cols() const noexcept override { return matrix_.cols(); }
   void multiply(const float* x, Index count, float* y) const override {
     constexpr Index kBatch = 64;           // prepared activations then stay in the cache while all rows pass
     thread_local sinq::ScaledInput input;  // scratch that grows once
-    const Index row_count = rows(), col_count = cols();
-    std::visit(
-        [&](const auto& m) {
-          for (Index t = 0; t < count; t += kBatch) {
-            const Index batch = std::min(kBatch, count - t);
-            input.assign(m.view(), sinq::Activations(x + t * col_count, batch, col_count), activations_);
-            sinq::matmul(m.view(), input, {0, row_count}, y + t * row_count, row_count);
-          }
-        },
-        matrix_);
+    for (Index t = 0; t < count; t += kBatch) {
+      const Index batch = std::min(kBatch, count - t);
+      input.assign(matrix_.view(), sinq::Activations(x + t * cols(), batch, cols()), activations_);
+      sinq::matmul(matrix_.view(), input, {0, rows()}, y + t * rows(), rows());
+    }
   }
 
  private:
-  std::variant<sinq::RepackedMatrix, sinq::QuantizedMatrix> matrix_;
+  sinq::RepackedMatrix matrix_;
   sinq::Precision activations_;
 };
 

@@ -1,6 +1,7 @@
 #include "llm/quantize_model.hpp"
 
 #include <sinq/calibration.hpp>
+#include <sinq/dequantize.hpp>
 
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
@@ -10,6 +11,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
+#include <utility>
 
 namespace llm {
 namespace {
@@ -54,6 +57,15 @@ sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq:
   const bool whole = q.layout().vector_dim != 1;
   sinq::gptq(w, stats, q, {.order = whole ? sinq::ColumnOrder::kNatural : sinq::ColumnOrder::kByActivation});
   return q;
+}
+
+/// Formats without kernels are evaluated as floats.
+std::shared_ptr<const Weight> weight_of(const sinq::QuantizedMatrix& q, sinq::Precision activations) {
+  if (PackedWeight::runs(q.layout())) return std::make_shared<PackedWeight>(q, activations);
+  std::vector<float> weights(static_cast<std::size_t>(q.rows() * q.cols()));
+  sinq::dequantize_into(q, weights);
+  return std::make_shared<DenseWeight>(
+      pack(sinq::MatrixView::row_major(weights.data(), sinq::ScalarType::kF32, q.rows(), q.cols())));
 }
 
 }  // namespace
@@ -125,7 +137,7 @@ QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settin
                       .cols = stored.cols,
                       .report = sinq::measure_error(stored, matrices[at].view()),
                       .squared_weight = squared_norm(stored)};
-    out.model.linear(ids[at]).weight = std::make_shared<PackedWeight>(std::move(matrices[at]), settings.activations);
+    out.model.linear(ids[at]).weight = weight_of(std::exchange(matrices[at], {}), settings.activations);
   });
   return out;
 }

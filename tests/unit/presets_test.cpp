@@ -33,8 +33,8 @@ TEST(Accurate, StaysWithinItsBudgetAndUsesIt) {
       const auto config = accurate({.max_bits_per_weight = budget}, shape.rows, shape.cols);
       const double used = bits(config, shape.rows, shape.cols);
       EXPECT_LE(used, budget) << shape.rows << " x " << shape.cols;
-      // Groups of 128 take 0.1 bits more than the codes, groups of 16 take 0.8: in between is the next step of 8.
-      EXPECT_GT(used, budget - 0.35) << shape.rows << " x " << shape.cols;
+      // The widest gap: vectors of 9 bits in groups of 16 take 3.66, four bits in groups of 128 take 4.1.
+      EXPECT_GT(used, budget - 0.45) << shape.rows << " x " << shape.cols;
     }
   }
   EXPECT_LE(bits(accurate({.max_bits_per_weight = 4.55}), 1024, 1024), 4.55);

@@ -289,8 +289,11 @@ class TilePipeline {
   void weigh_columns(const Band& band, Index block, const float* inv_col) const noexcept {
     float* weights = band.weights + block * band.tile.stride;
     if (col_importance_.empty()) {
-      // Without calibration: weighed like this, searched grids have 0.4 to 3% less KL on lm30m and lm1m.
-      std::copy(inv_col, inv_col + band.tile.stride, weights);
+      // Without calibration: weighed like this, searched grids have 0.4 to 3% less KL on lm30m and lm1m. Within bounds,
+      // because vector codes would give up an outlier column for the sake of its neighbours.
+      const float mean = std::accumulate(inv_col, inv_col + band.rect.cols, 0.0F) / static_cast<float>(band.rect.cols);
+      std::transform(inv_col, inv_col + band.tile.stride, weights,
+                     [&](float x) { return std::clamp(x, 0.25F * mean, 4.0F * mean); });
       return;
     }
     const float* importance = col_importance_.data() + band.rect.col;
