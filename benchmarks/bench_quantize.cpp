@@ -38,8 +38,9 @@ const char* name_of(ScalarType type) {
   return type == ScalarType::kF16 ? "f16" : type == ScalarType::kBf16 ? "bf16" : "f32";
 }
 
-std::string name_of(const std::string& stage, const std::string& method, int bits, Index group, const Setup& setup) {
-  return stage + "/" + method + "/bits:" + std::to_string(bits) + "/group:" + std::to_string(group) +
+std::string name_of(const std::string& stage, const std::string& method, const std::string& bits, Index group,
+                    const Setup& setup) {
+  return stage + "/" + method + "/bits:" + bits + "/group:" + std::to_string(group) +
          "/rows:" + std::to_string(setup.shape.rows) + "/cols:" + std::to_string(setup.shape.cols) + "/" +
          name_of(setup.type) + "/threads:" + std::to_string(setup.threads);
 }
@@ -144,7 +145,7 @@ double time_with_ratios(State& state, const Setup& setup, const MatrixView& w, W
 template <class Q, class N>
 void run_quantize(State& state, const Config<Q, N>& config, const Setup& setup) {
   const MatrixView w = weights().view(setup.shape, setup.type);
-  const int bits = config.quantizer.format().bits;
+  const int bits = std::ilogb(config.quantizer.format().steps() + 1.0F);  // of vectors: per weight, rounded down
   const Rtn plain{.quantizer = {.bits = bits}, .group_size = config.group_size};
   const Buffer out(required_bytes(config, w.rows, w.cols)), rtn_out(required_bytes(plain, w.rows, w.cols));
   const auto bytes_of = [](const Buffer& buffer) {
@@ -161,7 +162,10 @@ void run_quantize(State& state, const Config<Q, N>& config, const Setup& setup) 
     const double speed = time_with_ratios(
         state, setup, w, [&] { quantize_into(w, config, bytes_of(out), {.isa = setup.isa}, executor); },
         [&] { quantize_into(w, plain, bytes_of(rtn_out), {.isa = setup.isa}, executor); }, read_seconds);
-    report_work(state, count_work(config, setup, out.size(), report), setup, read_seconds, speed);
+    // What a search does depends on the table; it is far from any roof.
+    if constexpr (!requires { config.quantizer.rounds; }) {
+      report_work(state, count_work(config, setup, out.size(), report), setup, read_seconds, speed);
+    }
     state.counters["bits_per_weight"] = bits_per_weight(q.layout());
     state.SetLabel(std::string(name(report.isa)));
   });
@@ -221,7 +225,10 @@ void run_naive(State& state, const NaiveEigen& naive) {
 
 template <class Config>
 void add(const std::string& method, const Config& config, const Setup& setup = {}) {
-  const std::string name = name_of("quantize", method, config.quantizer.format().bits, config.group_size, setup);
+  const CodeFormat format = config.quantizer.format();
+  std::string bits = std::to_string(format.bits);
+  if (format.vector_dim != 1) bits.append("v").append(std::to_string(format.vector_dim));
+  const std::string name = name_of("quantize", method, bits, config.group_size, setup);
   benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
     run_quantize(state, config, setup);
   })->Unit(benchmark::kMillisecond);
@@ -229,14 +236,15 @@ void add(const std::string& method, const Config& config, const Setup& setup = {
 
 template <class Config>
 void add_dequantize(const std::string& method, const Config& config, const Setup& setup = {}) {
-  const std::string name = name_of("dequantize", method, config.quantizer.format().bits, config.group_size, setup);
+  const std::string bits = std::to_string(config.quantizer.format().bits);
+  const std::string name = name_of("dequantize", method, bits, config.group_size, setup);
   benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
     run_dequantize(state, config, setup);
   })->Unit(benchmark::kMillisecond);
 }
 
 void add_naive(const std::string& method, const NaiveEigen& naive) {
-  const std::string name = name_of("quantize", method, naive.bits, naive.group_size, {});
+  const std::string name = name_of("quantize", method, std::to_string(naive.bits), naive.group_size, {});
   benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
     run_naive(state, naive);
   })->Unit(benchmark::kMillisecond);
@@ -285,6 +293,21 @@ void add_methods() {
   add_naive("sinq_naive_eigen", {});
 }
 
+/// Fits that search, as presets::accurate has them.
+void add_searched() {
+  add("sinq_fitted", Config<Fitted>{});
+  for (const int bits : {2, 3, 4}) {
+    add("sinq_learned_u6",
+        Config<LearnedCodebook>{.quantizer = LearnedCodebook(bits), .group_size = 32, .aux = AuxFormat::kU6});
+  }
+  for (const int bits : {5, 6, 8, 9}) {
+    add("sinq_vector_u6",
+        Config<VectorCodebook>{.quantizer = VectorCodebook(bits), .group_size = 32, .aux = AuxFormat::kU6});
+  }
+  add("sinq_vector_u6",
+      Config<VectorCodebook>{.quantizer = VectorCodebook(9, 8), .group_size = 64, .aux = AuxFormat::kU6});
+}
+
 /// What a Sinkhorn pass, its early end and the storage of scales cost: the same matrix with less of each.
 void add_ablation() {
   for (const int passes : {1, 2, 4}) {
@@ -318,6 +341,7 @@ void add_large_layers() {
 
 int main(int argc, char** argv) {
   add_methods();
+  add_searched();
   add_ablation();
   add_dequantizers();
   add_large_layers();
