@@ -65,8 +65,8 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
 /// bits, and learned levels with zero points, or vectors of four or eight without. What a recipe's error will be is
 /// read off measurements on `lm30m`; the least one that fits is taken, group sizes included.
 ///
-/// Matrices without spread inside a group, or with a mean far from zero, are better off with `Config<>`: their zero
-/// points want more than six bits. Figures: benchmarks/README.md.
+/// Matrices without spread inside a group, with a mean far from zero, or that are little more than a single weight, are
+/// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
 /// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
 /// Errc::kBadShape.
 [[nodiscard]] inline AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
