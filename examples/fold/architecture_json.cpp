@@ -62,8 +62,7 @@ Architecture architecture_from_json(const Json& config) {
   out.kv_heads = llm::value_or(config, "num_key_value_heads", out.heads);
   out.head_dim = llm::value_or(config, "head_dim", out.hidden / out.heads);
   // Transformers does not write what is the default: tied for Gemma, not for the others.
-  const bool gemma =
-      out.family == Family::kGemma || out.family == Family::kGemma2 || out.family == Family::kGemma3;
+  const bool gemma = out.family == Family::kGemma || out.family == Family::kGemma2 || out.family == Family::kGemma3;
   out.tied_head = llm::value_or(config, "tie_word_embeddings", gemma);
   if (out.family == Family::kQwen3Moe) read_qwen3_moe(config, out);
   if (out.family == Family::kDeepseekV2) read_deepseek(config, out);
