@@ -1,12 +1,19 @@
-// The reference's own packings and 8-bit aux against the golden cases, bit for bit in both directions.
+// The reference's own packings, 8-bit aux and checkpoint layout against the golden cases, bit for bit in both
+// directions.
+#include <sinq/dequantize.hpp>
 #include <sinq/io/reference_aux.hpp>
+#include <sinq/io/reference_checkpoint.hpp>
 #include <sinq/io/reference_packing.hpp>
 
 #include "golden_dirs.hpp"
 #include "support/golden_case.hpp"
+#include "support/reference_files.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -59,10 +66,70 @@ void check_aux(const GoldenCase& c, const std::string& file, const std::string& 
   EXPECT_EQ(decoded, c.floats(values));
 }
 
+/// The case as the layer "layer" of a checkpoint that the reference would write.
+sinq::test::ReferenceFiles as_checkpoint(const GoldenCase& c, DType type) {
+  sinq::test::ReferenceFiles files;
+  const Index scales = c.rows * c.groups();
+  const auto& packed = c.json.at("packed");
+  const bool is_u8 = packed.at("dtype") == "uint8";
+  files.add("layer.W_q", is_u8 ? DType::kU8 : DType::kI32, packed.at("shape"),
+            packed_file(c, is_u8 ? DType::kU8 : DType::kI32));
+  nlohmann::ordered_json meta{{"nbits", c.bits}, {"group_size", c.group_size}, {"shape", {c.rows, c.cols}}};
+  const auto aux_shape = c.square ? std::vector<Index>{scales / c.tile, c.tile, 1} : std::vector<Index>{scales, 1};
+  const auto zero_shape = c.json.at("zero_is_scalar") ? std::vector<Index>{} : aux_shape;
+  if (c.has("scale_x")) {
+    const Index zeros = static_cast<Index>(c.bytes("zero_x").size());
+    files.add("layer.meta.scale.x", DType::kU8, {32, scales / 32}, as_bytes(c.bytes("scale_x")));
+    files.add("layer.meta.scale.s", type, {1, scales / 32}, c.floats("scale_s"));
+    files.add("layer.meta.scale.m", type, {1, scales / 32}, c.floats("scale_m"));
+    files.add("layer.meta.zero.x", DType::kU8, {zeros, 1}, as_bytes(c.bytes("zero_x")));
+    files.add("layer.meta.zero.s", type, {1, 1}, c.floats("zero_s"));
+    files.add("layer.meta.zero.m", type, {1, 1}, c.floats("zero_m"));
+    meta["scale.shape"] = aux_shape;
+    meta["zero.shape"] = zero_shape;
+  } else {
+    files.add("layer.meta.scale", type, aux_shape, c.floats("s1"));
+    files.add("layer.meta.zero", type, zero_shape, c.floats("zero"));
+  }
+  files.add("layer.meta.scale2", type,
+            c.square ? std::vector<Index>{scales / c.tile, 1, c.tile} : std::vector<Index>{1, c.cols}, c.floats("s2"));
+  meta["awq_scale"] = nullptr;
+  meta["axis"] = 1;
+  meta["packing"] = c.json.at("packing");
+  meta["method"] = c.method;
+  meta["compute_dtype"] = "torch.bfloat16";
+  meta["view_as_float"] = false;
+  files.sidecar["layer"]["meta"] = meta;
+  return files;
+}
+
+void check_reading(const GoldenCase& c, DType type) {
+  const bool gated_table = c.has("deq_uniform");
+  const auto deq = c.floats(gated_table ? "deq_uniform" : "deq");
+  if (!std::all_of(deq.begin(), deq.end(), [](float v) { return std::isfinite(v); })) return;
+  const sinq::test::OpenReferenceFiles files(as_checkpoint(c, type));
+  ASSERT_EQ(files->layers().size(), 1U);
+  const auto& layer = files->layers()[0];
+  EXPECT_EQ(layer.tile, c.tile);
+  EXPECT_EQ(layer.tiling, c.square ? sinq::Tiling::kSquare : sinq::Tiling::kColumns);
+  EXPECT_EQ(layer.repairs.size(), gated_table ? 1U : 0U);
+  const auto q = files->quantized("layer");
+  EXPECT_EQ(q.layout().aux, type == DType::kF16 ? sinq::AuxFormat::kF16 : sinq::AuxFormat::kF32);
+  std::vector<float> decoded(deq.size());
+  dequantize_into(q, decoded);
+  std::size_t different = 0;
+  for (std::size_t i = 0; i < deq.size(); ++i) {
+    // (-0 and 0 are one.)
+    different += std::bit_cast<std::uint32_t>(decoded[i] + 0.0F) != std::bit_cast<std::uint32_t>(deq[i] + 0.0F);
+  }
+  EXPECT_EQ(different, 0U);
+}
+
 /// Cases of `folders` that have a packed file, and those with 8-bit aux.
 struct Checked {
   int packed = 0;
   int aux = 0;
+  int read = 0;
 };
 
 Checked check(const std::vector<std::filesystem::path>& folders) {
@@ -74,6 +141,11 @@ Checked check(const std::vector<std::filesystem::path>& folders) {
     if (c.has("packed")) {
       check_packing(c);
       ++checked.packed;
+      if (c.has("deq") || c.has("deq_uniform")) {
+        check_reading(c, DType::kF32);
+        if (c.half_meta) check_reading(c, DType::kF16);
+        ++checked.read;
+      }
     }
     if (c.has("scale_x")) {
       check_aux(c, "scale", "s1");
@@ -88,6 +160,7 @@ TEST(ReferenceLayoutOnGolden, EmbeddedCases) {
   const Checked checked = check(sinq::test::embedded_cases());
   EXPECT_EQ(checked.packed, 6) << "one of each width";
   EXPECT_EQ(checked.aux, 1);
+  EXPECT_EQ(checked.read, 1);
 }
 
 TEST(ReferenceLayoutOnGolden, AllCases) {
@@ -96,6 +169,7 @@ TEST(ReferenceLayoutOnGolden, AllCases) {
   const Checked checked = check(sinq::test::case_folders(*dir));
   EXPECT_EQ(checked.packed, 81);
   EXPECT_EQ(checked.aux, 10);
+  EXPECT_EQ(checked.read, 81);
 }
 
 }  // namespace
