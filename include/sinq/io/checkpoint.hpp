@@ -109,15 +109,14 @@ class Checkpoint {
       SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), exists ? ": not a folder" : ": no such folder"));
     }
     Checkpoint out;
-    const auto index = folder / "model.safetensors.index.json";
-    const auto single = folder / "model.safetensors";
+    const auto index = folder / kIndexFile;
+    const auto single = folder / kSingleFile;
     if (std::filesystem::exists(index, error)) {
       out.open_shards(index, folder);
     } else if (std::filesystem::exists(single, error)) {
       out.take_file(SafetensorsFile::open(single));
     } else {
-      SINQ_THROW(Errc::kIo,
-                 sinq::detail::text(folder.string(), ": neither model.safetensors nor model.safetensors.index.json"));
+      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": neither ", kSingleFile, " nor ", kIndexFile));
     }
     out.name_ = folder.string();
     out.sort_names();
