@@ -195,10 +195,19 @@ TEST_P(EveryBlockFormat, ScalesByPowersOfTwo) {
   EXPECT_TRUE(same_bytes(round_trip(format_, scaled), expected));
 }
 
-TEST_P(EveryBlockFormat, ARowsBlocksDependOnTheRowAlone) {
-  const TestMatrix w = generators::mixed_scales(2, 1280, 8);
-  const std::vector<float> row = row_of(w, 0);
-  EXPECT_TRUE(same_bytes(encoded(format_, row), encoded(format_, row)));
+TEST_P(EveryBlockFormat, BlocksDependOnNothingButThemselves) {
+  const std::vector<float> row = row_of(generators::mixed_scales(1, 1280, 8), 0);
+  std::vector<float> importance(row.size());
+  for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = static_cast<float>(i % 7 + 1);
+  std::vector<std::byte> one_by_one;
+  const auto size = static_cast<std::ptrdiff_t>(block_size(format_));
+  for (std::ptrdiff_t at = 0; at < 1280; at += size) {
+    const std::vector<float> weights(row.begin() + at, row.begin() + at + size);
+    const std::vector<float> importances(importance.begin() + at, importance.begin() + at + size);
+    const std::vector<std::byte> block = encoded(format_, weights, importances);
+    one_by_one.insert(one_by_one.end(), block.begin(), block.end());
+  }
+  EXPECT_TRUE(same_bytes(encoded(format_, row, importance), one_by_one));
 }
 
 }  // namespace
