@@ -1,5 +1,6 @@
 #include <sinq/block_formats/block_format.hpp>
 
+#include "block_rows.hpp"
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
 #include "support/reference_blocks.hpp"
@@ -26,30 +27,6 @@ std::vector<PrintedFormat> all_formats() {
   std::vector<PrintedFormat> out;
   for (const BlockFormat format : kBlockFormats) out.push_back({format});
   return out;
-}
-
-std::vector<std::byte> encoded(BlockFormat format, const std::vector<float>& row,
-                               const std::vector<float>& importance = {}, Isa limit = Isa::kBest) {
-  std::vector<std::byte> out(static_cast<std::size_t>(row_bytes(format, static_cast<Index>(row.size()))));
-  encode_row(format, row, importance, out, limit);
-  return out;
-}
-
-std::vector<float> round_trip(BlockFormat format, const std::vector<float>& row,
-                              const std::vector<float>& importance = {}) {
-  std::vector<float> out(row.size());
-  decode_row(format, encoded(format, row, importance), out.data());
-  return out;
-}
-
-template <class Values>
-double squared_error(const std::vector<float>& row, const Values& values, const std::vector<float>& importance = {}) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const double d = static_cast<double>(row[i]) - static_cast<double>(values[i]);
-    sum += (importance.empty() ? 1.0 : static_cast<double>(importance[i])) * d * d;
-  }
-  return sum;
 }
 
 std::vector<float> row_of(const TestMatrix& w, std::ptrdiff_t r) {
