@@ -1,0 +1,63 @@
+#include "llm/checkpoint_source.hpp"
+
+#include "llm/tensors.hpp"
+
+namespace llm {
+namespace {
+
+std::string shape_text(const std::vector<Index>& shape) {
+  std::string out;
+  for (const Index extent : shape) out += (out.empty() ? "[" : ", ") + std::to_string(extent);
+  return out.empty() ? "[]" : out + "]";
+}
+
+void check_shape(const std::string& name, const std::vector<Index>& shape, const std::vector<Index>& expected) {
+  if (shape == expected) return;
+  throw sinq::Error(sinq::Errc::kBadFile,
+                    name + " has shape " + shape_text(shape) + ", config.json asks for " + shape_text(expected));
+}
+
+}  // namespace
+
+CheckpointSource::CheckpointSource(const std::filesystem::path& folder) : files_(sinq::io::Checkpoint::open(folder)) {
+  for (const std::string& name : files_.quantized_names()) quantized_.emplace(name, files_.quantized(name));
+}
+
+std::vector<float> CheckpointSource::vector(const std::string& name, Index size) const {
+  const auto& tensor = files_.at(name);
+  check_shape(name, tensor.info.shape, {size});
+  const auto type = sinq::io::scalar_type(tensor.info.dtype);
+  if (!type) {
+    throw sinq::Error(sinq::Errc::kUnsupported, name + " has type " + std::string(sinq::io::name(tensor.info.dtype)) +
+                                                    ", which is no float type");
+  }
+  std::vector<float> out(static_cast<std::size_t>(size));
+  read_row(sinq::MatrixView::row_major(tensor.bytes().data(), *type, 1, size), 0, out.data());
+  return out;
+}
+
+sinq::MatrixView CheckpointSource::matrix(const std::string& name, Index rows, Index cols) const {
+  if (const auto found = quantized_.find(name); found != quantized_.end()) {
+    const sinq::QuantizedView& codes = found->second.codes();
+    check_shape(name, {codes.rows(), codes.cols()}, {rows, cols});
+    return found->second.view();
+  }
+  const auto& tensor = files_.at(name);
+  check_shape(name, tensor.info.shape, {rows, cols});
+  return tensor.matrix_view();
+}
+
+std::optional<sinq::QuantizedView> CheckpointSource::quantized(const std::string& name) const {
+  const auto found = quantized_.find(name);
+  return found == quantized_.end() ? std::nullopt : std::optional(found->second.codes());
+}
+
+double CheckpointSource::stored_bits(const std::string& name) const {
+  if (const auto codes = quantized(name)) {
+    return sinq::bits_per_weight(codes->layout()) * static_cast<double>(codes->rows()) *
+           static_cast<double>(codes->cols());
+  }
+  return 8.0 * static_cast<double>(files_.at(name).bytes().size());
+}
+
+}  // namespace llm
