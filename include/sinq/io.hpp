@@ -1,3 +1,11 @@
 #pragma once
 
-/// Files: safetensors and Hugging Face checkpoints. Needs nlohmann-json (CMake target sinq::io).
+/// Files: safetensors, quantized tensors in them, Hugging Face checkpoints and those of the SINQ reference. Needs
+/// nlohmann-json (CMake target sinq::io).
+#include <sinq/io/checkpoint.hpp>
+#include <sinq/io/checkpoint_writer.hpp>
+#include <sinq/io/quantized_writer.hpp>
+#include <sinq/io/reference_checkpoint.hpp>
+#include <sinq/io/reference_writer.hpp>
+#include <sinq/io/safetensors.hpp>
+#include <sinq/io/safetensors_writer.hpp>
