@@ -23,6 +23,12 @@ CheckpointSource::CheckpointSource(const std::filesystem::path& folder) : files_
   for (const std::string& name : files_.quantized_names()) quantized_.emplace(name, files_.quantized(name));
 }
 
+CheckpointSource::CheckpointSource(sinq::io::Checkpoint files,
+                                   std::map<std::string, sinq::QuantizedMatrix, std::less<>> converted)
+    : files_(std::move(files)), converted_(std::move(converted)) {
+  for (const auto& [name, matrix] : converted_) quantized_.emplace(name, matrix.view());
+}
+
 std::vector<float> CheckpointSource::vector(const std::string& name, Index size) const {
   const auto& tensor = files_.at(name);
   check_shape(name, tensor.info.shape, {size});

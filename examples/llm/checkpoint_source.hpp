@@ -12,11 +12,13 @@
 
 namespace llm {
 
-/// The tensors of a Hugging Face folder, mapped; quantized ones are in sinq's own format.
+/// The tensors of a Hugging Face folder, mapped; quantized ones are in sinq's own format, or were brought into it.
 class CheckpointSource final : public TensorSource {
  public:
   /// Throws what sinq::io::Checkpoint::open and its `quantized` throw.
   explicit CheckpointSource(const std::filesystem::path& folder);
+  /// The tensors of `files`, and `converted` by the names of the tensors that they stand for.
+  CheckpointSource(sinq::io::Checkpoint files, std::map<std::string, sinq::QuantizedMatrix, std::less<>> converted);
 
   [[nodiscard]] std::vector<float> vector(const std::string& name, Index size) const override;
   [[nodiscard]] sinq::MatrixView matrix(const std::string& name, Index rows, Index cols) const override;
@@ -26,6 +28,7 @@ class CheckpointSource final : public TensorSource {
 
  private:
   sinq::io::Checkpoint files_;
+  std::map<std::string, sinq::QuantizedMatrix, std::less<>> converted_;
   std::map<std::string, DecodedMatrix, std::less<>> quantized_;  ///< views of them point here
 };
 

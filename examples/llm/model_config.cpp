@@ -32,11 +32,12 @@ void check_rope_type(const Json& description, const char* key) {
   if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
 }
 
-/// Folders in sinq's own format may say so, which keeps other programs from taking them for something else.
+/// Folders in sinq's own format may say so, which keeps other programs from taking them for something else; those of
+/// the SINQ reference must.
 void check_quantization(const Json& description) {
   if (!has(description, "quantization_config")) return;
   const auto method = value_or<std::string>(description["quantization_config"], "quant_method", "none");
-  if (method != "sinq-packed") refuse_model("quantization_config with quant_method " + method);
+  if (method != "sinq-packed" && method != "sinq") refuse_model("quantization_config with quant_method " + method);
 }
 
 double find_rope_theta(const Json& description) {

@@ -1,11 +1,15 @@
 #include "llm/opened_model.hpp"
 
+#include <sinq/io/reference_checkpoint.hpp>
+
 #include "llm/checkpoint_source.hpp"
+#include "llm/reference_source.hpp"
 
 namespace llm {
 
 OpenedModel open_model(const std::filesystem::path& path) {
   ModelConfig config = ModelConfig::open(path);  // its complaints come before those about weights
+  if (sinq::io::ReferenceCheckpoint::is_one(path)) return {std::move(config), open_reference_source(path)};
   return {std::move(config), std::make_shared<CheckpointSource>(path)};
 }
 

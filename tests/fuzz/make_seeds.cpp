@@ -1,7 +1,9 @@
-// Writes the seeds of fuzz_safetensors and fuzz_quantized: make_seeds tests/fuzz/corpus
+// Writes the seeds of fuzz_safetensors, fuzz_quantized and fuzz_reference_checkpoint: make_seeds tests/fuzz/corpus
 #include <sinq/io/quantized_writer.hpp>
+#include <sinq/io/reference_writer.hpp>
 
 #include "support/quantized_layouts.hpp"
+#include "support/reference_files.hpp"
 
 #include <cstdio>
 #include <filesystem>
@@ -44,6 +46,59 @@ void write_quantized_seeds(const std::filesystem::path& folder) {
   }
 }
 
+void write_reference_seed(const std::filesystem::path& path, const sinq::test::ReferenceFiles& files) {
+  const std::string json = files.sidecar.dump();
+  std::ofstream(path, std::ios::binary) << static_cast<char>(json.size() & 0xffU) << static_cast<char>(json.size() >> 8)
+                                        << json << files.file();
+}
+
+void write_reference_seeds(const std::filesystem::path& folder) {
+  using sinq::Layout;
+  using sinq::io::ReferenceAux;
+  std::filesystem::create_directories(folder);
+  sinq::test::ReferenceFiles all;  // two layers and a plain tensor
+  const auto write = [&](const std::string& name, Layout layout, ReferenceAux aux, const std::string& method) {
+    if (layout.row_block == 0) layout.row_block = layout.rows;
+    sinq::QuantizedMatrix q(layout);
+    const auto codes = q.region(sinq::Region::kCodes);
+    for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(37 * i);
+    for (const auto region : {sinq::Region::kGroupScale, sinq::Region::kOffset, sinq::Region::kColScale}) {
+      const std::uint16_t value = sinq::float_to_half(region == sinq::Region::kColScale ? 1.5F : 0.25F);
+      for (std::size_t i = 0; i < q.region(region).size(); i += 2) std::memcpy(&q.region(region)[i], &value, 2);
+    }
+    if (layout.level_count != 0) {
+      std::memcpy(q.region(sinq::Region::kLevels).data(), sinq::codebooks::kNf4Levels.data(), 64);
+    }
+    const auto layer = reference_layer_data(name, q, aux);
+    sinq::test::ReferenceFiles files;
+    for (const auto& tensor : layer.tensors) {
+      files.add(tensor.info.name, tensor.info.dtype, tensor.info.shape, tensor.bytes);
+    }
+    files.sidecar = nlohmann::ordered_json::parse(sinq::io::reference_sidecar_json({{name, layer.meta}}));
+    if (!method.empty()) files.sidecar[name]["meta"]["method"] = method;
+    write_reference_seed(folder / name, files);
+    if (name != "bits4" && name != "nf4") return;
+    all.sidecar[name] = files.sidecar[name];
+    all.tensors.insert(all.tensors.end(), files.tensors.begin(), files.tensors.end());
+  };
+  for (const int bits : {1, 2, 3, 4, 5, 6, 8}) {
+    write("bits" + std::to_string(bits), {.rows = 4, .cols = 32, .bits = bits, .group_size = 16}, ReferenceAux::kF16,
+          "");
+  }
+  write("squares", {.rows = 16, .cols = 16, .group_size = 8, .row_block = 8}, ReferenceAux::kF16, "");
+  write("coded", {.rows = 16, .cols = 16, .group_size = 8}, ReferenceAux::kCoded, "");
+  write("coded_shared", {.rows = 16, .cols = 16, .group_size = 8, .offset = sinq::OffsetKind::kShared},
+        ReferenceAux::kCoded, "");
+  write("f32", {.rows = 2, .cols = 16, .group_size = 16}, ReferenceAux::kF32, "");
+  write("nf4", {.rows = 4, .cols = 16, .group_size = 16, .level_count = 16}, ReferenceAux::kF16, "");
+  write("perhaps_gated", {.rows = 4, .cols = 16, .group_size = 16, .col_scale = sinq::ColScaleKind::kNone},
+        ReferenceAux::kF16, "sinq_nf4");
+  write("unpacked", {.rows = 3, .cols = 16, .group_size = 16}, ReferenceAux::kF16, "");
+  all.add("norm.weight", DType::kF32, {2}, std::vector<float>{1, 2});
+  all.sidecar["norm"]["eps"] = 1e-6;
+  write_reference_seed(folder / "two_layers", all);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -53,4 +108,5 @@ int main(int argc, char** argv) {
   }
   write_safetensors_seeds(std::filesystem::path(argv[1]) / "safetensors");
   write_quantized_seeds(std::filesystem::path(argv[1]) / "quantized");
+  write_reference_seeds(std::filesystem::path(argv[1]) / "reference_checkpoint");
 }

@@ -4,6 +4,7 @@
 #include <sinq/io/reference_aux.hpp>
 #include <sinq/io/reference_checkpoint.hpp>
 #include <sinq/io/reference_packing.hpp>
+#include <sinq/io/reference_writer.hpp>
 
 #include "golden_dirs.hpp"
 #include "support/golden_case.hpp"
@@ -123,6 +124,17 @@ void check_reading(const GoldenCase& c, DType type) {
     different += std::bit_cast<std::uint32_t>(decoded[i] + 0.0F) != std::bit_cast<std::uint32_t>(deq[i] + 0.0F);
   }
   EXPECT_EQ(different, 0U);
+  // And back: the same tensors, 8-bit aux aside, which are coded from values that were not.
+  const auto aux = type == DType::kF16 ? sinq::io::ReferenceAux::kF16 : sinq::io::ReferenceAux::kF32;
+  // (One row of squares is the same as strips, and written so.)
+  if (c.square && c.rows == c.tile) return;
+  auto original = as_checkpoint(c, type);
+  for (const auto& tensor : reference_layer_data("layer", q, aux).tensors) {
+    if (c.quant_aux && tensor.info.name.find(".meta.") != std::string::npos) continue;
+    EXPECT_EQ(tensor.info.shape, original.at(tensor.info.name).shape) << tensor.info.name;
+    EXPECT_EQ(tensor.info.dtype, original.at(tensor.info.name).dtype) << tensor.info.name;
+    EXPECT_EQ(tensor.bytes, original.at(tensor.info.name).bytes) << tensor.info.name;
+  }
 }
 
 /// Cases of `folders` that have a packed file, and those with 8-bit aux.

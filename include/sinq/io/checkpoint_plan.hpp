@@ -48,8 +48,9 @@ struct CheckpointPlan {
     return sum;
   }
   /// The text of model.safetensors.index.json; nothing if there is one shard, which needs none.
-  [[nodiscard]] std::string index() const {
-    if (shards.size() < 2) return {};
+  [[nodiscard]] std::string index() const { return shards.size() < 2 ? std::string() : full_index(); }
+  /// The same, whatever the number of shards.
+  [[nodiscard]] std::string full_index() const {
     nlohmann::json json{{"metadata", {{"total_size", tensor_bytes()}}}, {"weight_map", nlohmann::json::object()}};
     for (const auto& shard : shards) {
       for (const auto& tensor : shard.content.tensors) json["weight_map"][tensor.name] = shard.file;

@@ -175,6 +175,9 @@ class ReferenceCheckpoint {
   [[nodiscard]] const Checkpoint& files() const& noexcept { return files_; }
   const Checkpoint& files() && = delete;
 
+  /// All tensors, for those who have read the layers.
+  [[nodiscard]] Checkpoint take_files() && { return std::move(files_); }
+
   /// The tensors that are not quantized: embeddings, norms, biases, buffers, ...
   [[nodiscard]] const std::vector<const Checkpoint::Tensor*>& plain_tensors() const& noexcept { return plain_; }
   const std::vector<const Checkpoint::Tensor*>& plain_tensors() && = delete;

@@ -1,0 +1,16 @@
+#include "llm/reference_source.hpp"
+
+#include <sinq/io/reference_checkpoint.hpp>
+
+#include "llm/checkpoint_source.hpp"
+
+namespace llm {
+
+std::shared_ptr<const TensorSource> open_reference_source(const std::filesystem::path& folder) {
+  auto files = sinq::io::ReferenceCheckpoint::open(folder);
+  std::map<std::string, sinq::QuantizedMatrix, std::less<>> matrices;
+  for (const auto& layer : files.layers()) matrices.emplace(layer.name + ".weight", files.quantized(layer.name));
+  return std::make_shared<CheckpointSource>(std::move(files).take_files(), std::move(matrices));
+}
+
+}  // namespace llm

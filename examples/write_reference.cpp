@@ -1,0 +1,156 @@
+// Quantizes the linear layers of a Hugging Face model and writes a folder that huawei-csl/SINQ and transformers load.
+#include <sinq/io.hpp>
+#include <sinq/parallel/thread_pool.hpp>
+#include <sinq/sinq.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using sinq::Index;
+using sinq::io::ReferenceAux;
+using sinq::io::TensorGroup;
+
+struct Settings {
+  std::filesystem::path model, out;
+  int bits = 4;
+  Index group_size = 64;
+  sinq::Tiling tiling = sinq::Tiling::kColumns;
+  ReferenceAux aux = ReferenceAux::kF16;
+  std::uint64_t max_shard_bytes = std::uint64_t{4} << 30;
+};
+
+sinq::Config<> config_of(const Settings& settings) {
+  sinq::Config<> config{.quantizer = {.bits = settings.bits}};
+  config.group_size = settings.group_size;
+  config.tiling = settings.tiling;
+  return config;
+}
+
+/// A projection of a decoder block; the reference never quantizes the head.
+bool is_linear(const sinq::io::TensorInfo& info) {
+  return info.shape.size() == 2 && sinq::io::scalar_type(info.dtype) && info.name.ends_with("_proj.weight");
+}
+
+std::string layer_name(const sinq::io::TensorInfo& info) {
+  return info.name.substr(0, info.name.size() - std::string_view(".weight").size());
+}
+
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The frequencies of plain rotary embeddings, a buffer that the reference's loader wants in the file; nothing for a
+/// model that does not say what they are.
+std::vector<float> rotary_frequencies(std::string_view config) {
+  const auto json = nlohmann::json::parse(config, nullptr, false);
+  const auto number = [](const nlohmann::json& object, const char* key) {
+    return object.is_object() && object.contains(key) && object[key].is_number() ? object[key].get<double>() : 0.0;
+  };
+  double theta = number(json, "rope_theta"), width = number(json, "head_dim");
+  if (json.is_object() && json.contains("rope_parameters")) theta = number(json["rope_parameters"], "rope_theta");
+  if (width == 0.0 && number(json, "num_attention_heads") > 0.0) {
+    width = number(json, "hidden_size") / number(json, "num_attention_heads");
+  }
+  std::vector<float> out;
+  if (theta <= 0.0) return out;
+  for (double i = 0.0; i < width; i += 2.0) out.push_back(static_cast<float>(std::pow(theta, -i / width)));
+  return out;
+}
+
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  sinq::io::AtomicFile file(path);
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
+void run(const Settings& settings) {
+  const auto model = sinq::io::Checkpoint::open(settings.model);
+  const auto config_file = sinq::io::MappedFile::open(settings.model / "config.json");
+  const sinq::Config<> config = config_of(settings);
+  constexpr const char* kRotary = "model.rotary_emb.inv_freq";
+  const auto rotary = rotary_frequencies(text_of(config_file.bytes()));
+
+  // Everything's place follows from shapes alone.
+  std::vector<TensorGroup> groups;
+  for (const auto& tensor : model.tensors()) {
+    if (is_linear(tensor.info)) {
+      const auto layout = sinq::layout_for(config, tensor.info.shape[0], tensor.info.shape[1]);
+      groups.push_back({reference_tensor_infos(layer_name(tensor.info), layout, settings.aux), {}});
+    } else {
+      groups.push_back({{tensor.info}, {}});
+    }
+  }
+  if (!rotary.empty() && model.find(kRotary) == nullptr) {
+    groups.push_back({{{kRotary, sinq::io::DType::kF32, {static_cast<Index>(rotary.size())}}}, {}});
+  }
+  const auto plan = sinq::io::plan_checkpoint(groups, settings.max_shard_bytes, {{"format", "pt"}});
+
+  std::filesystem::create_directories(settings.out);
+  sinq::io::CheckpointWriter writer(settings.out, plan);
+  const sinq::ThreadPool pool(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+  sinq::io::ReferenceSidecar sidecar;
+  for (const auto& tensor : model.tensors()) {
+    if (!is_linear(tensor.info)) {
+      writer.write(tensor.info.name, tensor.bytes());
+      continue;
+    }
+    const auto q = sinq::quantize(tensor.matrix_view(), config, {}, pool);
+    const auto layer = reference_layer_data(layer_name(tensor.info), q, settings.aux);
+    for (const auto& part : layer.tensors) writer.write(part.info.name, part.bytes);
+    sidecar.emplace(layer_name(tensor.info), layer.meta);
+    std::printf("%s\n", tensor.info.name.c_str());
+  }
+  if (sidecar.empty()) throw sinq::Error(sinq::Errc::kBadFile, settings.model.string() + ": no linear layers");
+  if (!rotary.empty() && model.find(kRotary) == nullptr) writer.write(kRotary, std::as_bytes(std::span(rotary)));
+  writer.finish();
+  for (const auto& entry : std::filesystem::directory_iterator(settings.model)) {
+    const auto name = entry.path().filename();
+    const bool is_text = name.extension() == ".json" || name.extension() == ".txt" || name.extension() == ".model";
+    if (!is_text || name == "config.json" || name == sinq::io::kIndexFile) continue;
+    std::filesystem::copy_file(entry.path(), settings.out / name, std::filesystem::copy_options::overwrite_existing);
+  }
+  // The index says that the folder is whole, so it comes last. The reference wants one even of a single file.
+  write_file(settings.out / sinq::io::kReferenceSidecarName, reference_sidecar_json(sidecar));
+  write_file(settings.out / "config.json",
+             sinq::io::reference_config_json(text_of(config_file.bytes()), sidecar.begin()->second));
+  write_file(settings.out / sinq::io::kIndexFile, plan.full_index());
+  std::printf("%zu layers, %llu bytes of tensors\n", sidecar.size(),
+              static_cast<unsigned long long>(plan.tensor_bytes()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Quantizes a Hugging Face model into the layout of huawei-csl/SINQ");
+  app.add_option("MODEL_DIR", settings.model, "folder with config.json and safetensors")->required();
+  app.add_option("-o,--output", settings.out, "folder to write")->required();
+  app.add_option("--bits", settings.bits, "bits of a code")->check(CLI::Range(1, 8))->capture_default_str();
+  app.add_option("--group-size", settings.group_size, "columns that share a scale")->capture_default_str();
+  const std::map<std::string, sinq::Tiling> tilings{{"1D", sinq::Tiling::kColumns}, {"2D", sinq::Tiling::kSquare}};
+  app.add_option("--tiling", settings.tiling, "strips or squares")->transform(CLI::CheckedTransformer(tilings));
+  const std::map<std::string, ReferenceAux> aux{
+      {"f16", ReferenceAux::kF16}, {"f32", ReferenceAux::kF32}, {"quantAux", ReferenceAux::kCoded}};
+  app.add_option("--aux", settings.aux, "how scales and zero points are stored")
+      ->transform(CLI::CheckedTransformer(aux));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(settings);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "write_reference: %s\n", e.what());
+    return 1;
+  }
+}
