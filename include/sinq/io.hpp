@@ -5,5 +5,6 @@
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
 #include <sinq/io/quantized_writer.hpp>
+#include <sinq/io/reference_checkpoint.hpp>
 #include <sinq/io/safetensors.hpp>
 #include <sinq/io/safetensors_writer.hpp>
