@@ -207,15 +207,12 @@ class BlockEncoder {
     settle(best, sums);
     for (Index b = 0; b < per_panel_; ++b) error[b] = error_of(sums, b);
     BlockStored next = best;
-    bool better = true;
-    for (int round = 0; round < rounds && better; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       for (Index b = 0; b < per_panel_; ++b) solve(sums, b, next);
       settle(next, sums);
-      better = false;
       for (Index b = 0; b < per_panel_; ++b) {
         const double now = error_of(sums, b);
         if (!(now < error[b])) continue;
-        better = true;
         error[b] = now;
         copy_block(next, b, best);
       }

@@ -144,7 +144,8 @@ void encode_blocks(std::span<const float> row, std::span<const float> importance
 /// Encodes the weights `row` [cols] into `out` [row_bytes(format, cols)].
 ///
 /// `importance` [cols] says what an error in each column weighs, in any unit; empty: all alike. Zero rows and columns
-/// are fine, scales too small for binary16 give zeros. The bytes depend on nothing but the arguments.
+/// are fine, scales too small for binary16 give zeros. A block's bytes depend on its own weights and importances alone;
+/// instruction sets with fused products give the same bytes, the portable one a few others.
 ///
 /// Throws Errc::kBadShape for rows that are not whole blocks and buffers of another size; Errc::kBadData, with the
 /// column, for weights that are not numbers within +-65504 and for importance that is negative or not finite.

@@ -29,10 +29,10 @@ struct BlockSearch<SINQ_ISA> {
       F low, high;
       range(panel, lane, low, high);
       const F limit = S::load(direction + lane);
-      // The levels' range contains zero where the offset may not leave it.
-      const F low0 = S::select(S::less(S::zero(), limit), S::min(low, S::zero()), low);
-      const F high0 = S::select(S::less(limit, S::zero()), S::max(high, S::zero()), high);
-      const F width = S::sub(high0, low0);
+      // The lowest level is the offset: where that may not leave zero, the range begins there.
+      F low0 = S::select(S::less(S::zero(), limit), S::min(low, S::zero()), low);
+      low0 = S::select(S::less(limit, S::zero()), S::max(low, S::zero()), low0);
+      const F width = S::max(S::sub(high, low0), S::zero());
       Affine best{S::mul(width, inverse_top), low0};
       S::store(plain.scale + lane, best.scale);
       S::store(plain.offset + lane, best.offset);
