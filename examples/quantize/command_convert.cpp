@@ -94,7 +94,7 @@ void forecast(const ConversionPlan& plan, const SmallFiles& small, const std::se
 }
 
 void write_report(const fs::path& path, const Shards& shards) {
-  if (!path.empty()) write_file(path, report_of(shards).dump(2) + "\n");
+  if (!path.empty()) write_atomically(path, report_of(shards).dump(2) + "\n");
 }
 
 /// Keeps of `finished` what this run wants, and is whole; forgets the rest of what it wants.
@@ -206,7 +206,7 @@ void run_merge(const MergeOptions& options, std::ostream& out) {
   work.create();
   for (auto& [name, shard] : shards) {
     if (shard.file == work.shard_path(name) || shard.file == options.out / name) continue;
-    copy_file(shard.file, work.shard_path(name));
+    copy_atomically(shard.file, work.shard_path(name));
     work.finish(name, identity, shard.state["layers"]);
   }
   shards = work.finished();

@@ -1,11 +1,11 @@
 #include "quantize/conversion_plan.hpp"
 
-#include <sinq/any_config.hpp>
 #include <sinq/io/mapped_file.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
 #include "quantize/checksum.hpp"
+#include "quantize/quantize_matrix.hpp"
 
 #include <algorithm>
 #include <span>
@@ -60,7 +60,7 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
     TensorTask task{.source = &tensor, .recipe = selection.recipe_of[i]};
     if (task.recipe) {
       try {
-        task.layout = layout_for(tensor.matrix_view(), plan.configs[*task.recipe]);
+        task.layout = layout_of(tensor.matrix_view(), plan.configs[*task.recipe]);
       } catch (const sinq::Error& error) {
         throw sinq::Error(error.code(), tensor.info.name + ": " + error.what());
       }

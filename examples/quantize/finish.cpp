@@ -61,8 +61,8 @@ SmallFiles small_files(const fs::path& model, const llm::Json& settings, const s
 
 void publish(const WorkFolder& work, const std::map<std::string, FinishedShard>& shards, const SmallFiles& small) {
   const std::string index(sinq::io::kIndexFile);
-  const auto write_text = [&](const std::string& name) { write_file(work.out() / name, small.texts.at(name)); };
-  for (const auto& [name, path] : small.copies) copy_file(path, work.out() / name);
+  const auto write_text = [&](const std::string& name) { write_atomically(work.out() / name, small.texts.at(name)); };
+  for (const auto& [name, path] : small.copies) copy_atomically(path, work.out() / name);
   // What a reader would look at first goes before that to which it no longer fits.
   std::vector<std::string> old = work.model_files();
   std::ranges::stable_partition(old, [&](const std::string& name) { return name == index; });

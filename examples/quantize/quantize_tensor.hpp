@@ -1,6 +1,5 @@
 #pragma once
 
-#include <sinq/any_config.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
 #include <sinq/parallel/thread_pool.hpp>

@@ -54,7 +54,7 @@ bool holds(const fs::path& path, std::span<const std::byte> content) {
 
 }  // namespace
 
-void write_file(const fs::path& path, const std::string& content) {
+void write_atomically(const fs::path& path, const std::string& content) {
   const auto bytes = std::as_bytes(std::span(content));
   if (holds(path, bytes)) return;
   AtomicFile file(path);
@@ -62,7 +62,7 @@ void write_file(const fs::path& path, const std::string& content) {
   file.commit();
 }
 
-void copy_file(const fs::path& from, const fs::path& to) {
+void copy_atomically(const fs::path& from, const fs::path& to) {
   constexpr std::size_t kPart = std::size_t{8} << 20;
   const MappedFile source = MappedFile::open(from);
   const auto bytes = source.bytes();
@@ -83,7 +83,7 @@ void WorkFolder::finish(const std::string& shard, const llm::Json& identity, con
   const MappedFile file = MappedFile::open(shard_path(shard));
   const llm::Json state{
       {"identity", identity}, {"bytes", file.bytes().size()}, {"xxh64", checksum(file)}, {"layers", layers}};
-  write_file(folder_ / (shard + ".json"), state.dump(1) + "\n");
+  write_atomically(folder_ / (shard + ".json"), state.dump(1) + "\n");
 }
 
 std::map<std::string, FinishedShard> WorkFolder::finished() const {

@@ -18,9 +18,9 @@ class Conflict : public std::runtime_error {
 };
 
 /// Writes a file beside its name and renames it; leaves it alone if it has that content already. Throws kIo.
-void write_file(const std::filesystem::path& path, const std::string& content);
+void write_atomically(const std::filesystem::path& path, const std::string& content);
 /// The same with the content of another file, in parts. Throws kIo.
-void copy_file(const std::filesystem::path& from, const std::filesystem::path& to);
+void copy_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// A finished shard, wherever it lies, and the text that says so.
 struct FinishedShard {
