@@ -24,9 +24,9 @@ using sinq::io::SafetensorsFile;
 using sinq::io::TensorData;
 using sinq::io::TensorInfo;
 using sinq::test::arbitrary_matrix;
+using sinq::test::every_layout;
 using sinq_test::bytes_of;
 using sinq_test::content_of;
-using sinq::test::every_layout;
 using sinq_test::expect_error;
 using sinq_test::TemporaryFolder;
 
