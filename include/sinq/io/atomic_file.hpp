@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include <sys/types.h>
 #else
 #include <fstream>
+#include <mutex>
 #endif
 
 namespace sinq::io {
@@ -49,14 +51,24 @@ class AtomicFile {
 
   /// Appends. Throws Errc::kIo, e.g. when the disk is full.
   void write(std::span<const std::byte> bytes) {
+    write_at(end_, bytes);
+    end_ += bytes.size();
+  }
+
+  /// Writes where it is told, counted from the start of the file; what lies between is zero until it is written. Safe
+  /// to call from several threads (not while another one appends). Throws Errc::kIo.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
 #if SINQ_IO_POSIX
     while (!bytes.empty()) {
-      const ::ssize_t count = ::write(file_.get(), bytes.data(), bytes.size());
+      const ::ssize_t count = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<::off_t>(offset));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) detail::raise_io(partial_, "write", errno);
       bytes = bytes.subspan(static_cast<std::size_t>(count));
+      offset += static_cast<std::uint64_t>(count);
     }
 #else
+    const std::lock_guard<std::mutex> guard(lock_);
+    file_.seekp(static_cast<std::streamoff>(offset));
     file_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     if (!file_) detail::raise_io(partial_, "write", EIO);
 #endif
@@ -91,7 +103,9 @@ class AtomicFile {
   detail::Descriptor file_;
 #else
   std::ofstream file_;
+  std::mutex lock_;  // there is one position for all threads
 #endif
+  std::uint64_t end_ = 0;  ///< of what `write` appended
   bool committed_ = false;
 };
 

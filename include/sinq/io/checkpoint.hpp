@@ -109,16 +109,15 @@ class Checkpoint {
       SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), exists ? ": not a folder" : ": no such folder"));
     }
     Checkpoint out;
-    const auto index = folder / "model.safetensors.index.json";
-    const auto single = folder / "model.safetensors";
+    const auto index = folder / kIndexFile;
+    const auto single = folder / kSingleFile;
     if (std::filesystem::exists(index, error)) {
       out.open_shards(index, folder);
     } else if (std::filesystem::exists(single, error)) {
       out.files_.push_back(SafetensorsFile::open(single));
       for (const auto& info : out.files_[0].tensors()) out.tensors_.push_back({out.files_[0], info});
     } else {
-      SINQ_THROW(Errc::kIo,
-                 sinq::detail::text(folder.string(), ": neither model.safetensors nor model.safetensors.index.json"));
+      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": neither ", kSingleFile, " nor ", kIndexFile));
     }
     out.name_ = folder.string();
     for (const auto& tensor : out.tensors_) out.by_name_.emplace(tensor.info.name, &tensor);

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace sinq::io {
@@ -96,32 +97,51 @@ namespace detail {
   return out + json;
 }
 
-/// Writes a safetensors file beside `target` and then renames it (see AtomicFile). Wide element types come first, so
-/// that all tensors are aligned, and equal widths are sorted by name: the same tensors give the same bytes.
+/// A safetensors file that is to be written: everything but the bytes of its tensors.
+struct SafetensorsPlan {
+  std::string header;               ///< the first bytes of the file
+  std::vector<TensorInfo> tensors;  ///< in the order of their bytes, begin and end set
+
+  /// Size of the file.
+  [[nodiscard]] std::uint64_t file_bytes() const noexcept {
+    return tensors.empty() ? header.size() : tensors.back().end;
+  }
+};
+
+/// Puts tensors into their places; begin and end of the given ones do not matter. Wide element types come first, so
+/// that all tensors are aligned, and equal widths are sorted by name: the same tensors make the same file. Throws as
+/// `safetensors_header_bytes`.
+[[nodiscard]] inline SafetensorsPlan plan_safetensors(std::vector<TensorInfo> tensors,
+                                                      const std::map<std::string, std::string>& metadata = {}) {
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+    const int width_a = dtype_bytes(a.dtype), width_b = dtype_bytes(b.dtype);
+    return std::tie(width_b, a.name) < std::tie(width_a, b.name);
+  });
+  std::string header = safetensors_header_bytes(tensors, metadata);
+  return {std::move(header), std::move(tensors)};
+}
+
+/// Writes a safetensors file, planned by `plan_safetensors`, beside `target` and then renames it (see AtomicFile).
 /// Throws Errc::kIo, and Errc::kBadShape / kBadConfig for tensors that do not make a file.
 inline void write_safetensors(const std::filesystem::path& target, std::span<const TensorData> tensors,
                               const std::map<std::string, std::string>& metadata = {}) {
-  std::vector<const TensorData*> order;
-  for (const auto& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    const int width_a = dtype_bytes(a->dtype), width_b = dtype_bytes(b->dtype);
-    return std::tie(width_b, a->name) < std::tie(width_a, b->name);
-  });
+  std::map<std::string_view, std::span<const std::byte>> bytes;
   std::vector<TensorInfo> infos;
-  for (const auto* tensor : order) {
-    const auto size = tensor_bytes(tensor->dtype, tensor->shape);
-    if (size && *size != tensor->bytes.size()) {
+  for (const auto& tensor : tensors) {
+    const auto size = tensor_bytes(tensor.dtype, tensor.shape);
+    if (size && *size != tensor.bytes.size()) {
       SINQ_THROW(Errc::kBadShape,
-                 sinq::detail::text("safetensors: tensor ", detail::name_text(tensor->name), ": ", tensor->bytes.size(),
-                                    " bytes, but shape ", detail::shape_text(tensor->shape), " of ",
-                                    name(tensor->dtype), " takes ", *size));
+                 sinq::detail::text("safetensors: tensor ", detail::name_text(tensor.name), ": ", tensor.bytes.size(),
+                                    " bytes, but shape ", detail::shape_text(tensor.shape), " of ", name(tensor.dtype),
+                                    " takes ", *size));
     }
-    infos.push_back({tensor->name, tensor->dtype, tensor->shape});
+    bytes.emplace(tensor.name, tensor.bytes);
+    infos.push_back({tensor.name, tensor.dtype, tensor.shape});
   }
-  const std::string header = safetensors_header_bytes(infos, metadata);
+  const SafetensorsPlan plan = plan_safetensors(std::move(infos), metadata);
   AtomicFile file(target);
-  file.write(std::as_bytes(std::span(header)));
-  for (const auto* tensor : order) file.write(tensor->bytes);
+  file.write(std::as_bytes(std::span(plan.header)));
+  for (const auto& tensor : plan.tensors) file.write(bytes.at(tensor.name));
   file.commit();
 }
 

@@ -14,6 +14,10 @@
 
 namespace sinq::io {
 
+/// What Hugging Face folders call their weights: one file, or several and the file that says which tensor is where.
+inline constexpr std::string_view kSingleFile = "model.safetensors";
+inline constexpr std::string_view kIndexFile = "model.safetensors.index.json";
+
 /// Element types of safetensors files.
 enum class DType : std::uint8_t {
   kBool,

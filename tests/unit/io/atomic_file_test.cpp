@@ -28,6 +28,17 @@ TEST(AtomicFile, TheTargetAppearsWithCommitAndWhole) {
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "out.partial"));
 }
 
+TEST(AtomicFile, BytesGoWhereTheyAreTold) {
+  const TemporaryFolder folder;
+  AtomicFile file(folder.path() / "out");
+  file.write(bytes_of("head"));
+  file.write_at(10, bytes_of("late"));
+  file.write_at(4, bytes_of("next"));
+  file.write(bytes_of("NE"));  // behind what was appended
+  file.commit();
+  EXPECT_EQ(content_of(folder.path() / "out"), std::string("headNExt\0\0late", 14));
+}
+
 TEST(AtomicFile, WithoutCommitTheOldFileStays) {
   const TemporaryFolder folder;
   const auto target = folder.file("out", "old");
