@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 namespace sinq {
 
@@ -41,6 +42,33 @@ namespace sinq {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x0040U);
   return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+namespace detail {
+
+/// `value` cut to float, its last bit set if anything was cut off: what is then rounded to a shorter type is what
+/// `value` rounds to at once. Infinite beyond float's range.
+[[nodiscard]] constexpr float round_to_odd(double value) noexcept {
+  const double magnitude = value < 0.0 ? -value : value;
+  constexpr double kMost = 0x1.fffffep127;
+  if (magnitude > kMost)
+    return value < 0.0 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+  const auto nearest = static_cast<float>(value);
+  if (!(magnitude <= kMost) || static_cast<double>(nearest) == value) return nearest;  // NaN, or exact
+  const bool beyond = (nearest < 0.0F ? -static_cast<double>(nearest) : static_cast<double>(nearest)) > magnitude;
+  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(nearest) - (beyond ? 1U : 0U)) | 1U);
+}
+
+}  // namespace detail
+
+/// The binary16 number nearest to `value`, rounded once: half to even, overflow to Inf, NaN stays NaN.
+[[nodiscard]] constexpr std::uint16_t double_to_half(double value) noexcept {
+  return float_to_half(detail::round_to_odd(value));
+}
+
+/// The bfloat16 number nearest to `value`, rounded once: half to even, overflow to Inf, NaN stays NaN.
+[[nodiscard]] constexpr std::uint16_t double_to_bfloat16(double value) noexcept {
+  return float_to_bfloat16(detail::round_to_odd(value));
 }
 
 }  // namespace sinq

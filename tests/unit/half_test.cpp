@@ -84,6 +84,24 @@ TEST(Half, AgreesWithObviousRoundingOnRandomFloats) {
   }
 }
 
+// Rounding twice would differ just above the middle of two neighbours: float would already have lost what is above.
+TEST(Half, DoublesAreRoundedOnce) {
+  for (std::uint32_t bits = 0; bits < 0x7bffU; ++bits) {
+    const auto low = static_cast<std::uint16_t>(bits), high = static_cast<std::uint16_t>(bits + 1);
+    const double middle = (decode_half(low) + decode_half(high)) / 2.0;
+    const std::uint16_t even = (bits & 1U) != 0 ? high : low;
+    EXPECT_EQ(sinq::double_to_half(middle), even);
+    EXPECT_EQ(sinq::double_to_half(middle * (1.0 + 0x1p-50)), high);
+    EXPECT_EQ(sinq::double_to_half(middle * (1.0 - 0x1p-50)), low);
+    EXPECT_EQ(sinq::double_to_half(-middle * (1.0 + 0x1p-50)), high | 0x8000U);
+  }
+  EXPECT_EQ(sinq::double_to_half(1e300), 0x7c00U);
+  EXPECT_EQ(sinq::double_to_half(-1e300), 0xfc00U);
+  EXPECT_EQ(sinq::double_to_half(1e-300), 0U);
+  EXPECT_EQ(sinq::double_to_half(-0.0), 0x8000U);
+  EXPECT_TRUE(std::isnan(half_to_float(sinq::double_to_half(std::nan("")))));
+}
+
 TEST(Half, IsUsableAtCompileTime) {
   static_assert(half_to_float(0x3c00U) == 1.0F && half_to_float(0x0001U) == 0x1p-24F);
   static_assert(float_to_half(1.0F) == 0x3c00U && float_to_half(0x1p-25F) == 0 && float_to_half(0x1.8p-24F) == 2);
@@ -100,6 +118,19 @@ TEST(Bfloat16, RoundsHalfToEvenBetweenAllNeighbours) {
     ASSERT_EQ(float_to_bfloat16(std::bit_cast<float>((bits << 16) | 0x7fffU)), low) << bits;
     ASSERT_EQ(float_to_bfloat16(std::bit_cast<float>((bits << 16) | 0x8001U)), high) << bits;
   }
+}
+
+TEST(Bfloat16, DoublesAreRoundedOnce) {
+  for (std::uint32_t bits = 0; bits < 0x7f7fU; bits += 7) {
+    const auto low = static_cast<std::uint16_t>(bits), high = static_cast<std::uint16_t>(bits + 1);
+    const double middle =
+        (static_cast<double>(bfloat16_to_float(low)) + static_cast<double>(bfloat16_to_float(high))) / 2.0;
+    EXPECT_EQ(sinq::double_to_bfloat16(middle), (bits & 1U) != 0 ? high : low);
+    EXPECT_EQ(sinq::double_to_bfloat16(middle * (1.0 + 0x1p-50)), high);
+    EXPECT_EQ(sinq::double_to_bfloat16(middle * (1.0 - 0x1p-50)), low);
+  }
+  EXPECT_EQ(sinq::double_to_bfloat16(0x1.fffp127), 0x7f80U);
+  EXPECT_EQ(sinq::double_to_bfloat16(1e300), 0x7f80U);
 }
 
 TEST(Bfloat16, KeepsSpecials) {

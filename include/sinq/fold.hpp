@@ -1,0 +1,8 @@
+#pragma once
+
+/// Folding of column scales into what produces a linear layer's input: the same model, easier to quantize. Needs no
+/// more than the standard library.
+
+#include <sinq/fold/folded_matrix.hpp>
+#include <sinq/fold/presets.hpp>
+#include <sinq/fold/scales.hpp>

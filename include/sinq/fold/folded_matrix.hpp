@@ -1,0 +1,52 @@
+#pragma once
+
+#include <sinq/detail/tile_loader.hpp>
+#include <sinq/fold/factors.hpp>
+
+namespace sinq::fold {
+
+/// A matrix and its factors as what `quantize` and others read: products in double, rounded once, to float. Must
+/// outlive its views.
+class FoldedMatrix {
+ public:
+  /// `factors` may be null, and must outlive this. Throws Errc::kBadShape if they are of another size.
+  FoldedMatrix(const MatrixView& matrix, const Factors* factors) : matrix_(matrix), factors_(factors) {
+    if (factors == nullptr) return;
+    const auto fits = [](const std::vector<double>& all, Index size) {
+      return all.empty() || static_cast<Index>(all.size()) == size;
+    };
+    if (!fits(factors->rows, matrix.rows) || !fits(factors->cols, matrix.cols)) {
+      SINQ_THROW(Errc::kBadShape, sinq::detail::text("fold: ", factors->rows.size(), " and ", factors->cols.size(),
+                                                     " factors for a matrix ", matrix.rows, " x ", matrix.cols));
+    }
+  }
+  FoldedMatrix(const FoldedMatrix&) = delete;
+  FoldedMatrix& operator=(const FoldedMatrix&) = delete;
+
+  [[nodiscard]] MatrixView view() const noexcept {
+    if (factors_ == nullptr) return matrix_;
+    return {.rows = matrix_.rows,
+            .cols = matrix_.cols,
+            .data = this,
+            .row_stride = matrix_.cols,
+            .read_tile = &FoldedMatrix::read};
+  }
+
+ private:
+  static void read(const void* self, Index row, Index col, Index rows, Index cols, float* out, Index stride) {
+    const auto& [matrix, factors] = *static_cast<const FoldedMatrix*>(self);
+    sinq::detail::read_rect(matrix, {row, col, rows, cols}, out, stride);
+    for (Index r = 0; r < rows; ++r, out += stride) {
+      const double by_row = factors->rows.empty() ? 1.0 : factors->rows[static_cast<std::size_t>(row + r)];
+      for (Index c = 0; c < cols; ++c) {
+        const double by_col = factors->cols.empty() ? 1.0 : factors->cols[static_cast<std::size_t>(col + c)];
+        out[c] = static_cast<float>(static_cast<double>(out[c]) * (by_row * by_col));
+      }
+    }
+  }
+
+  MatrixView matrix_;
+  const Factors* factors_;
+};
+
+}  // namespace sinq::fold
