@@ -195,8 +195,12 @@ void add_tokenizer(const std::filesystem::path& folder, const llm::ModelConfig& 
   out.add("tokenizer.ggml.pre", pre_tokenizer_name(tokenizer));
   add_tokens(tokenizer, config.vocab_size, out);
   // Their key for "separator" is spelled so.
-  for (const auto& [kind, key] : {std::pair{"bos", "bos"}, {"eos", "eos"}, {"unk", "unknown"}, {"sep", "seperator"},
-                                  {"pad", "padding"}, {"mask", "mask"}}) {
+  for (const auto& [kind, key] : {std::pair{"bos", "bos"},
+                                  {"eos", "eos"},
+                                  {"unk", "unknown"},
+                                  {"sep", "seperator"},
+                                  {"pad", "padding"},
+                                  {"mask", "mask"}}) {
     if (const auto id = special_token(kind, tokenizer, tokenizer_config, description)) {
       out.add("tokenizer.ggml." + std::string(key) + "_token_id", static_cast<std::uint32_t>(*id));
     }

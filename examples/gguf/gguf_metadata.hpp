@@ -14,8 +14,8 @@ namespace gguf {
 [[nodiscard]] std::string architecture_of(const llm::ModelConfig& config);
 
 /// The metadata of a GGUF file for the model in `folder`, from config.json, tokenizer.json, tokenizer_config.json and
-/// chat_template.jinja, with the keys and types that llama.cpp's converter writes. `name` is the model's, `type` that of
-/// most weights. Throws kUnsupported for what llama.cpp or this program does not know, kBadFile, kIo.
+/// chat_template.jinja, with the keys and types that llama.cpp's converter writes. `name` is the model's, `type` that
+/// of most weights. Throws kUnsupported for what llama.cpp or this program does not know, kBadFile, kIo.
 [[nodiscard]] sinq::io::GgufMetadata metadata_of(const std::filesystem::path& folder, const llm::ModelConfig& config,
                                                  const std::string& name, sinq::io::GgufType type);
 

@@ -9,6 +9,7 @@
 namespace llm {
 namespace {
 
+using sinq::Index;
 using sinq::io::GgufMetadata;
 
 [[noreturn]] void refuse(const GgufMetadata& metadata, const std::string& what) {

@@ -12,9 +12,8 @@ namespace {
 using Name = std::pair<std::string_view, std::string_view>;
 
 /// Without ".weight" and ".bias".
-constexpr std::array<Name, 3> kModelNames{{{"model.embed_tokens", "token_embd"},
-                                           {"model.norm", "output_norm"},
-                                           {"lm_head", "output"}}};
+constexpr std::array<Name, 3> kModelNames{
+    {{"model.embed_tokens", "token_embd"}, {"model.norm", "output_norm"}, {"lm_head", "output"}}};
 constexpr std::array<Name, 11> kBlockNames{{{"input_layernorm", "attn_norm"},
                                             {"self_attn.q_proj", "attn_q"},
                                             {"self_attn.k_proj", "attn_k"},

@@ -32,8 +32,9 @@ std::vector<float> llama3_factors(const Json& rope, double theta, Index head_dim
   const auto low = required<double>(rope, "low_freq_factor"), high = required<double>(rope, "high_freq_factor");
   const auto context = required<double>(rope, "original_max_position_embeddings");
   if (!(factor >= 1 && low > 0 && high > low && context > 0)) {
-    bad_config("rope_type llama3 needs factor >= 1, 0 < low_freq_factor < high_freq_factor and "
-               "original_max_position_embeddings > 0");
+    bad_config(
+        "rope_type llama3 needs factor >= 1, 0 < low_freq_factor < high_freq_factor and "
+        "original_max_position_embeddings > 0");
   }
   std::vector<float> out;
   for (Index i = 0; i < head_dim / 2; ++i) {
