@@ -1,0 +1,285 @@
+// Compiled once per instruction set by block_search.hpp.
+#ifdef SINQ_ISA
+
+namespace sinq::detail {
+
+template <>
+struct BlockSearch<SINQ_ISA> {
+  using S = Simd<SINQ_ISA>;
+  using F = S::F;
+  using I = S::I;
+  static constexpr Index kLanes = BlockPanel::kLanes;
+
+  /// Fits scales without offset, of either sign if the levels have both.
+  SINQ_TARGET static void fit_scale(const BlockPanel& panel, const BlockGrid& grid, const BlockStarts& starts,
+                                    BlockFit& plain, BlockFit& fit) noexcept {
+    if (grid.levels != nullptr) {
+      fit_scale_on(Table{grid.levels, grid.midpoints}, panel, grid, starts, plain, fit);
+    } else {
+      fit_scale_on(Whole{S::set1(grid.lowest), S::set1(grid.highest)}, panel, grid, starts, plain, fit);
+    }
+  }
+
+  /// Fits scales and offsets, the offset of a lane nowhere above zero in direction[lane]: 1, -1, or 0 for any offset.
+  SINQ_TARGET static void fit_affine(const BlockPanel& panel, const BlockGrid& grid, const BlockStarts& starts,
+                                     const BlockLanes& direction, BlockFit& plain, BlockFit& fit) noexcept {
+    const Whole nearest{S::set1(grid.lowest), S::set1(grid.highest)};
+    const F inverse_top = S::set1(1.0F / grid.highest);
+    for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
+      F low, high;
+      range(panel, lane, low, high);
+      const F limit = S::load(direction + lane);
+      // The levels' range contains zero where the offset may not leave it.
+      const F low0 = S::select(S::less(S::zero(), limit), S::min(low, S::zero()), low);
+      const F high0 = S::select(S::less(limit, S::zero()), S::max(high, S::zero()), high);
+      const F width = S::sub(high0, low0);
+      Affine best{S::mul(width, inverse_top), low0};
+      S::store(plain.scale + lane, best.scale);
+      S::store(plain.offset + lane, best.offset);
+      F least = S::set1(std::numeric_limits<float>::infinity());
+      for (int k = 0; k < starts.count; ++k) {
+        const F clip = S::set1(starts.clips[k]);
+        const F scale = S::mul(S::mul(width, clip), inverse_top);
+        const F slack = S::sub(width, S::mul(width, clip));
+        // Both ends give way alike, or only the upper one.
+        refine_affine(nearest, panel, lane, limit, Affine{scale, S::fma(slack, S::set1(0.5F), low0)}, best, least);
+        refine_affine(nearest, panel, lane, limit, Affine{scale, low0}, best, least);
+      }
+      for (int k = 0; k < starts.rounds; ++k) refine_affine(nearest, panel, lane, limit, best, best, least);
+      S::store(fit.scale + lane, best.scale);
+      S::store(fit.offset + lane, best.offset);
+    }
+  }
+
+  /// Moves every sub-block to the best codes of scale and minimum near the present ones, under the stored scale and
+  /// minimum of its block, and says what error is left.
+  SINQ_TARGET static void settle(const BlockPanel& panel, const BlockGrid& grid, const BlockCodeRange& codes,
+                                 BlockStored& stored, BlockSums& sums) noexcept {
+    if (grid.levels != nullptr) {
+      settle_on(Table{grid.levels, grid.midpoints}, panel, codes, stored, sums);
+    } else {
+      settle_on(Whole{S::set1(grid.lowest), S::set1(grid.highest)}, panel, codes, stored, sums);
+    }
+  }
+
+  /// Codes of the nearest levels, [element][lane]. `first_code` is the code of the lowest level.
+  SINQ_TARGET static void encode(const BlockPanel& panel, const BlockGrid& grid, const BlockStored& stored,
+                                 float first_code, std::uint8_t* out) noexcept {
+    for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
+      const Decoder at = decoder(stored, lane, S::load(stored.scale_code + lane), S::load(stored.min_code + lane));
+      const F shift = S::sub(at.shift, S::set1(grid.levels != nullptr ? 0.0F : grid.lowest));
+      const F low = S::set1(first_code), top = S::set1(grid.highest - grid.lowest + first_code);
+      for (Index i = 0; i < panel.size; ++i) {
+        const F x = S::load(panel.x + i * kLanes + lane);
+        if (grid.levels != nullptr) {
+          S::store_indices(out + i * kLanes + lane,
+                           Table{grid.levels, grid.midpoints}.index(S::fma(x, at.inverse, shift)));
+        } else {
+          S::store_codes(out + i * kLanes + lane,
+                         S::add(S::max(S::round(S::fma(x, at.inverse, shift)), S::zero()), low), top);
+        }
+      }
+    }
+  }
+
+ private:
+  struct Affine {
+    F scale, offset;
+  };
+
+  /// w ~ scale * level + offset, and the level that w wants: w * inverse + shift.
+  struct Decoder {
+    F scale, offset, inverse, shift;
+  };
+
+  /// Levels that are whole numbers.
+  struct Whole {
+    F low, high;
+    SINQ_TARGET F nearest(F u) const noexcept { return S::min(S::max(S::round(u), low), high); }
+  };
+
+  /// Sixteen levels in a table that fits into registers.
+  struct Table {
+    const float* levels;
+    const float* midpoints;
+    SINQ_TARGET I index(F u) const noexcept {
+      I at = S::set1_index(0);
+      for (int step = 8; step != 0; step >>= 1) {
+        const F middle = S::lookup16(midpoints, S::add_index(at, S::set1_index(step - 1)));
+        at = S::add_index(at, S::keep_index(S::less(middle, u), S::set1_index(step)));
+      }
+      return at;
+    }
+    SINQ_TARGET F nearest(F u) const noexcept { return S::lookup16(levels, index(u)); }
+  };
+
+  SINQ_TARGET static F inverse(F scale) noexcept {
+    const auto nothing = S::less(S::abs(scale), S::set1(std::numeric_limits<float>::min()));
+    return S::select(nothing, S::zero(), S::div(S::set1(1.0F), scale));
+  }
+
+  SINQ_TARGET static Decoder decoder(const BlockStored& stored, Index lane, F scale_code, F min_code) noexcept {
+    Decoder at;
+    at.scale = S::mul(S::load(stored.scale + lane), scale_code);
+    at.offset = S::sub(S::zero(), S::mul(S::load(stored.min + lane), min_code));
+    at.inverse = inverse(at.scale);
+    at.shift = S::sub(S::zero(), S::mul(at.offset, at.inverse));
+    return at;
+  }
+
+  SINQ_TARGET static void range(const BlockPanel& panel, Index lane, F& low, F& high) noexcept {
+    low = high = S::load(panel.x + lane);
+    for (Index i = 1; i < panel.size; ++i) {
+      const F x = S::load(panel.x + i * kLanes + lane);
+      low = S::min(low, x);
+      high = S::max(high, x);
+    }
+  }
+
+  template <class Grid>
+  SINQ_TARGET static void fit_scale_on(const Grid& nearest, const BlockPanel& panel, const BlockGrid& grid,
+                                       const BlockStarts& starts, BlockFit& plain, BlockFit& fit) noexcept {
+    const F inverse_low = S::set1(1.0F / grid.lowest), inverse_high = S::set1(1.0F / grid.highest);
+    for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
+      F low, high;
+      range(panel, lane, low, high);
+      // The least scales of either sign under which no weight is clipped.
+      const F up = S::max(S::mul(low, inverse_low), S::mul(high, inverse_high));
+      const F down = S::min(S::mul(low, inverse_high), S::mul(high, inverse_low));
+      const F longest = S::select(S::less(high, S::sub(S::zero(), low)), low, high);
+      S::store(plain.scale + lane, S::mul(longest, inverse_low));
+      S::store(plain.offset + lane, S::zero());
+      F best = up, most = S::zero();
+      for (int k = 0; k < starts.count; ++k) {
+        const F clip = S::set1(starts.clips[k]);
+        refine_scale(nearest, panel, lane, S::mul(up, clip), best, most);
+        refine_scale(nearest, panel, lane, S::mul(down, clip), best, most);
+      }
+      for (int k = 0; k < starts.rounds; ++k) refine_scale(nearest, panel, lane, best, best, most);
+      S::store(fit.scale + lane, best);
+      S::store(fit.offset + lane, S::zero());
+    }
+  }
+
+  /// The least-squares scale for the levels under `at`, if it explains more than the best so far. Error = sum of w x^2
+  /// less (sum of w q x)^2 / sum of w q^2.
+  template <class Grid>
+  SINQ_TARGET static void refine_scale(const Grid& nearest, const BlockPanel& panel, Index lane, F at, F& best,
+                                       F& most) noexcept {
+    const F inverse_at = inverse(at);
+    F qx = S::zero(), qq = S::zero();
+    for (Index i = 0; i < panel.size; ++i) {
+      const F x = S::load(panel.x + i * kLanes + lane);
+      const F q = nearest.nearest(S::mul(x, inverse_at));
+      const F wq = S::mul(S::load(panel.w + i * kLanes + lane), q);
+      qx = S::fma(wq, x, qx);
+      qq = S::fma(wq, q, qq);
+    }
+    const F scale = S::mul(qx, inverse(qq));
+    const F gain = S::mul(scale, qx);
+    const auto better = S::less(most, gain);
+    most = S::select(better, gain, most);
+    best = S::select(better, scale, best);
+  }
+
+  /// The least-squares scale and offset for the levels under `at`, if their error is the least so far.
+  SINQ_TARGET static void refine_affine(const Whole& nearest, const BlockPanel& panel, Index lane, F limit, Affine at,
+                                        Affine& best, F& least) noexcept {
+    const F inverse_at = inverse(at.scale);
+    const F shift = S::sub(S::zero(), S::mul(at.offset, inverse_at));
+    F qx = S::zero(), qq = S::zero(), q1 = S::zero(), x1 = S::zero(), w1 = S::zero(), xx = S::zero();
+    for (Index i = 0; i < panel.size; ++i) {
+      const F x = S::load(panel.x + i * kLanes + lane), w = S::load(panel.w + i * kLanes + lane);
+      const F q = nearest.nearest(S::fma(x, inverse_at, shift));
+      const F wq = S::mul(w, q), wx = S::mul(w, x);
+      q1 = S::add(q1, wq);
+      qq = S::fma(wq, q, qq);
+      qx = S::fma(wq, x, qx);
+      w1 = S::add(w1, w);
+      x1 = S::add(x1, wx);
+      xx = S::fma(wx, x, xx);
+    }
+    const F inverse_w = inverse(w1);
+    const F q_mean = S::mul(q1, inverse_w), x_mean = S::mul(x1, inverse_w);
+    const F covariance = S::sub(qx, S::mul(q_mean, x1)), variance = S::sub(qq, S::mul(q_mean, q1));
+    F scale = S::max(S::mul(covariance, inverse(variance)), S::zero());
+    F offset = S::sub(x_mean, S::mul(scale, q_mean));
+    const auto beyond = S::less(S::zero(), S::mul(offset, limit));
+    scale = S::select(beyond, S::mul(qx, inverse(qq)), scale);
+    offset = S::select(beyond, S::zero(), offset);
+    // |x - scale q - offset|^2, multiplied out.
+    const F twice = S::set1(2.0F);
+    F error = S::fma(S::mul(scale, scale), qq, xx);
+    error = S::fma(S::mul(offset, offset), w1, error);
+    error = S::fma(S::mul(twice, S::mul(scale, offset)), q1, error);
+    error = S::sub(error, S::mul(twice, S::fma(scale, qx, S::mul(offset, x1))));
+    const auto better = S::less(error, least);
+    least = S::select(better, error, least);
+    best.scale = S::select(better, scale, best.scale);
+    best.offset = S::select(better, offset, best.offset);
+  }
+
+  template <class Grid>
+  SINQ_TARGET static void settle_on(const Grid& nearest, const BlockPanel& panel, const BlockCodeRange& codes,
+                                    BlockStored& stored, BlockSums& sums) noexcept {
+    for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
+      const F scale0 = S::load(stored.scale_code + lane), min0 = S::load(stored.min_code + lane);
+      F scale_code = scale0, min_code = min0, least = S::set1(std::numeric_limits<float>::infinity());
+      for (float ds = -codes.scale_reach; ds <= codes.scale_reach; ds += 1.0F) {
+        const F s = clamp(S::add(scale0, S::set1(ds)), codes.least_scale, codes.greatest_scale);
+        for (float dm = -codes.min_reach; dm <= codes.min_reach; dm += 1.0F) {
+          const F m = clamp(S::add(min0, S::set1(dm)), codes.least_min, codes.greatest_min);
+          const F error = error_under(nearest, panel, lane, decoder(stored, lane, s, m));
+          const auto better = S::less(error, least);
+          least = S::select(better, error, least);
+          scale_code = S::select(better, s, scale_code);
+          min_code = S::select(better, m, min_code);
+        }
+      }
+      S::store(stored.scale_code + lane, scale_code);
+      S::store(stored.min_code + lane, min_code);
+      S::store(sums.error + lane, least);
+      sum(nearest, panel, lane, decoder(stored, lane, scale_code, min_code), sums);
+    }
+  }
+
+  SINQ_TARGET static F clamp(F x, float low, float high) noexcept {
+    return S::min(S::max(x, S::set1(low)), S::set1(high));
+  }
+
+  template <class Grid>
+  SINQ_TARGET static F error_under(const Grid& nearest, const BlockPanel& panel, Index lane, Decoder at) noexcept {
+    F error = S::zero();
+    for (Index i = 0; i < panel.size; ++i) {
+      const F x = S::load(panel.x + i * kLanes + lane);
+      const F d = S::sub(S::fma(nearest.nearest(S::fma(x, at.inverse, at.shift)), at.scale, at.offset), x);
+      error = S::fma(S::mul(S::load(panel.w + i * kLanes + lane), d), d, error);
+    }
+    return error;
+  }
+
+  template <class Grid>
+  SINQ_TARGET static void sum(const Grid& nearest, const BlockPanel& panel, Index lane, Decoder at,
+                              BlockSums& sums) noexcept {
+    F qx = S::zero(), qq = S::zero(), q1 = S::zero(), x1 = S::zero(), w1 = S::zero();
+    for (Index i = 0; i < panel.size; ++i) {
+      const F x = S::load(panel.x + i * kLanes + lane), w = S::load(panel.w + i * kLanes + lane);
+      const F q = nearest.nearest(S::fma(x, at.inverse, at.shift));
+      const F wq = S::mul(w, q);
+      q1 = S::add(q1, wq);
+      qq = S::fma(wq, q, qq);
+      qx = S::fma(wq, x, qx);
+      w1 = S::add(w1, w);
+      x1 = S::fma(w, x, x1);
+    }
+    S::store(sums.qq + lane, qq);
+    S::store(sums.q + lane, q1);
+    S::store(sums.qx + lane, qx);
+    S::store(sums.one + lane, w1);
+    S::store(sums.sum_x + lane, x1);
+  }
+};
+
+}  // namespace sinq::detail
+
+#endif
