@@ -4,28 +4,26 @@
 #include <sinq/normalize/balance.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 
-#include "llm/parallel_for.hpp"
-
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 namespace gguf {
 
 using sinq::Index;
 
-std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix, int threads) {
-  constexpr Index kTile = 256;  // columns that are compared: the largest block
-  constexpr float kPower = -3.0F;
-  std::vector<float> out(static_cast<std::size_t>(matrix.cols));
-  llm::parallel_for((matrix.cols + kTile - 1) / kTile, threads, [&](int, Index tile) {
-    const Index begin = tile * kTile, width = std::min(kTile, matrix.cols - begin);
-    std::vector<float> weights(static_cast<std::size_t>(matrix.rows * width));
-    sinq::detail::read_rect(matrix, {0, begin, matrix.rows, width}, weights.data(), width);
-    const auto scale = sinq::balance(sinq::MatrixView::row_major(weights.data(), matrix.rows, width), sinq::Sinkhorn{});
-    std::transform(scale.col.begin(), scale.col.end(), out.begin() + begin,
-                   [](float col) { return std::pow(col, kPower); });
-  });
-  return out;
+std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix) {
+  // Rows enough to know the columns by, and few enough for memory.
+  constexpr Index kMostRows = 2048;
+  static const float kPower = -static_cast<float>(std::atof(std::getenv("IMP") ? std::getenv("IMP") : "2"));
+  const Index step = (matrix.rows + kMostRows - 1) / kMostRows, rows = (matrix.rows + step - 1) / step;
+  std::vector<float> weights(static_cast<std::size_t>(rows * matrix.cols));
+  for (Index r = 0; r < rows; ++r) {
+    sinq::detail::read_rect(matrix, {r * step, 0, 1, matrix.cols}, weights.data() + r * matrix.cols, matrix.cols);
+  }
+  auto scale = sinq::balance(sinq::MatrixView::row_major(weights.data(), rows, matrix.cols), sinq::Sinkhorn{});
+  std::transform(scale.col.begin(), scale.col.end(), scale.col.begin(), [](float col) { return std::pow(col, kPower); });
+  return std::move(scale.col);
 }
 
 void follow_fold(const sinq::fold::Factors* factors, std::vector<float>& importance) {

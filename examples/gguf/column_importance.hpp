@@ -9,7 +9,7 @@ namespace gguf {
 
 /// What an error in each column weighs [cols], guessed from the matrix alone: training makes columns small whose inputs
 /// are large, and Sinkhorn finds how small they are beside what their rows ask for.
-[[nodiscard]] std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix, int threads);
+[[nodiscard]] std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix);
 
 /// The same importance for a matrix whose columns were multiplied by factors: their inputs were divided by them.
 /// `factors` may be null.

@@ -193,7 +193,7 @@ class Conversion::State {
 
   void read_calibration() {
     const llm::Model model = llm::Model::open(options.model);
-    auto blocks = llm::blocks_from_text(llm::Tokenizer::open(options.model), options.calibration,
+    auto blocks = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
                                         std::min(options.calibration_context, config.max_positions));
     blocks.limit(options.calibration_blocks);
     llm::Progress progress("calibrate", blocks.count());
@@ -243,7 +243,7 @@ class Conversion::State {
     std::vector<float> out;
     if (!source.linear || options.importance == Importance::kNone) return out;
     if (options.importance == Importance::kSinkhorn) {
-      out = sinkhorn_importance(stored, options.threads);
+      out = sinkhorn_importance(stored);
     } else {
       const auto& stats = inputs.of(*source.linear);
       for (Index c = 0; c < stats.cols(); ++c) out.push_back(static_cast<float>(stats.mean_square(c)));

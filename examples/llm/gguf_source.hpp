@@ -38,6 +38,9 @@ class GgufSource final : public TensorSource {
   std::map<std::string, ReorderedHeads> heads_;  ///< queries and keys of "llama", by Hugging Face's name
 };
 
+/// Whether `path` is to be read as a GGUF file: folders are something else.
+[[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) { return std::filesystem::is_regular_file(path); }
+
 /// The tokenizer of a GGUF file. Throws as `tokenizer_from_gguf`.
 [[nodiscard]] Tokenizer gguf_tokenizer(const std::filesystem::path& path);
 

@@ -22,11 +22,11 @@ using sinq_test::GgufBytes;
 
 constexpr std::uint32_t kU32 = 4, kF32 = 6, kBool = 7, kString = 8, kArray = 9;  // types of values
 
-GgufHeader parse(const std::string& file) { return parse_gguf_header(bytes_of(file), "x.gguf"); }
+GgufHeader parse_bytes(const std::string& file) { return parse_gguf_header(bytes_of(file), "x.gguf"); }
 
 void refuse(const GgufBytes& file, const std::string& part, Errc code = Errc::kBadFile) {
   expect_error(
-      code, [&] { static_cast<void>(parse(file.bytes())); }, "x.gguf: ", part);
+      code, [&] { static_cast<void>(parse_bytes(file.bytes())); }, "x.gguf: ", part);
 }
 
 /// Five entries, three tensors, 176 bytes of data.
@@ -47,7 +47,7 @@ GgufBytes whole_file() {
 
 TEST(GgufHeader, ReadsAFileMadeByHand) {
   const std::string file = whole_file().bytes();
-  const GgufHeader header = parse(file);
+  const GgufHeader header = parse_bytes(file);
   EXPECT_EQ(header.version, 3U);
   EXPECT_EQ(header.alignment, 32U);
   EXPECT_EQ(header.metadata.get<std::string>("general.architecture"), "llama");
@@ -67,7 +67,7 @@ TEST(GgufHeader, Version2IsReadAndOthersAreNot) {
     GgufBytes file;
     file.raw("GGUF").u32(version).u64(0).u64(0);
     if (version == 2 || version == 3) {
-      EXPECT_EQ(parse(file.bytes()).version, version);
+      EXPECT_EQ(parse_bytes(file.bytes()).version, version);
     } else {
       refuse(file, "version " + std::to_string(version) + " at byte 4", Errc::kUnsupported);
     }
@@ -79,7 +79,7 @@ TEST(GgufHeader, CutOffAnywhereItIsRefused) {
   for (std::size_t size = 0; size < file.size(); ++size) {
     // A copy of that size, so that a byte beyond it is a byte beyond an allocation.
     const std::string cut(file.data(), size);
-    const auto error = sinq_test::error_of([&] { static_cast<void>(parse(cut)); });
+    const auto error = sinq_test::error_of([&] { static_cast<void>(parse_bytes(cut)); });
     ASSERT_TRUE(error.has_value()) << size;
     EXPECT_EQ(error->code(), Errc::kBadFile) << size;
     EXPECT_THAT(error->what(), testing::HasSubstr("byte")) << size;
@@ -92,7 +92,7 @@ TEST(GgufHeader, EveryByteChangedIsReadOrRefused) {
     for (const int change : {1, 0x80, 0xff}) {
       std::string changed = file;
       changed[at] = static_cast<char>(changed[at] ^ change);
-      static_cast<void>(sinq_test::error_of([&] { static_cast<void>(parse(changed)); }));
+      static_cast<void>(sinq_test::error_of([&] { static_cast<void>(parse_bytes(changed)); }));
     }
   }
 }
@@ -173,7 +173,7 @@ TEST(GgufHeader, TensorsOutOfOrderAreRefused) {
 TEST(GgufHeader, AlignmentOfTheFileIsKept) {
   GgufBytes out;
   out.start(1, 1).string("general.alignment").u32(kU32).u32(64).matrix("t", 1, 1, 0, 0).pad(64).raw("abcd");
-  const GgufHeader header = parse(out.bytes());
+  const GgufHeader header = parse_bytes(out.bytes());
   EXPECT_EQ(header.alignment, 64U);
   EXPECT_EQ(header.tensors[0].begin % 64, 0U);
 }

@@ -31,7 +31,7 @@ TEST(GgufValue, TheIndexIsTheNumberOfTheType) {
   EXPECT_EQ(GgufArray(std::vector<std::int64_t>{}).index(), 11U);
 }
 
-GgufMetadata some() {
+GgufMetadata sample_metadata() {
   GgufMetadata out("m.gguf");
   out.add("blocks", std::uint32_t{4});
   out.add("huge", std::numeric_limits<std::uint64_t>::max());
@@ -45,7 +45,7 @@ GgufMetadata some() {
 }
 
 TEST(GgufMetadata, FindsWhatWasAdded) {
-  const GgufMetadata data = some();
+  const GgufMetadata data = sample_metadata();
   ASSERT_EQ(data.entries().size(), 8U);
   EXPECT_EQ(data.entries()[5].key, "name");
   EXPECT_TRUE(data.has("eps"));
@@ -63,7 +63,7 @@ TEST(GgufMetadata, FindsWhatWasAdded) {
 }
 
 TEST(GgufMetadata, SaysWhichValueIsNotOfTheTypeThatIsAskedFor) {
-  const GgufMetadata data = some();
+  const GgufMetadata data = sample_metadata();
   expect_error(
       Errc::kBadFile, [&] { static_cast<void>(data.integer("none")); }, "m.gguf: there is no metadata 'none'");
   expect_error(
@@ -86,7 +86,7 @@ TEST(GgufMetadata, SaysWhichValueIsNotOfTheTypeThatIsAskedFor) {
 }
 
 TEST(GgufMetadata, KeysAreUniqueAndNotEmpty) {
-  GgufMetadata data = some();
+  GgufMetadata data = sample_metadata();
   expect_error(
       Errc::kBadFile, [&] { data.add("name", 1.0); }, "'name' stands twice");
   expect_error(

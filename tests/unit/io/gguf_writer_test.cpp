@@ -24,14 +24,14 @@ using sinq_test::expect_error;
 using sinq_test::GgufBytes;
 using sinq_test::TemporaryFolder;
 
-GgufMetadata some_metadata() {
+GgufMetadata planned_metadata() {
   GgufMetadata out;
   out.add("name", "x");
   out.add("flags", GgufArray(std::vector<bool>{true, false}));
   return out;
 }
 
-std::vector<GgufTensorInfo> some_tensors() {
+std::vector<GgufTensorInfo> planned_tensors() {
   return {{"w", GgufType::kQ4_0, {2, 32}}, {"none", GgufType::kF32, {0, 4}}, {"v", GgufType::kF32, {3}}};
 }
 
@@ -39,7 +39,7 @@ TEST(GgufWriter, TheBytesAreThoseOfTheFormat) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "out.gguf";
   const std::string w(36, 'w'), v(12, 'v');
-  GgufWriter writer(path, plan_gguf(some_metadata(), some_tensors()));
+  GgufWriter writer(path, plan_gguf(planned_metadata(), planned_tensors()));
   writer.write(bytes_of(w.substr(0, 1)));  // pieces of any size
   writer.write(bytes_of(w.substr(1)));
   writer.write(bytes_of(v));
@@ -56,17 +56,17 @@ TEST(GgufWriter, TheBytesAreThoseOfTheFormat) {
 }
 
 TEST(GgufWriter, WhatIsWrittenIsReadBack) {
-  const GgufPlan plan = plan_gguf(some_metadata(), some_tensors());
+  const GgufPlan plan = plan_gguf(planned_metadata(), planned_tensors());
   const std::string file = plan.header + std::string(plan.file_bytes - plan.header.size(), 'x');
   const auto header = sinq::io::parse_gguf_header(bytes_of(file), "out");
-  EXPECT_EQ(header.metadata.entries(), some_metadata().entries());
+  EXPECT_EQ(header.metadata.entries(), planned_metadata().entries());
   EXPECT_EQ(header.tensors, plan.tensors);
 }
 
 TEST(GgufWriter, AlignmentIsThatOfTheMetadata) {
   GgufMetadata metadata;
   metadata.add("general.alignment", std::uint32_t{128});
-  const GgufPlan plan = plan_gguf(metadata, some_tensors());
+  const GgufPlan plan = plan_gguf(metadata, planned_tensors());
   EXPECT_EQ(plan.header.size() % 128, 0U);
   EXPECT_EQ(plan.tensors[2].begin - plan.tensors[0].begin, 128U);
   EXPECT_EQ(plan.file_bytes, plan.header.size() + 256);
@@ -88,7 +88,7 @@ TEST(GgufWriter, MissingAndSurplusBytesAreRefusedAndNothingIsLeft) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "out.gguf";
   {
-    GgufWriter writer(path, plan_gguf({}, some_tensors()));
+    GgufWriter writer(path, plan_gguf({}, planned_tensors()));
     expect_error(
         Errc::kBadShape, [&] { writer.write(bytes_of(std::string(37, 'w'))); }, "37 bytes, but tensor 'w' lacks 36");
     writer.write(bytes_of(std::string(36, 'w')));
