@@ -23,7 +23,7 @@ struct GenerateOptions {
 
 void run_generate(const GenerateOptions& options, std::ostream& out) {
   validate(options.settings);
-  const Tokenizer tokenizer = Tokenizer::open(options.model);
+  const Tokenizer tokenizer = open_tokenizer(options.model);
   const std::vector<Token> prompt = tokenizer.encode(options.prompt);
   Sampler sampler(options.sampling);
   Model model = Model::open(options.model);

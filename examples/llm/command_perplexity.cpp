@@ -25,7 +25,7 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   const TokenBlocks blocks = data.blocks();
   TokenBlocks calibration;
   if (!options.calibration.empty()) {
-    calibration = blocks_from_text(Tokenizer::open(data.model), options.calibration, data.context);
+    calibration = blocks_from_text(open_tokenizer(data.model), options.calibration, data.context);
     calibration.limit(options.calibration_blocks);
   }
   const Model model = Model::open(data.model);

@@ -1,5 +1,7 @@
 #include "llm/data_options.hpp"
 
+#include "llm/opened_model.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
@@ -8,7 +10,7 @@ namespace llm {
 
 TokenBlocks DataOptions::blocks() const {
   TokenBlocks out =
-      text.empty() ? blocks_from_tokens(tokens, context) : blocks_from_text(Tokenizer::open(model), text, context);
+      text.empty() ? blocks_from_tokens(tokens, context) : blocks_from_text(open_tokenizer(model), text, context);
   out.limit(limit);
   return out;
 }

@@ -79,6 +79,7 @@ Baseline read_baseline(const Model& model, const TokenBlocks& blocks, Index coun
   const Index used = count > 0 ? std::min(count, blocks.count()) : blocks.count();
   Baseline out{.head = model.head, .hidden = {}};
   out.hidden.resize(static_cast<std::size_t>(used));
+  model.prepare(threads);
   Sessions sessions(model, blocks.context, threads);
   parallel_for(used, threads, [&](int worker, Index i) {
     const auto hidden = sessions.read(worker, blocks.block(i));
@@ -90,6 +91,7 @@ Baseline read_baseline(const Model& model, const TokenBlocks& blocks, Index coun
 
 Evaluation evaluate(const Model& model, const TokenBlocks& blocks, const Baseline* baseline, int threads,
                     const Step& step) {
+  model.prepare(threads);
   const auto start = std::chrono::steady_clock::now();
   if (baseline != nullptr && baseline->head.weight->rows() != model.config.vocab_size) {
     throw sinq::Error(sinq::Errc::kBadShape, "baseline: vocab_size " + std::to_string(baseline->head.weight->rows()) +

@@ -19,6 +19,8 @@ class Weight {
 
   [[nodiscard]] virtual Index rows() const noexcept = 0;
   [[nodiscard]] virtual Index cols() const noexcept = 0;
+  /// Does now what `multiply` would do first, once.
+  virtual void prepare() const {}
   /// y [count, rows] = x [count, cols] times the transposed weights.
   virtual void multiply(const float* x, Index count, float* y) const = 0;
 };

@@ -1,18 +1,33 @@
 #include "llm/model.hpp"
 
+#include <sinq/kernels/scaled_input.hpp>
+
+#include "llm/deferred_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/tensors.hpp"
 
 namespace llm {
 namespace {
 
-/// What a linear layer's matrix must look like under `config`.
-struct LinearShape {
-  Index rows, cols;
-  bool bias;
-};
+std::string block_name(Index layer) { return "model.layers." + std::to_string(layer) + "."; }
 
-LinearShape shape_of(const ModelConfig& config, std::size_t linear) {
+constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
+
+/// The matrix `name` as it is stored, codes or floats. Checked now, read when it is first used.
+std::shared_ptr<const Weight> deferred(const std::shared_ptr<const TensorSource>& tensors, const std::string& name,
+                                       Index rows, Index cols, sinq::Precision activations) {
+  const sinq::MatrixView floats = tensors->matrix(name, rows, cols);
+  const auto codes = tensors->quantized(name);
+  return std::make_shared<DeferredWeight>(rows, cols, [=]() -> std::shared_ptr<const Weight> {
+    static_cast<void>(tensors);  // what the views point to
+    if (codes) return weight_of(*codes, activations);
+    return std::make_shared<DenseWeight>(pack(floats));
+  });
+}
+
+}  // namespace
+
+LinearShape linear_shape(const ModelConfig& config, std::size_t linear) {
   const Index query = config.heads * config.head_dim;
   const Index key = config.kv_heads * config.head_dim;
   switch (linear) {
@@ -31,31 +46,15 @@ LinearShape shape_of(const ModelConfig& config, std::size_t linear) {
   }
 }
 
-std::string block_name(Index layer) { return "model.layers." + std::to_string(layer) + "."; }
-
-constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
-
-}  // namespace
-
 std::string LinearId::name() const { return block_name(layer) + kBlockLinears[linear].name; }
 
-PackedMatrix pack(const sinq::MatrixView& view) {
-  PackedMatrix out(view.rows, view.cols);
-  std::vector<float> row(static_cast<std::size_t>(view.cols));
-  for (Index r = 0; r < view.rows; ++r) {
-    read_row(view, r, row.data());
-    out.set_output(r, row.data());
-  }
-  return out;
-}
-
-Model Model::open(const std::filesystem::path& folder) {
+Model Model::open(const std::filesystem::path& path, sinq::Precision activations) {
+  OpenedModel opened = open_model(path);
   Model model;
-  model.config = ModelConfig::open(folder);
+  model.config = std::move(opened.config);
+  model.tensors = std::move(opened.tensors);
   const ModelConfig& config = model.config;
-  model.files = std::make_shared<const sinq::io::Checkpoint>(sinq::io::Checkpoint::open(folder));
-  const auto vector = [&](const std::string& name, Index size) { return load_vector(*model.files, name, size); };
-
+  const auto vector = [&](const std::string& name, Index size) { return model.tensors->vector(name, size); };
   for (Index layer = 0; layer < config.layers; ++layer) {
     Block& block = model.blocks.emplace_back();
     const std::string prefix = block_name(layer);
@@ -68,20 +67,26 @@ Model Model::open(const std::filesystem::path& folder) {
   }
   model.final_norm = vector("model.norm.weight", config.hidden_size);
 
-  const std::vector<LinearId> linears = model.linears();
-  parallel_for(static_cast<Index>(linears.size()), 0, [&](int, Index i) {
-    const LinearId id = linears[static_cast<std::size_t>(i)];
+  for (const LinearId id : model.linears()) {
     Linear& linear = model.linear(id);
-    linear.weight = std::make_shared<DenseWeight>(pack(model.stored_weight(id)));
-    const LinearShape shape = shape_of(config, id.linear);
+    const LinearShape shape = linear_shape(config, id.linear);
+    linear.weight = deferred(model.tensors, id.name() + ".weight", shape.rows, shape.cols, activations);
     if (shape.bias) linear.bias = vector(id.name() + ".bias", shape.rows);
-  });
+  }
+  model.embedding = model.tensors->matrix(kEmbeddingName, config.vocab_size, config.hidden_size);
   const char* head = config.tied_head ? kEmbeddingName : "lm_head.weight";
-  model.head.weight =
-      std::make_shared<DenseWeight>(pack(stored_matrix(*model.files, head, config.vocab_size, config.hidden_size)));
-  // The table itself is read row by row from the file; here only to find out early that it is there.
-  static_cast<void>(stored_matrix(*model.files, kEmbeddingName, config.vocab_size, config.hidden_size));
+  model.head.weight = deferred(model.tensors, head, config.vocab_size, config.hidden_size, activations);
   return model;
+}
+
+Model Model::open(const std::filesystem::path& path) { return open(path, sinq::Precision::kFloat); }
+
+void Model::prepare(int threads) const {
+  const std::vector<LinearId> ids = linears();
+  parallel_for(static_cast<Index>(ids.size()) + 1, threads, [&](int, Index i) {
+    const auto at = static_cast<std::size_t>(i);
+    (at < ids.size() ? linear(ids[at]) : head).weight->prepare();
+  });
 }
 
 void Model::embed(Token token, float* out) const {
@@ -89,7 +94,7 @@ void Model::embed(Token token, float* out) const {
     throw sinq::Error(sinq::Errc::kBadData, "token id " + std::to_string(token) + " is not below vocab_size " +
                                                 std::to_string(config.vocab_size));
   }
-  read_row(stored_matrix(*files, kEmbeddingName, config.vocab_size, config.hidden_size), token, out);
+  read_row(embedding, token, out);
 }
 
 std::vector<LinearId> Model::linears() const {
@@ -109,14 +114,14 @@ Linear& Model::linear(LinearId id) {
 }
 
 sinq::MatrixView Model::stored_weight(LinearId id) const {
-  const LinearShape shape = shape_of(config, id.linear);
-  return stored_matrix(*files, id.name() + ".weight", shape.rows, shape.cols);
+  const LinearShape shape = linear_shape(config, id.linear);
+  return tensors->matrix(id.name() + ".weight", shape.rows, shape.cols);
 }
 
 double Model::stored_bits_per_weight() const {
   double bits = 0, weights = 0;
   for (const LinearId id : linears()) {
-    bits += 8.0 * static_cast<double>(files->at(id.name() + ".weight").bytes().size());
+    bits += tensors->stored_bits(id.name() + ".weight");
     weights += static_cast<double>(linear(id).weight->rows()) * static_cast<double>(linear(id).weight->cols());
   }
   return bits / weights;

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <sinq/io/checkpoint.hpp>
-
 #include "llm/linear.hpp"
-#include "llm/model_config.hpp"
+#include "llm/opened_model.hpp"
+#include "llm/packed_weight.hpp"
 
 #include <array>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +34,14 @@ inline constexpr std::array<BlockLinear, 7> kBlockLinears{{{"self_attn.q_proj", 
                                                            {"mlp.up_proj", &Block::up},
                                                            {"mlp.down_proj", &Block::down}}};
 
+/// What a linear layer's matrix must look like.
+struct LinearShape {
+  Index rows, cols;
+  bool bias;
+};
+/// Of entry `linear` of kBlockLinears under `config`.
+[[nodiscard]] LinearShape linear_shape(const ModelConfig& config, std::size_t linear);
+
 /// One linear layer of a model: block `layer`, entry `linear` of kBlockLinears.
 struct LinearId {
   Index layer = 0;
@@ -48,14 +54,21 @@ struct LinearId {
 /// A decoder ready to run. Copies share weights and files.
 struct Model {
   ModelConfig config;
-  std::shared_ptr<const sinq::io::Checkpoint> files;
+  std::shared_ptr<const TensorSource> tensors;
+  sinq::MatrixView embedding;  ///< [vocab, hidden], read row by row where it lies
   std::vector<Block> blocks;
   std::vector<float> final_norm;
   Linear head;
 
-  /// Reads a Hugging Face folder with weights of any float type, each converted to float32.
-  /// Throws kUnsupported for what the engine does not know, kBadFile for tensors that are missing or of another shape.
-  [[nodiscard]] static Model open(const std::filesystem::path& folder);
+  /// Opens a model and checks that all it needs is there. Weights are touched when they are first used: floats of any
+  /// type become float32, codes meet what `activations` says.
+  /// Throws as `open_model`, and kBadFile for tensors that are missing or of another shape.
+  [[nodiscard]] static Model open(const std::filesystem::path& path, sinq::Precision activations);
+  /// The same with activations as floats.
+  [[nodiscard]] static Model open(const std::filesystem::path& path);
+
+  /// Does now, on `threads` threads (0: all), what the first use of each weight would do.
+  void prepare(int threads) const;
 
   /// Writes the embedding of `token` [hidden] to `out`. Throws kBadData if it is not in the vocabulary.
   void embed(Token token, float* out) const;
@@ -64,13 +77,10 @@ struct Model {
   [[nodiscard]] std::vector<LinearId> linears() const;
   [[nodiscard]] const Linear& linear(LinearId id) const;
   [[nodiscard]] Linear& linear(LinearId id);
-  /// The weights of a linear layer as they are in the file.
+  /// The weights of a linear layer as they are stored.
   [[nodiscard]] sinq::MatrixView stored_weight(LinearId id) const;
-  /// Bits of one weight of the blocks' matrices, as the files have them (a mean, should the types differ).
+  /// Bits of one weight of the blocks' matrices, as they are stored (a mean, should the types differ).
   [[nodiscard]] double stored_bits_per_weight() const;
 };
-
-/// `view` [rows, cols] as float32 weights.
-[[nodiscard]] PackedMatrix pack(const sinq::MatrixView& view);
 
 }  // namespace llm

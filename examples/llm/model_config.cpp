@@ -60,6 +60,13 @@ std::vector<float> find_rope_factors(const Json& description, double theta, Inde
   return out;
 }
 
+/// Folders in sinq's own format may say so, which keeps other programs from taking them for something else.
+void check_quantization(const Json& description) {
+  if (!has(description, "quantization_config")) return;
+  const auto method = value_or<std::string>(description["quantization_config"], "quant_method", "none");
+  if (method != "sinq-packed") refuse_model("quantization_config with quant_method " + method);
+}
+
 double find_rope_theta(const Json& description) {
   constexpr double kDefault = 10000.0;
   const double old_key = value_or(description, "rope_theta", kDefault);
@@ -96,7 +103,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   for (const auto& type : value_or(description, "layer_types", std::vector<std::string>{})) {
     if (type != "full_attention") refuse_model("layer_types " + type);
   }
-  if (has(description, "quantization_config")) refuse_model("quantization_config");
+  check_quantization(description);
   if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
 
   ModelConfig config;

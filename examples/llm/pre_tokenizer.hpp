@@ -13,8 +13,8 @@ namespace llm {
 inline constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// The regular expressions that the `pre_tokenizer` entry of tokenizer.json stands for: ByteLevel, or a Sequence of Split
-/// and ByteLevel. Throws kUnsupported, naming what is not known.
+/// The regular expressions that the `pre_tokenizer` entry of tokenizer.json stands for: ByteLevel, or a Sequence of
+/// Split and ByteLevel. Throws kUnsupported, naming what is not known.
 [[nodiscard]] std::vector<std::string> pre_tokenizer_patterns(const Json& description);
 
 /// Cuts text into the pieces within which byte pairs are merged.

@@ -1,7 +1,6 @@
 #include "llm/quantize_model.hpp"
 
 #include <sinq/calibration.hpp>
-#include <sinq/dequantize.hpp>
 
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
@@ -59,23 +58,14 @@ sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq:
   return q;
 }
 
-/// Formats without kernels are evaluated as floats.
-std::shared_ptr<const Weight> weight_of(const sinq::QuantizedMatrix& q, sinq::Precision activations) {
-  if (PackedWeight::runs(q.layout())) return std::make_shared<PackedWeight>(q, activations);
-  std::vector<float> weights(static_cast<std::size_t>(q.rows() * q.cols()));
-  sinq::dequantize_into(q, weights);
-  return std::make_shared<DenseWeight>(
-      pack(sinq::MatrixView::row_major(weights.data(), sinq::ScalarType::kF32, q.rows(), q.cols())));
-}
-
 }  // namespace
 
-std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& folder,
+std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& path,
                                     const QuantizeSettings& settings, int threads) {
   if (settings.calibrate.empty()) return std::nullopt;
   constexpr Index kContext = 512;
   TokenBlocks blocks =
-      blocks_from_text(Tokenizer::open(folder), settings.calibrate, std::min(kContext, model.config.max_positions));
+      blocks_from_text(open_tokenizer(path), settings.calibrate, std::min(kContext, model.config.max_positions));
   blocks.limit(settings.calibrate_blocks);
   Progress progress("calibrate", blocks.count());
   return InputStats::collect(model, blocks, threads, [&] { progress.step(); });
@@ -132,12 +122,13 @@ QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settin
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const auto at = static_cast<std::size_t>(i);
     const sinq::MatrixView stored = model.stored_weight(ids[at]);
+    const sinq::QuantizedMatrix q = std::exchange(matrices[at], {});
     out.layers[at] = {.id = ids[at],
                       .rows = stored.rows,
                       .cols = stored.cols,
-                      .report = sinq::measure_error(stored, matrices[at].view()),
+                      .report = sinq::measure_error(stored, q.view()),
                       .squared_weight = squared_norm(stored)};
-    out.model.linear(ids[at]).weight = weight_of(std::exchange(matrices[at], {}), settings.activations);
+    out.model.linear(ids[at]).weight = weight_of(q, settings.activations);
   });
   return out;
 }

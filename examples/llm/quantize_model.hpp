@@ -38,7 +38,7 @@ struct QuantizedModel {
 /// Settings that are a budget, resolved for this model; others as they are. Throws kBadConfig.
 [[nodiscard]] QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model);
 
-/// Quantizes the linear layers of the blocks, from the weights as stored in the files; the model runs from the codes.
+/// Quantizes the linear layers of the blocks, from the weights as they are stored; the model runs from the codes.
 /// Several layers at once, on `threads` threads (0: all). `inputs`: of the settings' calibration text, or null.
 /// Throws what sinq::quantize throws, with the layer's name in front.
 [[nodiscard]] QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads,
@@ -46,7 +46,7 @@ struct QuantizedModel {
 
 /// The inputs on the calibration text of the settings, with a progress bar; none if they name no text. Throws what
 /// reading the text does.
-[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& folder,
+[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& path,
                                                   const QuantizeSettings& settings, int threads);
 
 }  // namespace llm

@@ -17,26 +17,7 @@ T load_as(const std::byte* p) {
 
 [[noreturn]] void bad_tensor(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, what); }
 
-std::string shape_text(const std::vector<Index>& shape) {
-  std::string out;
-  for (const Index extent : shape) out += (out.empty() ? "[" : ", ") + std::to_string(extent);
-  return out.empty() ? "[]" : out + "]";
-}
-
-const sinq::io::Checkpoint::Tensor& of_shape(const sinq::io::Checkpoint& files, const std::string& name,
-                                             const std::vector<Index>& expected) {
-  const auto& tensor = files.at(name);
-  if (tensor.info.shape != expected) {
-    bad_tensor(name + " has shape " + shape_text(tensor.info.shape) + ", config.json asks for " + shape_text(expected));
-  }
-  return tensor;
-}
-
 }  // namespace
-
-sinq::MatrixView stored_matrix(const sinq::io::Checkpoint& files, const std::string& name, Index rows, Index cols) {
-  return of_shape(files, name, {rows, cols}).matrix_view();
-}
 
 void read_row(const sinq::MatrixView& view, Index row, float* out) {
   if (view.read_tile != nullptr) {
@@ -62,15 +43,13 @@ void read_row(const sinq::MatrixView& view, Index row, float* out) {
   }
 }
 
-std::vector<float> load_vector(const sinq::io::Checkpoint& files, const std::string& name, Index size) {
-  const auto& tensor = of_shape(files, name, {size});
-  const auto type = sinq::io::scalar_type(tensor.info.dtype);
-  if (!type) {
-    throw sinq::Error(sinq::Errc::kUnsupported, name + " has type " + std::string(sinq::io::name(tensor.info.dtype)) +
-                                                    ", which is no float type");
+PackedMatrix pack(const sinq::MatrixView& view) {
+  PackedMatrix out(view.rows, view.cols);
+  std::vector<float> row(static_cast<std::size_t>(view.cols));
+  for (Index r = 0; r < view.rows; ++r) {
+    read_row(view, r, row.data());
+    out.set_output(r, row.data());
   }
-  std::vector<float> out(static_cast<std::size_t>(size));
-  read_row(sinq::MatrixView::row_major(tensor.bytes().data(), *type, 1, size), 0, out.data());
   return out;
 }
 

@@ -10,7 +10,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 
 namespace sinq {
 
@@ -125,38 +127,59 @@ inline constexpr Index kRegionAlignment = 64;
   return 8.0 * static_cast<double>(bytes) / (static_cast<double>(layout.rows) * static_cast<double>(layout.cols));
 }
 
-/// Checks that a layout makes sense and that its sizes can be computed. Throws Errc::kBadShape or kBadConfig.
-inline void validate(const Layout& layout) {
+namespace detail {
+
+/// A rule that a layout breaks; the text names field, value and rule.
+struct LayoutFlaw {
+  Errc code;
+  std::string text;
+};
+
+/// The first rule that `layout` breaks, if any.
+[[nodiscard]] inline std::optional<LayoutFlaw> find_flaw(const Layout& layout) {
   // 2^40 elements keep every size below 2^63 bytes: 4 bytes, times at most two aux values, times padding.
   constexpr Index kMaxElements = Index{1} << 40;
-  const auto refuse = [](Errc code, const auto&... parts) { SINQ_THROW(code, detail::text("layout: ", parts...)); };
-  if (layout.rows < 1) refuse(Errc::kBadShape, "rows ", layout.rows, " is not at least 1");
-  if (layout.cols < 1) refuse(Errc::kBadShape, "cols ", layout.cols, " is not at least 1");
+  const auto flaw = [](Errc code, const auto&... parts) { return LayoutFlaw{code, text(parts...)}; };
+  if (layout.rows < 1) return flaw(Errc::kBadShape, "rows ", layout.rows, " is not at least 1");
+  if (layout.cols < 1) return flaw(Errc::kBadShape, "cols ", layout.cols, " is not at least 1");
   if (layout.rows > kMaxElements / layout.cols) {
-    refuse(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^40 weights");
+    return flaw(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^40 weights");
   }
   const int d = layout.vector_dim;
-  if (d != 1 && d != 2 && d != 4 && d != 8) refuse(Errc::kBadConfig, "vector_dim ", d, " is not 1, 2, 4 or 8");
+  if (d != 1 && d != 2 && d != 4 && d != 8) return flaw(Errc::kBadConfig, "vector_dim ", d, " is not 1, 2, 4 or 8");
   const int max_bits = d == 1 ? 8 : 16;
   if (layout.bits < 1 || layout.bits > max_bits) {
-    refuse(Errc::kBadConfig, "bits ", layout.bits, " is not in 1..", max_bits);
+    return flaw(Errc::kBadConfig, "bits ", layout.bits, " is not in 1..", max_bits);
   }
   if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxElements) {
-    refuse(Errc::kBadConfig, "group_size ", layout.group_size, " is not a positive multiple of 8");
+    return flaw(Errc::kBadConfig, "group_size ", layout.group_size, " is not a positive multiple of 8");
   }
   if (layout.row_block < 1 || layout.row_block > layout.rows) {
-    refuse(Errc::kBadConfig, "row_block ", layout.row_block, " is not in 1..rows (", layout.rows, ")");
+    return flaw(Errc::kBadConfig, "row_block ", layout.row_block, " is not in 1..rows (", layout.rows, ")");
   }
   if (layout.level_count != 0 && layout.level_count != Index{1} << layout.bits) {
-    refuse(Errc::kBadConfig, "level_count ", layout.level_count, " is neither 0 nor 2^bits");
+    return flaw(Errc::kBadConfig, "level_count ", layout.level_count, " is neither 0 nor 2^bits");
   }
-  if (d != 1 && layout.level_count == 0) refuse(Errc::kBadConfig, "vector_dim ", d, " needs a table of levels");
+  if (d != 1 && layout.level_count == 0) {
+    return flaw(Errc::kBadConfig, "vector_dim ", d, " needs a table of levels");
+  }
+  if (d == 1 && layout.signs != SignStorage::kInLevels) {
+    return flaw(Errc::kBadConfig, "separate signs belong to vector codes");
+  }
   if (!(layout.matrix_scale > 0.0F) || !std::isfinite(layout.matrix_scale)) {
-    refuse(Errc::kBadConfig, "matrix_scale ", layout.matrix_scale, " is not positive and finite");
+    return flaw(Errc::kBadConfig, "matrix_scale ", layout.matrix_scale, " is not positive and finite");
   }
   if (!std::isfinite(layout.shared_zero_point)) {
-    refuse(Errc::kBadConfig, "shared_zero_point ", layout.shared_zero_point, " is not finite");
+    return flaw(Errc::kBadConfig, "shared_zero_point ", layout.shared_zero_point, " is not finite");
   }
+  return std::nullopt;
+}
+
+}  // namespace detail
+
+/// Checks that a layout makes sense and that its sizes can be computed. Throws Errc::kBadShape or kBadConfig.
+inline void validate(const Layout& layout) {
+  if (const auto flaw = detail::find_flaw(layout)) SINQ_THROW(flaw->code, "layout: " + flaw->text);
 }
 
 /// A quantized matrix in memory that somebody else owns: a `QuantizedMatrix`, a mapped file, an engine's arena.

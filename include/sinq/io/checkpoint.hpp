@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -151,6 +152,34 @@ class Checkpoint {
     return *found;
   }
   const Tensor& at(std::string_view tensor) && = delete;
+
+  /// The names of the quantized tensors of all files, sorted. Throws as `SafetensorsFile::quantized_names`.
+  [[nodiscard]] std::vector<std::string> quantized_names() const {
+    std::set<std::string> names;
+    for (const auto& file : files_) {
+      for (auto& tensor : file.quantized_names()) names.insert(std::move(tensor));
+    }
+    return {names.begin(), names.end()};
+  }
+
+  /// A quantized tensor, where it lies. Throws as `SafetensorsFile::quantized`, and Errc::kBadFile if its parts are not
+  /// all in one file.
+  [[nodiscard]] QuantizedView quantized(std::string_view tensor) const& {
+    const SafetensorsFile& file = at(detail::region_name(tensor, Region::kCodes)).file;
+    const QuantizedView view = file.quantized(tensor);
+    for (const auto& part : quantized_tensor_infos(tensor, view.layout())) {
+      if (const SafetensorsFile& other = at(part.name).file; &other != &file) {
+        SINQ_THROW(Errc::kBadFile, sinq::detail::text(name_, ": tensor ", detail::name_text(part.name), " is in ",
+                                                      other.name(), ", not in ", file.name(), " with the codes"));
+      }
+    }
+    if (find(tensor) != nullptr) {
+      SINQ_THROW(Errc::kBadFile, sinq::detail::text(name_, ": tensor ", detail::name_text(tensor),
+                                                    " is there as it was and quantized"));
+    }
+    return view;
+  }
+  QuantizedView quantized(std::string_view tensor) && = delete;
 
  private:
   Checkpoint() = default;

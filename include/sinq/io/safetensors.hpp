@@ -3,6 +3,7 @@
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/mapped_file.hpp>
+#include <sinq/io/quantized_tensors.hpp>
 #include <sinq/io/safetensors_header.hpp>
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/matrix_view.hpp>
@@ -140,6 +141,16 @@ class SafetensorsFile {
     return view;
   }
   MatrixView matrix_view(const TensorInfo& info) && = delete;
+
+  /// The names of the quantized tensors, sorted. Throws Errc::kUnsupported if they are of an unknown version.
+  [[nodiscard]] std::vector<std::string> quantized_names() const { return detail::quantized_names(metadata_, name_); }
+
+  /// A quantized tensor, where it lies: its layout and every region are checked, nothing is unpacked or copied.
+  /// Throws Errc::kBadFile, naming tensor and byte offset, and kUnsupported for an unknown version.
+  [[nodiscard]] QuantizedView quantized(std::string_view tensor) const& {
+    return detail::QuantizedReader(*this, tensor).view();
+  }
+  QuantizedView quantized(std::string_view tensor) && = delete;
 
  private:
   SafetensorsFile(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {

@@ -1,0 +1,199 @@
+#pragma once
+
+#include <sinq/error.hpp>
+#include <sinq/io/json_events.hpp>
+#include <sinq/io/tensor_info.hpp>
+#include <sinq/quantized_matrix.hpp>
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace sinq::io {
+
+/// The entry of a safetensors header's "__metadata__" that says how quantized tensors are stored, and what it says.
+inline constexpr std::string_view kQuantizedVersionKey = "sinq.version";
+inline constexpr std::string_view kQuantizedVersion = "1";
+/// Followed by the name of a quantized tensor: the key of its layout.
+inline constexpr std::string_view kQuantizedLayoutKey = "sinq.layout.";
+
+namespace detail {
+
+/// How files spell the values of an enum, in their order.
+template <class Enum>
+inline constexpr std::array<std::string_view, 0> kSpellings{};
+template <>
+inline constexpr std::array<std::string_view, 2> kSpellings<SignStorage>{"in_levels", "separate"};
+template <>
+inline constexpr std::array<std::string_view, 3> kSpellings<OffsetKind>{"shared", "zero_point", "offset"};
+template <>
+inline constexpr std::array<std::string_view, 4> kSpellings<AuxFormat>{"f16", "f32", "u8", "u6"};
+template <>
+inline constexpr std::array<std::string_view, 2> kSpellings<ColScaleKind>{"none", "stored"};
+
+/// Calls `visit(name, field)` for every field of a layout that stands in its JSON text, in the order of the text.
+/// `matrix_scale` is a tensor: everything here is known before a matrix is quantized.
+template <class SomeLayout, class Visit>
+void for_each_field(SomeLayout& layout, const Visit& visit) {
+  visit("rows", layout.rows);
+  visit("cols", layout.cols);
+  visit("bits", layout.bits);
+  visit("vector_dim", layout.vector_dim);
+  visit("group_size", layout.group_size);
+  visit("row_block", layout.row_block);
+  visit("level_count", layout.level_count);
+  visit("signs", layout.signs);
+  visit("offset", layout.offset);
+  visit("aux", layout.aux);
+  visit("col_scale", layout.col_scale);
+  visit("shared_zero_point", layout.shared_zero_point);
+}
+
+/// Reads the JSON text of a layout: one flat object with every field once and nothing else.
+class LayoutEvents final : public JsonEvents {
+ public:
+  using JsonEvents::JsonEvents;
+
+  Layout layout;
+
+  bool start_object(std::size_t) override {
+    if (std::exchange(in_object_, true)) return unexpected("an object");
+    return true;
+  }
+  bool key(string_t& key) override {
+    key_ = std::move(key);
+    int position = 0, found = -1;
+    for_each_field(layout, [&](std::string_view name, const auto&) {
+      if (name == key_) found = position;
+      ++position;
+    });
+    if (found < 0) refuse("unknown field ", name_text(key_));
+    if ((seen_ >> found & 1U) != 0) refuse("the field '", key_, "' stands twice");
+    seen_ |= 1U << found;
+    return true;
+  }
+  bool number_unsigned(number_unsigned_t value) override { return assign(value, "a number"); }
+  bool number_integer(number_integer_t value) override { return assign(value, "a negative number"); }
+  bool number_float(number_float_t value, const string_t&) override { return assign(value, "a fraction"); }
+  bool string(string_t& value) override { return assign(std::string_view(value), "a string"); }
+  bool end_object() override {
+    int position = 0;
+    for_each_field(layout, [&](std::string_view name, const auto&) {
+      if ((seen_ >> position++ & 1U) == 0) refuse("the field '", name, "' is missing");
+    });
+    return true;
+  }
+
+ private:
+  bool unexpected(std::string_view event) const override {
+    if (!in_object_) refuse("unexpected ", event, " instead of an object");
+    refuse("unexpected ", event, " in ", name_text(key_));
+  }
+
+  /// Puts what stands at `key_` into its field; `event` is what it is, should that be of no use there.
+  template <class Value>
+  bool assign(Value value, std::string_view event) {
+    if (!in_object_) return unexpected(event);
+    for_each_field(layout, [&](std::string_view name, auto& field) {
+      if (name == key_) set(field, value, event);
+    });
+    return true;
+  }
+
+  template <class Field, class Value>
+  void set(Field& field, Value value, std::string_view event) const {
+    if constexpr (std::is_enum_v<Field> && std::is_same_v<Value, std::string_view>) {
+      for (std::size_t i = 0; i < kSpellings<Field>.size(); ++i) {
+        if (kSpellings<Field>[i] != value) continue;
+        field = static_cast<Field>(i);
+        return;
+      }
+      refuse("the field '", key_, "' is ", name_text(value), ", which is none of its values");
+    } else if constexpr (std::is_same_v<Field, float> && std::is_arithmetic_v<Value>) {
+      // Whoever reads the text as float64 gets the same number.
+      const auto wide = static_cast<double>(value);
+      const bool fits = wide >= -kLargestFloat && wide <= kLargestFloat;
+      if (!fits || static_cast<double>(static_cast<float>(wide)) != wide) {
+        refuse("the field '", key_, "' is ", wide, ", which float32 does not have");
+      }
+      field = static_cast<float>(wide);
+    } else if constexpr (std::is_integral_v<Field> && std::is_unsigned_v<Value>) {
+      if (value > static_cast<std::uint64_t>(std::numeric_limits<Field>::max())) {
+        refuse("the field '", key_, "' is ", value, ", which is more than ", std::numeric_limits<Field>::max());
+      }
+      field = static_cast<Field>(value);
+    } else {
+      unexpected(event);
+    }
+  }
+
+  static constexpr double kLargestFloat = std::numeric_limits<float>::max();
+
+  bool in_object_ = false;
+  std::uint32_t seen_ = 0;
+  std::string key_;
+};
+
+/// The layout that `text` describes. `what` stands for the text in errors. Throws Errc::kBadFile.
+[[nodiscard]] inline Layout parse_layout(std::string_view text, std::string_view what) {
+  LayoutEvents events(what, 0);
+  events.parse(std::as_bytes(std::span(text)));
+  if (const auto flaw = sinq::detail::find_flaw(events.layout)) {
+    SINQ_THROW(Errc::kBadFile, sinq::detail::text(what, ": ", flaw->text));
+  }
+  return events.layout;
+}
+
+/// Refuses metadata of a version that this library does not know, or, if it has layouts, of none.
+/// Throws Errc::kUnsupported or kBadFile.
+inline void check_quantized_version(const std::map<std::string, std::string>& metadata, std::string_view what) {
+  const auto version = metadata.find(std::string(kQuantizedVersionKey));
+  if (version != metadata.end() && version->second != kQuantizedVersion) {
+    SINQ_THROW(Errc::kUnsupported,
+               sinq::detail::text(what, ": metadata '", kQuantizedVersionKey, "' is ", name_text(version->second),
+                                  ", this library reads version ", kQuantizedVersion));
+  }
+  const auto layout = metadata.lower_bound(std::string(kQuantizedLayoutKey));
+  if (version == metadata.end() && layout != metadata.end() && layout->first.starts_with(kQuantizedLayoutKey)) {
+    SINQ_THROW(Errc::kBadFile, sinq::detail::text(what, ": metadata has ", name_text(layout->first), " but no '",
+                                                  kQuantizedVersionKey, "'"));
+  }
+}
+
+}  // namespace detail
+
+/// The JSON text of a layout, all but `matrix_scale`: the same layout gives the same text.
+[[nodiscard]] inline std::string layout_text(const Layout& layout) {
+  std::string out = "{";
+  detail::for_each_field(layout, [&]<class Field>(std::string_view name, const Field& field) {
+    out += sinq::detail::text(out.size() > 1 ? ",\"" : "\"", name, "\":");
+    if constexpr (std::is_enum_v<Field>) {
+      out += sinq::detail::text('"', detail::kSpellings<Field>[static_cast<std::size_t>(field)], '"');
+    } else if constexpr (std::is_same_v<Field, float>) {
+      out += sinq::detail::text(static_cast<double>(field) + 0.0);  // no -0
+    } else {
+      out += sinq::detail::text(field);
+    }
+  });
+  return out + "}";
+}
+
+/// The entry of "__metadata__" for the quantized tensor `name`. A file needs the version's entry, too
+/// (`quantized_version_metadata`).
+[[nodiscard]] inline std::pair<std::string, std::string> quantized_metadata(std::string_view name,
+                                                                            const Layout& layout) {
+  return {sinq::detail::text(kQuantizedLayoutKey, name), layout_text(layout)};
+}
+
+/// The entry of "__metadata__" that every file with quantized tensors has.
+[[nodiscard]] inline std::pair<std::string, std::string> quantized_version_metadata() {
+  return {std::string(kQuantizedVersionKey), std::string(kQuantizedVersion)};
+}
+
+}  // namespace sinq::io
