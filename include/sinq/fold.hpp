@@ -5,4 +5,6 @@
 
 #include <sinq/fold/folded_matrix.hpp>
 #include <sinq/fold/presets.hpp>
+#include <sinq/fold/rounding.hpp>
 #include <sinq/fold/scales.hpp>
+#include <sinq/fold/search.hpp>

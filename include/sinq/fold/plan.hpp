@@ -2,9 +2,9 @@
 
 #include <sinq/fold/edge.hpp>
 
-#include <functional>
 #include <map>
 #include <span>
+#include <utility>
 
 namespace sinq::fold {
 

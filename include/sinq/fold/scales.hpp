@@ -5,6 +5,11 @@
 #include <sinq/normalize/balance.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
 namespace sinq::fold {
 
 /// What the factors are rounded to.
@@ -59,7 +64,7 @@ namespace detail {
 
 /// Divides by the geometric mean, so that neither producers nor consumers drift, and keeps scales within
 /// 1 / most .. most. Channels that nobody reads have 0 and get 1.
-inline void center(std::vector<double>& scales, double most) {
+inline void center(std::span<double> scales, double most) {
   double sum = 0.0, count = 0.0;
   for (const double t : scales) {
     if (t > 0.0) {
@@ -78,7 +83,8 @@ inline void center(std::vector<double>& scales, double most) {
   return c >= size;
 }
 
-/// One scale per channel of an edge, from its consumers under `factors`.
+/// One scale per channel of an edge, from its consumers under `factors`; the geometric mean of each tile's is 1, since
+/// how a whole tile compares with others is no matter of its columns.
 [[nodiscard]] inline std::vector<double> edge_scales(const Edge& edge, const FactorMap& factors,
                                                      const MatrixLookup& lookup, const ScaleOptions& options) {
   // No channel of a consumer is worth more: beyond it lies noise, and the producer's range.
@@ -94,12 +100,12 @@ inline void center(std::vector<double>& scales, double most) {
     stack.read({begin, begin + width}, weights.data(), width);
     const DualScale dual =
         balance(MatrixView::row_major(weights.data(), stack.rows(), width), Sinkhorn{.iterations = options.iterations});
-    for (Index c = 0; c < width; ++c) {
-      scales[static_cast<std::size_t>(begin + c)] =
-          is_zero(weights, width, c) ? 0.0 : static_cast<double>(dual.col[static_cast<std::size_t>(c)]);
+    const std::span<double> part = std::span(scales).subspan(static_cast<std::size_t>(begin), dual.col.size());
+    for (std::size_t c = 0; c < part.size(); ++c) {
+      part[c] = is_zero(weights, width, static_cast<Index>(c)) ? 0.0 : static_cast<double>(dual.col[c]);
     }
+    center(part, kMostFactor);
   }
-  center(scales, kMostFactor);
   if (options.rounding == FactorRounding::kPowerOfTwo) {
     for (double& t : scales) t = std::exp2(std::round(std::log2(t)));
   }

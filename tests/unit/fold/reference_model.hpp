@@ -343,7 +343,7 @@ class Forward {
     Vector weights = linear(p + "gate", x);
     softmax(weights);
     Vector out(x.size(), 0.0);
-    for (Index picked = 0; picked < 2; ++picked) {
+    for (Index picked = 0; picked < a_.experts; ++picked) {  // all, so that each matters
       const auto best = std::max_element(weights.begin(), weights.end());
       Vector expert = mlp(p + "experts." + std::to_string(best - weights.begin()) + ".", x);
       for (double& v : expert) v *= *best;

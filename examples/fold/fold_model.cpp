@@ -1,0 +1,195 @@
+#include "fold/fold_model.hpp"
+
+#include <sinq/fold/rounding.hpp>
+#include <sinq/io/checkpoint_writer.hpp>
+
+#include "fold/architecture_json.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+namespace fold_program {
+namespace {
+
+namespace fs = std::filesystem;
+using sinq::Errc;
+using sinq::Error;
+using sinq::Index;
+using sinq::io::DType;
+
+/// `count` floats of any type as doubles.
+void read_doubles(sinq::ScalarType type, const std::byte* from, std::span<double> out) {
+  const auto each = [&](auto stored, auto&& decode) {
+    for (double& value : out) {
+      std::memcpy(&stored, from, sizeof stored);
+      from += sizeof stored;
+      value = static_cast<double>(decode(stored));
+    }
+  };
+  const auto same = [](auto x) { return x; };
+  switch (type) {
+    case sinq::ScalarType::kF16:
+      return each(std::uint16_t{}, sinq::half_to_float);
+    case sinq::ScalarType::kBf16:
+      return each(std::uint16_t{}, sinq::bfloat16_to_float);
+    case sinq::ScalarType::kF32:
+      return each(float{}, same);
+    case sinq::ScalarType::kF64:
+      return each(double{}, same);
+  }
+}
+
+/// The type a tensor is written in: only floats change theirs.
+DType written_type(DType stored, const WriteOptions& options) {
+  return sinq::io::scalar_type(stored) ? options.dtype.value_or(stored) : stored;
+}
+
+/// Writes one tensor, a block of rows at a time.
+class TensorWriter {
+ public:
+  TensorWriter(sinq::io::CheckpointWriter& out, const WriteOptions& options) : out_(out), options_(options) {}
+
+  void write(const sinq::io::Checkpoint::Tensor& tensor, const sinq::fold::Factors* factors) {
+    const auto& info = tensor.info;
+    const DType type = written_type(info.dtype, options_);
+    if (factors == nullptr && type == info.dtype) return out_.write(info.name, tensor.bytes());
+    const auto from = sinq::io::scalar_type(info.dtype), to = sinq::io::scalar_type(type);
+    if (!from || !to) {
+      throw Error(Errc::kUnsupported,
+                  info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", which cannot be folded");
+    }
+    const std::span<const std::byte> bytes = tensor.bytes();
+    const Index rows = info.shape.empty() ? 1 : info.shape[0];
+    const Index total = static_cast<Index>(bytes.size()) / sinq::scalar_bytes(*from);
+    const Index cols = rows == 0 ? 0 : total / rows;
+    const Index step = std::max<Index>(1, kValues / std::max<Index>(1, cols));
+    sinq::fold::RangeReport report;
+    for (Index r = 0; r < rows; r += step) {
+      const Index count = std::min(step, rows - r);
+      values_.resize(static_cast<std::size_t>(count * cols));
+      rounded_.resize(values_.size() * static_cast<std::size_t>(sinq::scalar_bytes(*to)));
+      read_doubles(*from, bytes.data() + r * cols * sinq::scalar_bytes(*from), values_);
+      if (factors != nullptr) factors->apply({r, r + count}, cols, values_.data());
+      sinq::fold::round_to(*to, values_, rounded_.data(), report);
+      out_.write(info.name, static_cast<std::uint64_t>(r * cols * sinq::scalar_bytes(*to)), rounded_);
+    }
+    if (report.overflowed > 0) {
+      throw Error(Errc::kBadData, info.name + ": " + std::to_string(report.overflowed) + " values are beyond the range of " +
+                                      std::string(sinq::io::name(type)));
+    }
+    underflowed_ += report.underflowed;
+  }
+
+  [[nodiscard]] Index underflowed() const noexcept { return underflowed_; }
+
+ private:
+  static constexpr Index kValues = 1 << 18;  // at a time: 2 MB of doubles
+
+  sinq::io::CheckpointWriter& out_;
+  const WriteOptions& options_;
+  std::vector<double> values_;
+  std::vector<std::byte> rounded_;
+  Index underflowed_ = 0;
+};
+
+/// Whether a file of a model's folder holds weights, in this or another form: its copy would not be the folded model.
+bool holds_weights(const fs::path& file) {
+  const std::string name = file.filename().string(), extension = file.extension().string();
+  if (name.ends_with(".index.json")) return true;
+  if (extension == ".safetensors") return name.starts_with("model") || name.starts_with("consolidated");
+  for (const char* other : {".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack", ".partial"}) {
+    if (extension == other) return true;
+  }
+  return false;
+}
+
+/// All other files; config.json with the new type, where it says one.
+void copy_other_files(const Source& source, const fs::path& to, const WriteOptions& options) {
+  for (const auto& entry : fs::directory_iterator(source.folder)) {
+    if (!entry.is_regular_file() || holds_weights(entry.path())) continue;
+    const auto& files = source.files.files();
+    const bool shard = std::any_of(files.begin(), files.end(), [&](const auto& file) {
+      return fs::path(file.name()).filename() == entry.path().filename();
+    });
+    if (!shard) fs::copy_file(entry.path(), to / entry.path().filename());
+  }
+  if (!options.dtype) return;
+  std::ifstream file(source.folder / "config.json", std::ios::binary);
+  auto config = nlohmann::ordered_json::parse(file);
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    if (!config.contains(key)) continue;
+    config[key] = *options.dtype == DType::kF16    ? "float16"
+                  : *options.dtype == DType::kBf16 ? "bfloat16"
+                                                   : "float32";
+  }
+  std::ofstream(to / "config.json", std::ios::binary) << config.dump(2) << "\n";
+}
+
+/// A folder that gets its name when it is whole; else it is removed.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(const fs::path& target) : target_(target), partial_(target.string() + ".partial") {
+    fs::remove_all(partial_);  // of a writer that was killed
+    fs::create_directories(partial_);
+  }
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+  ~AtomicFolder() {
+    std::error_code ignored;
+    if (!committed_) fs::remove_all(partial_, ignored);
+  }
+  [[nodiscard]] const fs::path& path() const noexcept { return partial_; }
+  void commit() {
+    fs::rename(partial_, target_);
+    committed_ = true;
+  }
+
+ private:
+  fs::path target_, partial_;
+  bool committed_ = false;
+};
+
+}  // namespace
+
+Source Source::open(const fs::path& folder) {
+  Source out{folder, sinq::io::Checkpoint::open(folder), {}};
+  std::vector<sinq::fold::TensorShape> shapes;
+  for (const auto& tensor : out.files.tensors()) shapes.push_back({tensor.info.name, tensor.info.shape});
+  try {
+    out.plan = sinq::fold::make_plan(architecture_from_json(llm::read_json(folder / "config.json")), shapes);
+  } catch (const Error& e) {
+    throw Error(e.code(), folder.string() + ": " + e.what());
+  }
+  return out;
+}
+
+sinq::fold::MatrixLookup Source::lookup() const {
+  return [this](const std::string& tensor) { return files.at(tensor).matrix_view(); };
+}
+
+Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const fs::path& out,
+                   const WriteOptions& options) {
+  std::error_code error;
+  if (fs::equivalent(source.folder, out, error)) {
+    throw Error(Errc::kBadConfig, out.string() + ": is the model itself, which stays as it is");
+  }
+  if (fs::exists(out)) throw Error(Errc::kBadConfig, out.string() + ": exists already");
+  std::vector<sinq::io::TensorGroup> groups;
+  for (const auto& tensor : source.files.tensors()) {
+    const auto& info = tensor.info;
+    groups.push_back({{{.name = info.name, .dtype = written_type(info.dtype, options), .shape = info.shape}}, {}});
+  }
+  const auto& metadata = source.files.files().front().metadata();
+  const auto plan = sinq::io::plan_checkpoint(groups, options.max_shard_bytes, metadata);
+  AtomicFolder folder(out);
+  sinq::io::CheckpointWriter writer(folder.path(), plan);
+  TensorWriter tensors(writer, options);
+  for (const auto& tensor : source.files.tensors()) tensors.write(tensor, factors.find(tensor.info.name));
+  writer.finish();
+  copy_other_files(source, folder.path(), options);
+  folder.commit();
+  return tensors.underflowed();
+}
+
+}  // namespace fold_program
