@@ -5,8 +5,6 @@
 #include <sinq/normalize/sinkhorn.hpp>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
 namespace gguf {
 
@@ -15,14 +13,13 @@ using sinq::Index;
 std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix) {
   // Rows enough to know the columns by, and few enough for memory.
   constexpr Index kMostRows = 2048;
-  static const float kPower = -static_cast<float>(std::atof(std::getenv("IMP") ? std::getenv("IMP") : "2"));
   const Index step = (matrix.rows + kMostRows - 1) / kMostRows, rows = (matrix.rows + step - 1) / step;
   std::vector<float> weights(static_cast<std::size_t>(rows * matrix.cols));
   for (Index r = 0; r < rows; ++r) {
     sinq::detail::read_rect(matrix, {r * step, 0, 1, matrix.cols}, weights.data() + r * matrix.cols, matrix.cols);
   }
   auto scale = sinq::balance(sinq::MatrixView::row_major(weights.data(), rows, matrix.cols), sinq::Sinkhorn{});
-  std::transform(scale.col.begin(), scale.col.end(), scale.col.begin(), [](float col) { return std::pow(col, kPower); });
+  std::transform(scale.col.begin(), scale.col.end(), scale.col.begin(), [](float col) { return 1.0F / (col * col); });
   return std::move(scale.col);
 }
 

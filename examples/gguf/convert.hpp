@@ -25,8 +25,8 @@ enum class Importance : std::uint8_t {
 
 /// How a model becomes a GGUF file.
 struct ConvertOptions {
-  std::filesystem::path model;                               ///< Hugging Face folder
-  std::string name;                                          ///< general.name; empty: the folder's
+  std::filesystem::path model{};                             ///< Hugging Face folder
+  std::string name{};                                        ///< general.name; empty: the folder's
   sinq::io::GgufType type = sinq::io::GgufType::kQ4_0;       ///< of the blocks' matrices
   sinq::io::GgufType embeddings = sinq::io::GgufType::kF16;  ///< of embeddings and head
   std::optional<sinq::io::GgufType> fallback{};    ///< of matrices whose rows are no whole blocks of the above

@@ -118,7 +118,8 @@ void add_tokens(const Json& tokenizer, Index vocab_size, GgufMetadata& out) {
     types[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(type);
   };
   const Json model = required<Json>(tokenizer, "model");
-  for (const auto& [entry, id] : required<Json>(model, "vocab").items()) {
+  const Json vocabulary = required<Json>(model, "vocab");
+  for (const auto& [entry, id] : vocabulary.items()) {
     set(id.get<Index>(), entry, GgufTokenType::kNormal);
   }
   for (const Json& token : value_or(tokenizer, "added_tokens", Json::array())) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sinq/io/checkpoint.hpp>
+#include <sinq/io/gguf.hpp>
+
 #include "gguf/convert.hpp"
 #include "llm/model.hpp"
 #include "llm/paths.hpp"
