@@ -125,18 +125,15 @@ inline void require_block_row(std::span<const float> row, std::span<const float>
 }
 
 template <class Format>
-void encode_blocks(std::span<const float> row, std::span<const float> importance, const BlockPlan& plan, Isa limit,
+void encode_blocks(std::span<const float> row, std::span<const float> importance, Isa limit,
                    std::uint8_t* out) noexcept {
-  double squares = 0.0;
-  for (const float x : row) squares += static_cast<double>(x) * static_cast<double>(x);
-  const auto rms = static_cast<float>(std::sqrt(squares / static_cast<double>(row.size())));
   constexpr Index kSize = Format::kTraits.size();
   const Index count = static_cast<Index>(row.size()) / kSize;
-  BlockEncoder encoder(Format::kTraits, plan, limit);
+  BlockEncoder encoder(Format::kTraits, limit);
   BlockFields fields[BlockPanel::kLanes];
   for (Index b = 0; b < count; b += encoder.per_panel()) {
     const Index blocks = count - b < encoder.per_panel() ? count - b : encoder.per_panel();
-    encoder.encode(row.data() + b * kSize, importance.empty() ? nullptr : importance.data() + b * kSize, rms, blocks,
+    encoder.encode(row.data() + b * kSize, importance.empty() ? nullptr : importance.data() + b * kSize, blocks,
                    fields);
     for (Index i = 0; i < blocks; ++i) Format::pack(fields[i], out + (b + i) * Format::kTraits.bytes);
   }
@@ -147,7 +144,8 @@ void encode_blocks(std::span<const float> row, std::span<const float> importance
 /// Encodes the weights `row` [cols] into `out` [row_bytes(format, cols)].
 ///
 /// `importance` [cols] says what an error in each column weighs, in any unit; empty: all alike. Zero rows and columns
-/// are fine, scales too small for binary16 give zeros. The bytes depend on nothing but the arguments.
+/// are fine, scales too small for binary16 give zeros. A block's bytes depend on its own weights and importances alone;
+/// instruction sets with fused products give the same bytes, the portable one a few others.
 ///
 /// Throws Errc::kBadShape for rows that are not whole blocks and buffers of another size; Errc::kBadData, with the
 /// column, for weights that are not numbers within +-65504 and for importance that is negative or not finite.
@@ -161,7 +159,7 @@ inline void encode_row(BlockFormat format, std::span<const float> row, std::span
   auto* target = reinterpret_cast<std::uint8_t*>(out.data());
   detail::with_block_format(format, [&](auto type) {
     using Type = decltype(type);
-    detail::encode_blocks<Type>(row, importance, detail::block_plan(Type::kTraits), limit, target);
+    detail::encode_blocks<Type>(row, importance, limit, target);
   });
 }
 

@@ -39,9 +39,9 @@ struct BlockStored {
 
 /// What a sub-block says about its block: error, and the sums of the least-squares problem of scale and minimum.
 struct BlockSums {
-  alignas(64) BlockLanes error;       ///< sum w (x - x')^2
-  alignas(64) BlockLanes qq, q, qx;   ///< sums of w level^2, w level, w level x
-  alignas(64) BlockLanes one, sum_x;  ///< sums of w, w x
+  alignas(64) BlockLanes error;      ///< sum w (x - x')^2
+  alignas(64) BlockLanes qq, q, qx;  ///< sums of w level^2, w level, w level x
+  alignas(64) BlockLanes one, x;     ///< sums of w, w x
 };
 
 /// The ranges of codes and how far from the present ones to look.
@@ -50,11 +50,16 @@ struct BlockCodeRange {
   float least_min = 0.0F, greatest_min = 0.0F, min_reach = 0.0F;
 };
 
-/// Where a fit of scales starts.
+/// Where a fit of scales starts: the range of a sub-block takes the grid's `top` levels and `first`, first + step ...
+/// more.
 struct BlockStarts {
-  const float* clips = nullptr;  ///< fractions of the range that the levels span
+  float top = 0.0F;
+  float first = 0.0F, step = 0.0F;
   int count = 0;
   int rounds = 0;  ///< of alternating nearest levels and least squares after the best start
+
+  /// The part of the range that the levels span in start k.
+  [[nodiscard]] float clip(int k) const noexcept { return top / (top + first + step * static_cast<float>(k)); }
 };
 
 template <class Tag>

@@ -29,21 +29,22 @@ struct BlockSearch<SINQ_ISA> {
       F low, high;
       range(panel, lane, low, high);
       const F limit = S::load(direction + lane);
-      // The levels' range contains zero where the offset may not leave it.
-      const F low0 = S::select(S::less(S::zero(), limit), S::min(low, S::zero()), low);
-      const F high0 = S::select(S::less(limit, S::zero()), S::max(high, S::zero()), high);
-      const F width = S::sub(high0, low0);
+      // The lowest level is the offset: where that may not leave zero, the range begins there.
+      F low0 = S::select(S::less(S::zero(), limit), S::min(low, S::zero()), low);
+      low0 = S::select(S::less(limit, S::zero()), S::max(low, S::zero()), low0);
+      const F width = S::max(S::sub(high, low0), S::zero());
       Affine best{S::mul(width, inverse_top), low0};
       S::store(plain.scale + lane, best.scale);
       S::store(plain.offset + lane, best.offset);
       F least = S::set1(std::numeric_limits<float>::infinity());
       for (int k = 0; k < starts.count; ++k) {
-        const F clip = S::set1(starts.clips[k]);
+        const F clip = S::set1(starts.clip(k));
         const F scale = S::mul(S::mul(width, clip), inverse_top);
         const F slack = S::sub(width, S::mul(width, clip));
-        // Both ends give way alike, or only the upper one.
-        refine_affine(nearest, panel, lane, limit, Affine{scale, S::fma(slack, S::set1(0.5F), low0)}, best, least);
+        // The upper end gives way, both do, or the lower one.
         refine_affine(nearest, panel, lane, limit, Affine{scale, low0}, best, least);
+        refine_affine(nearest, panel, lane, limit, Affine{scale, S::fma(slack, S::set1(0.5F), low0)}, best, least);
+        refine_affine(nearest, panel, lane, limit, Affine{scale, S::add(slack, low0)}, best, least);
       }
       for (int k = 0; k < starts.rounds; ++k) refine_affine(nearest, panel, lane, limit, best, best, least);
       S::store(fit.scale + lane, best.scale);
@@ -151,7 +152,7 @@ struct BlockSearch<SINQ_ISA> {
       S::store(plain.offset + lane, S::zero());
       F best = up, most = S::zero();
       for (int k = 0; k < starts.count; ++k) {
-        const F clip = S::set1(starts.clips[k]);
+        const F clip = S::set1(starts.clip(k));
         refine_scale(nearest, panel, lane, S::mul(up, clip), best, most);
         refine_scale(nearest, panel, lane, S::mul(down, clip), best, most);
       }
@@ -224,10 +225,12 @@ struct BlockSearch<SINQ_ISA> {
                                     BlockStored& stored, BlockSums& sums) noexcept {
     for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
       const F scale0 = S::load(stored.scale_code + lane), min0 = S::load(stored.min_code + lane);
-      F scale_code = scale0, min_code = min0, least = S::set1(std::numeric_limits<float>::infinity());
+      F scale_code = scale0, min_code = min0;
+      F least = error_under(nearest, panel, lane, decoder(stored, lane, scale0, min0));
       for (float ds = -codes.scale_reach; ds <= codes.scale_reach; ds += 1.0F) {
         const F s = clamp(S::add(scale0, S::set1(ds)), codes.least_scale, codes.greatest_scale);
         for (float dm = -codes.min_reach; dm <= codes.min_reach; dm += 1.0F) {
+          if (ds == 0.0F && dm == 0.0F) continue;
           const F m = clamp(S::add(min0, S::set1(dm)), codes.least_min, codes.greatest_min);
           const F error = error_under(nearest, panel, lane, decoder(stored, lane, s, m));
           const auto better = S::less(error, least);
@@ -276,7 +279,7 @@ struct BlockSearch<SINQ_ISA> {
     S::store(sums.q + lane, q1);
     S::store(sums.qx + lane, qx);
     S::store(sums.one + lane, w1);
-    S::store(sums.sum_x + lane, x1);
+    S::store(sums.x + lane, x1);
   }
 };
 

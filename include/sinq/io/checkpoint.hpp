@@ -115,13 +115,21 @@ class Checkpoint {
     if (std::filesystem::exists(index, error)) {
       out.open_shards(index, folder);
     } else if (std::filesystem::exists(single, error)) {
-      out.files_.push_back(SafetensorsFile::open(single));
-      for (const auto& info : out.files_[0].tensors()) out.tensors_.push_back({out.files_[0], info});
+      out.take_file(SafetensorsFile::open(single));
     } else {
       SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": neither ", kSingleFile, " nor ", kIndexFile));
     }
     out.name_ = folder.string();
-    for (const auto& tensor : out.tensors_) out.by_name_.emplace(tensor.info.name, &tensor);
+    out.sort_names();
+    return out;
+  }
+
+  /// A checkpoint that is one file, wherever that is.
+  [[nodiscard]] static Checkpoint of_file(SafetensorsFile file) {
+    Checkpoint out;
+    out.name_ = file.name();
+    out.take_file(std::move(file));
+    out.sort_names();
     return out;
   }
 
@@ -183,6 +191,15 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
+
+  void take_file(SafetensorsFile file) {
+    files_.push_back(std::move(file));
+    for (const auto& info : files_[0].tensors()) tensors_.push_back({files_[0], info});
+  }
+
+  void sort_names() {
+    for (const auto& tensor : tensors_) by_name_.emplace(tensor.info.name, &tensor);
+  }
 
   void open_shards(const std::filesystem::path& index, const std::filesystem::path& folder) {
     const std::string what = index.string();
