@@ -11,20 +11,21 @@ std::string shape_text(const std::vector<Index>& shape) {
   return out.empty() ? "[]" : out + "]";
 }
 
-const sinq::io::Checkpoint::Tensor& of_shape(const sinq::io::Checkpoint& files, const std::string& name,
-                                             const std::vector<Index>& expected) {
-  const auto& tensor = files.at(name);
-  if (tensor.info.shape != expected) {
-    throw sinq::Error(sinq::Errc::kBadFile, name + " has shape " + shape_text(tensor.info.shape) +
-                                                ", config.json asks for " + shape_text(expected));
-  }
-  return tensor;
+void check_shape(const std::string& name, const std::vector<Index>& shape, const std::vector<Index>& expected) {
+  if (shape == expected) return;
+  throw sinq::Error(sinq::Errc::kBadFile,
+                    name + " has shape " + shape_text(shape) + ", config.json asks for " + shape_text(expected));
 }
 
 }  // namespace
 
+CheckpointSource::CheckpointSource(const std::filesystem::path& folder) : files_(sinq::io::Checkpoint::open(folder)) {
+  for (const std::string& name : files_.quantized_names()) quantized_.emplace(name, files_.quantized(name));
+}
+
 std::vector<float> CheckpointSource::vector(const std::string& name, Index size) const {
-  const auto& tensor = of_shape(files_, name, {size});
+  const auto& tensor = files_.at(name);
+  check_shape(name, tensor.info.shape, {size});
   const auto type = sinq::io::scalar_type(tensor.info.dtype);
   if (!type) {
     throw sinq::Error(sinq::Errc::kUnsupported, name + " has type " + std::string(sinq::io::name(tensor.info.dtype)) +
@@ -36,12 +37,26 @@ std::vector<float> CheckpointSource::vector(const std::string& name, Index size)
 }
 
 sinq::MatrixView CheckpointSource::matrix(const std::string& name, Index rows, Index cols) const {
-  return of_shape(files_, name, {rows, cols}).matrix_view();
+  if (const auto found = quantized_.find(name); found != quantized_.end()) {
+    const sinq::QuantizedView& codes = found->second.codes();
+    check_shape(name, {codes.rows(), codes.cols()}, {rows, cols});
+    return found->second.view();
+  }
+  const auto& tensor = files_.at(name);
+  check_shape(name, tensor.info.shape, {rows, cols});
+  return tensor.matrix_view();
 }
 
-std::optional<sinq::QuantizedView> CheckpointSource::quantized(const std::string&) const { return std::nullopt; }
+std::optional<sinq::QuantizedView> CheckpointSource::quantized(const std::string& name) const {
+  const auto found = quantized_.find(name);
+  return found == quantized_.end() ? std::nullopt : std::optional(found->second.codes());
+}
 
 double CheckpointSource::stored_bits(const std::string& name) const {
+  if (const auto codes = quantized(name)) {
+    return sinq::bits_per_weight(codes->layout()) * static_cast<double>(codes->rows()) *
+           static_cast<double>(codes->cols());
+  }
   return 8.0 * static_cast<double>(files_.at(name).bytes().size());
 }
 

@@ -26,11 +26,11 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   const Tokenizer tokenizer = open_tokenizer(options.model);
   const std::vector<Token> prompt = tokenizer.encode(options.prompt);
   Sampler sampler(options.sampling);
-  Model model = Model::open(options.model);
-  if (options.settings.weights == Weights::kQuantized) {
-    const std::optional<InputStats> inputs = calibrate(model, options.model, options.settings, 0);
+  Model model = Model::open(options.model, options.settings.activations);
+  const QuantizeSettings settings = settings_for(model, options.settings);
+  if (settings.weights == Weights::kQuantized) {
+    const std::optional<InputStats> inputs = calibrate(model, options.model, settings, 0);
     Progress progress("quantize", static_cast<long>(model.linears().size()));
-    const QuantizeSettings settings = within_budget(options.settings, model);
     model = quantize_model(
                 model, settings, 0, [&] { progress.step(); }, inputs ? &*inputs : nullptr)
                 .model;

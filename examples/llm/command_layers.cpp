@@ -14,7 +14,7 @@ namespace {
 struct LayersOptions {
   DataOptions data;
   QuantizeSettings settings;
-  std::filesystem::path json;
+  std::filesystem::path baseline, json;
 };
 
 void print_header(std::ostream& out) {
@@ -52,14 +52,23 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
   OutputFile file(options.json);
   const DataOptions& data = options.data;
   const TokenBlocks blocks = data.blocks();
-  const Model model = Model::open(data.model);
-  const std::optional<InputStats> inputs = calibrate(model, data.model, options.settings, data.threads);
-  const QuantizedModel quantized =
-      quantize_model(model, within_budget(options.settings, model), data.threads, {}, inputs ? &*inputs : nullptr);
+  const Model model = Model::open(data.model, options.settings.activations);
+  const QuantizeSettings settings = settings_for(model, options.settings);
+  const bool stored = settings.weights == Weights::kQuantizedBefore;
+  if (stored == options.baseline.empty()) {
+    throw sinq::Error(sinq::Errc::kBadConfig, stored ? "--baseline: this model is quantized already, errors need the "
+                                                       "one that it was made from"
+                                                     : "--baseline belongs to a model that is quantized already");
+  }
+  const std::optional<Model> original = stored ? std::optional(Model::open(options.baseline)) : std::nullopt;
+  const std::optional<InputStats> inputs = calibrate(model, data.model, settings, data.threads);
+  const QuantizedModel quantized = stored
+                                       ? compare_stored(*original, model, data.threads)
+                                       : quantize_model(model, settings, data.threads, {}, inputs ? &*inputs : nullptr);
   std::vector<OutputError> outputs;
   {
     Progress progress("outputs", blocks.count());
-    outputs = output_errors(model, quantized, blocks, data.threads, [&] { progress.step(); });
+    outputs = output_errors(stored ? *original : model, quantized, blocks, data.threads, [&] { progress.step(); });
   }
   print_header(out);
   Json layers = Json::array();
@@ -73,7 +82,7 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
   json.update({{"bits_per_weight", quantized.bits_per_weight()},
                {"weight_error", quantized.weight_error()},
                {"output_error", overall(outputs)},
-               {"settings", to_json(options.settings)},
+               {"settings", to_json(settings)},
                {"layers", layers}});
   file.write(json.dump(2) + "\n");
 }
@@ -85,6 +94,7 @@ void add_layers_command(CLI::App& app, std::ostream& out) {
   const auto options = std::make_shared<LayersOptions>();
   add_data_options(*command, options->data);
   add_quantize_options(*command, options->settings);
+  command->add_option("--baseline", options->baseline, "of a quantized MODEL: the folder of the one it was made from");
   command->add_option("--json", options->json, "write the table to this file");
   command->callback([options, &out] { run_layers(*options, out); });
 }

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <memory>
 
 namespace llm {
@@ -28,28 +29,32 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
     calibration = blocks_from_text(open_tokenizer(data.model), options.calibration, data.context);
     calibration.limit(options.calibration_blocks);
   }
-  const Model model = Model::open(data.model);
+  const auto start = std::chrono::steady_clock::now();
+  const Model model = Model::open(data.model, options.settings.activations);
+  const double seconds_open = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const QuantizeSettings settings = settings_for(model, options.settings);
+  const std::optional<Model> other =
+      options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
 
-  // A model is its own baseline; as it is, it differs from itself in nothing.
+  // A model that is quantized now is its own baseline; as it is, it differs from itself in nothing.
   std::optional<Baseline> baseline;
-  if (!options.baseline.empty()) {
-    baseline = read_baseline_shown(Model::open(options.baseline), blocks, options.kl_blocks, data.threads);
-  } else if (options.settings.weights == Weights::kQuantized) {
-    baseline = read_baseline_shown(model, blocks, options.kl_blocks, data.threads);
+  if (other || settings.weights == Weights::kQuantized) {
+    baseline = read_baseline_shown(other ? *other : model, blocks, options.kl_blocks, data.threads);
   }
-  const std::optional<InputStats> inputs = calibrate(model, data.model, options.settings, data.threads);
-  const Measurement result =
-      measure(model, within_budget(options.settings, model), blocks, baseline ? &*baseline : nullptr,
-              calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model", inputs ? &*inputs : nullptr);
+  const std::optional<InputStats> inputs = calibrate(model, data.model, settings, data.threads);
+  const Measurement result = measure(model, settings, blocks, baseline ? &*baseline : nullptr,
+                                     calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model",
+                                     inputs ? &*inputs : nullptr, other ? &*other : nullptr);
 
-  out << "perplexity       " << fixed(result.evaluation.perplexity, 4) << "\n"
-      << "kl               " << fixed(result.evaluation.kl, 5) << "\n"
-      << "bits per weight  " << fixed(result.bits_per_weight, 3) << "\n"
-      << "weight error     " << fixed(result.weight_error, 4) << "\n";
+  out << "perplexity       " << fixed(result.evaluation.perplexity, 4) << "\n";
+  if (result.knows_kl()) out << "kl               " << fixed(result.evaluation.kl, 5) << "\n";
+  out << "bits per weight  " << fixed(result.bits_per_weight, 3) << "\n";
+  if (result.weight_error) out << "weight error     " << fixed(*result.weight_error, 4) << "\n";
   if (result.output_error) out << "output error     " << fixed(*result.output_error, 4) << "\n";
-  out << "seconds          " << fixed(result.seconds_quantize, 2) << " quantize, "
-      << fixed(result.evaluation.seconds, 2) << " evaluate\n";
+  out << "seconds          " << fixed(seconds_open, 4) << " open, " << fixed(result.seconds_quantize, 2)
+      << " quantize, " << fixed(result.evaluation.seconds, 2) << " evaluate\n";
   Json json = to_json(result);
+  json["seconds_open"] = seconds_open;
   json.update(to_json(data, blocks));
   file.write(json.dump(2) + "\n");
 }

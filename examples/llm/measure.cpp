@@ -8,44 +8,48 @@ namespace llm {
 
 Measurement measure(const Model& model, const QuantizeSettings& settings, const TokenBlocks& blocks,
                     const Baseline* baseline, Calibration calibration, int threads, const std::string& title,
-                    const InputStats* inputs) {
+                    const InputStats* inputs, const Model* original) {
   Measurement out{.settings = settings, .evaluation = {}};
   const auto evaluate_shown = [&](const Model& evaluated) {
     Progress progress(title + ": evaluate", blocks.count());
     out.evaluation = evaluate(evaluated, blocks, baseline, threads, [&] { progress.step(); });
   };
-  if (settings.weights == Weights::kAsStored) {
-    out.bits_per_weight = model.stored_bits_per_weight();
-    evaluate_shown(model);
+  const auto add_errors = [&](const Model& before, const QuantizedModel& quantized) {
+    out.weight_error = quantized.weight_error();
+    if (calibration == nullptr) return;
+    Progress progress(title + ": outputs", calibration->count());
+    out.output_error = overall(output_errors(before, quantized, *calibration, threads, [&] { progress.step(); }));
+  };
+  if (settings.weights == Weights::kQuantized) {
+    Progress progress(title + ": quantize", static_cast<long>(model.linears().size()));
+    const QuantizedModel quantized = quantize_model(
+        model, settings, threads, [&] { progress.step(); }, inputs);
+    out.bits_per_weight = quantized.bits_per_weight();
+    out.seconds_quantize = quantized.seconds;
+    add_errors(model, quantized);
+    evaluate_shown(quantized.model);
     return out;
   }
-  QuantizedModel quantized;
-  {
-    Progress progress(title + ": quantize", static_cast<long>(model.linears().size()));
-    quantized = quantize_model(
-        model, settings, threads, [&] { progress.step(); }, inputs);
+  out.bits_per_weight = model.stored_bits_per_weight();
+  if (settings.weights == Weights::kAsStored) {
+    out.weight_error = 0;
+  } else if (original != nullptr) {
+    add_errors(*original, compare_stored(*original, model, threads));
   }
-  out.bits_per_weight = quantized.bits_per_weight();
-  out.weight_error = quantized.weight_error();
-  out.seconds_quantize = quantized.seconds;
-  if (calibration != nullptr) {
-    Progress progress(title + ": outputs", calibration->count());
-    out.output_error = overall(output_errors(model, quantized, *calibration, threads, [&] { progress.step(); }));
-  }
-  evaluate_shown(quantized.model);
+  evaluate_shown(model);
   return out;
 }
 
 Json to_json(const Measurement& m) {
   Json out{{"perplexity", m.evaluation.perplexity},
-           {"kl", m.evaluation.kl},
            {"bits_per_weight", m.bits_per_weight},
-           {"weight_error", m.weight_error},
            {"seconds_quantize", m.seconds_quantize},
            {"seconds_evaluate", m.evaluation.seconds},
            {"scored_tokens", m.evaluation.scored_tokens},
            {"kl_positions", m.evaluation.kl_positions},
            {"settings", to_json(m.settings)}};
+  if (m.knows_kl()) out["kl"] = m.evaluation.kl;
+  if (m.weight_error) out["weight_error"] = *m.weight_error;
   if (m.output_error) out["output_error"] = *m.output_error;
   return out;
 }

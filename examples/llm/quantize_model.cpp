@@ -16,14 +16,34 @@
 namespace llm {
 namespace {
 
-double squared_norm(const sinq::MatrixView& view) {
-  std::vector<float> row(static_cast<std::size_t>(view.cols));
-  double sum = 0;
-  for (Index r = 0; r < view.rows; ++r) {
-    read_row(view, r, row.data());
-    for (const float w : row) sum += static_cast<double>(w) * static_cast<double>(w);
+/// What is left of `w` in `q`.
+LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::QuantizedView& q) {
+  LayerError out{.id = id, .rows = w.rows, .cols = w.cols, .report = sinq::measure_error(w, q)};
+  std::vector<float> row(static_cast<std::size_t>(w.cols));
+  for (Index r = 0; r < w.rows; ++r) {
+    read_row(w, r, row.data());
+    for (const float x : row) out.squared_weight += static_cast<double>(x) * static_cast<double>(x);
   }
-  return sum;
+  return out;
+}
+
+/// The same of weights in a format of others, of which only the error itself is known.
+LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::MatrixView& decoded) {
+  LayerError out{.id = id, .rows = w.rows, .cols = w.cols, .report = {}};
+  std::vector<float> row(static_cast<std::size_t>(w.cols)), other(row.size());
+  double squared_error = 0;
+  for (Index r = 0; r < w.rows; ++r) {
+    read_row(w, r, row.data());
+    read_row(decoded, r, other.data());
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const double difference = static_cast<double>(other[c]) - static_cast<double>(row[c]);
+      squared_error += difference * difference;
+      out.squared_weight += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+    }
+  }
+  out.report.mse = squared_error / out.weights();
+  out.report.relative_frobenius = out.squared_weight > 0 ? std::sqrt(squared_error / out.squared_weight) : 0;
+  return out;
 }
 
 /// The mean squares of a layer's inputs. A channel that was silent counts a little: its weights should be finite.
@@ -71,7 +91,17 @@ std::optional<InputStats> calibrate(const Model& model, const std::filesystem::p
   return InputStats::collect(model, blocks, threads, [&] { progress.step(); });
 }
 
-QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model) {
+QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settings) {
+  if (model.tensors->is_quantized()) {
+    if (!settings.asked.empty()) {
+      throw sinq::Error(
+          sinq::Errc::kBadConfig,
+          settings.asked + ": this model is quantized already and runs as it is stored; quantize the original instead");
+    }
+    QuantizeSettings stored = settings;
+    stored.weights = Weights::kQuantizedBefore;
+    return stored;
+  }
   std::vector<sinq::presets::Shape> shapes;
   for (const LinearId id : model.linears()) {
     const sinq::MatrixView stored = model.stored_weight(id);
@@ -98,13 +128,10 @@ double QuantizedModel::weight_error() const {
   return squared_weight > 0 ? std::sqrt(squared_error / squared_weight) : 0;
 }
 
-QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads, const Step& step,
-                              const InputStats* inputs) {
+std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const QuantizeSettings& settings, int threads,
+                                                    const Step& step, const InputStats* inputs) {
   const std::vector<LinearId> ids = model.linears();
-  QuantizedModel out{.model = model, .layers = {}};
-  out.layers.resize(ids.size());
   std::vector<sinq::QuantizedMatrix> matrices(ids.size());
-  const auto start = std::chrono::steady_clock::now();
   const sinq::AnyConfig config = to_config(settings);
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const LinearId id = ids[static_cast<std::size_t>(i)];
@@ -118,17 +145,48 @@ QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settin
     }
     if (step) step();
   });
+  return matrices;
+}
+
+QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads, const Step& step,
+                              const InputStats* inputs) {
+  QuantizedModel out{.model = model, .layers = {}};
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<sinq::QuantizedMatrix> matrices = quantize_linears(model, settings, threads, step, inputs);
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::vector<LinearId> ids = model.linears();
+  out.layers.resize(ids.size());
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const auto at = static_cast<std::size_t>(i);
-    const sinq::MatrixView stored = model.stored_weight(ids[at]);
     const sinq::QuantizedMatrix q = std::exchange(matrices[at], {});
-    out.layers[at] = {.id = ids[at],
-                      .rows = stored.rows,
-                      .cols = stored.cols,
-                      .report = sinq::measure_error(stored, q.view()),
-                      .squared_weight = squared_norm(stored)};
+    out.layers[at] = error_of(ids[at], model.stored_weight(ids[at]), sinq::QuantizedView(q));
     out.model.linear(ids[at]).weight = weight_of(q, settings.activations);
+  });
+  return out;
+}
+
+QuantizedModel compare_stored(const Model& original, const Model& model, int threads) {
+  const std::vector<LinearId> ids = model.linears();
+  QuantizedModel out{.model = model, .layers = {}};
+  out.layers.resize(ids.size());
+  if (original.linears().size() != ids.size()) {
+    throw sinq::Error(sinq::Errc::kBadShape, "baseline: " + std::to_string(original.blocks.size()) +
+                                                 " layers are not the model's " + std::to_string(model.blocks.size()));
+  }
+  parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
+    const LinearId id = ids[static_cast<std::size_t>(i)];
+    const sinq::MatrixView before = original.stored_weight(id), after = model.stored_weight(id);
+    if (before.rows != after.rows || before.cols != after.cols) {
+      throw sinq::Error(sinq::Errc::kBadShape, "baseline: " + id.name() + " has another shape");
+    }
+    const auto codes = model.tensors->quantized(id.name() + ".weight");
+    LayerError& layer = out.layers[static_cast<std::size_t>(i)];
+    if (codes) {
+      layer = error_of(id, before, *codes);
+    } else {
+      layer = error_of(id, before, after);
+      layer.report.bits_per_weight = model.tensors->stored_bits(id.name() + ".weight") / layer.weights();
+    }
   });
   return out;
 }

@@ -35,14 +35,24 @@ struct QuantizedModel {
   [[nodiscard]] double weight_error() const;
 };
 
-/// Settings that are a budget, resolved for this model; others as they are. Throws kBadConfig.
-[[nodiscard]] QuantizeSettings within_budget(const QuantizeSettings& settings, const Model& model);
+/// What the settings mean for this model: a budget becomes a recipe, and a model that is quantized already runs as it
+/// is stored. Throws kBadConfig if such a one should be quantized again.
+[[nodiscard]] QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settings);
+
+/// The linear layers of the blocks, quantized as `quantize_model` does.
+[[nodiscard]] std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const QuantizeSettings& settings,
+                                                                  int threads, const Step& step = {},
+                                                                  const InputStats* inputs = nullptr);
 
 /// Quantizes the linear layers of the blocks, from the weights as they are stored; the model runs from the codes.
 /// Several layers at once, on `threads` threads (0: all). `inputs`: of the settings' calibration text, or null.
 /// Throws what sinq::quantize throws, with the layer's name in front.
 [[nodiscard]] QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads,
                                             const Step& step = {}, const InputStats* inputs = nullptr);
+
+/// A `model` that was quantized earlier, with its errors against the model that it was made from. Throws kBadShape if
+/// that is another one.
+[[nodiscard]] QuantizedModel compare_stored(const Model& original, const Model& model, int threads);
 
 /// The inputs on the calibration text of the settings, with a progress bar; none if they name no text. Throws what
 /// reading the text does.

@@ -198,6 +198,15 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
         app.get_option("--iterations"), app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
     budget->excludes(other);
   }
+  app.parse_complete_callback([&app, &settings] {
+    if (app.count("--method") != 0 && settings.weights == Weights::kQuantized) settings.asked = "--method";
+    for (const char* flag :
+         {"--quantizer", "--normalizer", "--bits", "--vector-dim", "--group-size", "--max-bits-per-weight", "--aux",
+          "--tile-cols", "--tiling", "--zero-point", "--iterations", "--kurtosis-gate", "--reference", "--calibrate",
+          "--calibrate-blocks", "--calibrate-with"}) {
+      if (app.count(flag) != 0) settings.asked = flag;
+    }
+  });
 }
 
 sinq::AnyConfig to_config(const QuantizeSettings& settings) {
@@ -242,6 +251,9 @@ void validate(const QuantizeSettings& settings) {
 
 Json to_json(const QuantizeSettings& settings) {
   if (settings.weights == Weights::kAsStored) return {{"method", "fp32"}};
+  if (settings.weights == Weights::kQuantizedBefore) {
+    return {{"method", "stored"}, {"activations", name_of(kPrecisions, settings.activations)}};
+  }
   const auto from = [&](const auto& config) {
     Json out{{"quantizer", name_of(kQuantizers, settings.quantizer)},
              {"normalizer", name_of(kNormalizers, settings.normalizer)},

@@ -35,12 +35,17 @@ enum class CalibrationMethod {
   kImportance,  ///< fits weighed by the activations
 };
 
-/// Whether the weights are quantized at all.
-enum class Weights { kQuantized, kAsStored };
+/// Which weights run.
+enum class Weights {
+  kQuantized,        ///< the model's, quantized now
+  kAsStored,         ///< the model's as they are
+  kQuantizedBefore,  ///< the codes that are stored, of a model that was quantized earlier
+};
 
 /// How to quantize, as the command line says it. What is not given has the default of `sinq::Config<>`.
 struct QuantizeSettings {
   Weights weights = Weights::kQuantized;
+  std::string asked{};  ///< what on the command line asks for quantization now, e.g. "--bits"
   QuantizerName quantizer = QuantizerName::kUniform;
   NormalizerName normalizer = NormalizerName::kSinkhorn;
   std::optional<int> bits{};        ///< of quantizers that have a choice; codebooks have their own

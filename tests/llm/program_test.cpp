@@ -3,6 +3,7 @@
 #include <sinq/config.hpp>
 
 #include "llm/svg_chart.hpp"
+#include "outcome.hpp"
 #include "paths.hpp"
 #include "tiny_model.hpp"
 
@@ -18,17 +19,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
-}
 
 const std::string kModel = embedded_model().string();
 const std::string kSamples = (embedded_model() / "samples.safetensors").string();
@@ -62,7 +52,7 @@ TEST(ProgramTest, PerplexityJson) {
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("perplexity"), HasSubstr("kl")));
   const Json json = read_json(file);
-  EXPECT_EQ(keys(json), united(kMeasurementKeys, kDataKeys));
+  EXPECT_EQ(keys(json), united(united(kMeasurementKeys, kDataKeys), {"seconds_open"}));
   EXPECT_EQ(json["blocks"], 2);
   EXPECT_EQ(json["context"], 64);
   EXPECT_EQ(json["scored_tokens"], 2 * 63);

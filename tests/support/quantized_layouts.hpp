@@ -27,7 +27,7 @@ inline std::vector<std::pair<std::string, Layout>> every_layout() {
   out.push_back({"squares", Layout{.rows = 20, .cols = 24, .group_size = 8, .row_block = 8}});
   out.push_back({"plain", Layout{.rows = 4, .cols = 9, .col_scale = ColScaleKind::kNone}});
   out.push_back({"wide", Layout{.rows = 1, .cols = 3, .group_size = 1024, .matrix_scale = 0x1p-140F}});
-  out.push_back({"vectors2", Layout{.rows = 5, .cols = 19, .bits = 7, .vector_dim = 2, .level_count = 128}});
+  out.push_back({"vectors2", Layout{.rows = 5, .cols = 19, .bits = 9, .vector_dim = 2, .level_count = 512}});
   out.push_back({"vectors4", Layout{.rows = 66,
                                     .cols = 72,
                                     .bits = 6,
@@ -36,7 +36,7 @@ inline std::vector<std::pair<std::string, Layout>> every_layout() {
                                     .signs = SignStorage::kSeparate,
                                     .offset = OffsetKind::kShared,
                                     .aux = AuxFormat::kU8}});
-  out.push_back({"vectors8", Layout{.rows = 2, .cols = 40, .bits = 9, .vector_dim = 8, .level_count = 512}});
+  out.push_back({"vectors8", Layout{.rows = 2, .cols = 40, .bits = 5, .vector_dim = 8, .level_count = 32}});
   for (auto& [name, layout] : out) {
     if (layout.row_block == 0) layout.row_block = layout.rows;
   }
