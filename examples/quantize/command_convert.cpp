@@ -24,7 +24,7 @@ std::string number(double value, const char* format) {
 
 void refuse_same_folder(const fs::path& model, const fs::path& out) {
   std::error_code error;
-  if (fs::equivalent(model, out, error) || fs::weakly_canonical(model, error) == fs::weakly_canonical(out, error)) {
+  if (fs::equivalent(model, out, error)) {
     throw sinq::Error(sinq::Errc::kBadConfig, out.string() + ": is the model's own folder");
   }
 }

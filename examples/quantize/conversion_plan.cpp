@@ -1,6 +1,5 @@
 #include "quantize/conversion_plan.hpp"
 
-#include <sinq/io/mapped_file.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
@@ -8,6 +7,7 @@
 #include "quantize/quantize_matrix.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <span>
 
 namespace convert {
@@ -15,15 +15,26 @@ namespace {
 
 using sinq::io::TensorGroup;
 
-/// A whole file is not read to know it: its ends and what lies evenly between them tell models apart.
-std::string sample_checksum(std::span<const std::byte> bytes) {
-  constexpr std::size_t kSample = 4096, kSamples = 256;
-  if (bytes.size() <= kSample * kSamples) return checksum(bytes);
+/// Size and checksum of samples: a whole file is not read to know it; its ends and what lies evenly between them tell
+/// models apart. Not mapped, because that loads far more than is touched.
+llm::Json identity_of(const std::string& path) {
+  constexpr std::uint64_t kSample = 4096, kSamples = 256;
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> sample(kSample);
+  const std::uint64_t bytes = std::filesystem::file_size(path);
+  const bool small = bytes <= kSample * kSamples;
+  const std::uint64_t samples = small ? (bytes + kSample - 1) / kSample : kSamples;
   Xxh64 hash;
-  for (std::size_t i = 0; i < kSamples; ++i) {
-    hash.update(bytes.subspan((bytes.size() - kSample) / (kSamples - 1) * i, kSample));
+  for (std::uint64_t i = 0; i < samples; ++i) {
+    const std::uint64_t at = small ? kSample * i : (bytes - kSample) * i / (kSamples - 1);
+    const std::uint64_t size = std::min(kSample, bytes - at);
+    file.seekg(static_cast<std::streamoff>(at));
+    if (!file.read(sample.data(), static_cast<std::streamsize>(size))) {
+      throw sinq::Error(sinq::Errc::kIo, path + ": cannot be read at byte " + std::to_string(at));
+    }
+    hash.update(std::as_bytes(std::span(sample).first(static_cast<std::size_t>(size))));
   }
-  return hex(hash.digest());
+  return {{"bytes", bytes}, {"samples_xxh64", hex(hash.digest())}};
 }
 
 TensorGroup group_of(const TensorTask& task) {
@@ -39,9 +50,7 @@ TensorGroup group_of(const TensorTask& task) {
 llm::Json input_identity(const sinq::io::Checkpoint& checkpoint) {
   llm::Json files = llm::Json::object();
   for (const auto& file : checkpoint.files()) {
-    const auto mapping = sinq::io::MappedFile::open(file.name());
-    files[std::filesystem::path(file.name()).filename().string()] = {
-        {"bytes", mapping.bytes().size()}, {"samples_xxh64", sample_checksum(mapping.bytes())}};
+    files[std::filesystem::path(file.name()).filename().string()] = identity_of(file.name());
   }
   return files;
 }
@@ -79,9 +88,11 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
   const auto number = [](int value) { return std::to_string(value); };
   plan.identity = {
       {"version", number(SINQ_VERSION_MAJOR) + "." + number(SINQ_VERSION_MINOR) + "." + number(SINQ_VERSION_PATCH)},
-      {"settings", selection.to_json()},
+      {"settings", selection.settings()},
+      {"include", selection.include},
+      {"exclude", selection.exclude},
       {"shards", plan.files.shards.size()},
-      {"headers_xxh64", checksum(std::as_bytes(std::span(headers)))},
+      {"tensors_xxh64", checksum(std::as_bytes(std::span(headers)))},
       {"input", input_identity(checkpoint)}};
   return plan;
 }

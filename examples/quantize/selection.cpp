@@ -90,7 +90,7 @@ bool matches(const std::string& pattern, const std::string& name) {
   return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
 }
 
-llm::Json Selection::to_json() const {
+llm::Json Selection::settings() const {
   llm::Json out = llm::Json::array();
   for (const Recipe& recipe : recipes) {
     llm::Json one = llm::weights_to_json(recipe.settings);
@@ -101,7 +101,7 @@ llm::Json Selection::to_json() const {
 }
 
 Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
-  Selection out;
+  Selection out{.recipes = {}, .include = options.include, .exclude = options.exclude, .recipe_of = {}};
   out.recipes.push_back({options.settings, ""});
   for (const std::string& text : options.overrides) out.recipes.push_back(parse_override(text, options.settings));
 

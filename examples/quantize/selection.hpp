@@ -35,10 +35,11 @@ struct Recipe {
 /// Which tensors of a checkpoint are quantized, and how.
 struct Selection {
   std::vector<Recipe> recipes;
+  std::vector<std::string> include, exclude;          ///< as asked for
   std::vector<std::optional<std::size_t>> recipe_of;  ///< of each of `checkpoint.tensors()`; none: copied as it is
 
-  /// Everything that decides about bytes.
-  [[nodiscard]] llm::Json to_json() const;
+  /// The recipes, the defaults included.
+  [[nodiscard]] llm::Json settings() const;
 };
 
 /// Throws kBadConfig for flags that make no configuration, and for a pattern that matches nothing.

@@ -28,7 +28,7 @@ void make_folder(const fs::path& path) {
   if (error) raise(path, "create", error);
 }
 
-void remove(const fs::path& path) {
+void remove_file(const fs::path& path) {
   std::error_code error;
   fs::remove(path, error);
   if (error) raise(path, "remove", error);
@@ -108,8 +108,8 @@ std::map<std::string, FinishedShard> WorkFolder::finished() const {
 }
 
 void WorkFolder::forget(const std::string& shard) const {
-  remove(folder_ / (shard + ".json"));  // first: a shard without it is not finished
-  remove(shard_path(shard));
+  remove_file(folder_ / (shard + ".json"));  // first: a shard without it is not finished
+  remove_file(shard_path(shard));
 }
 
 std::vector<std::string> WorkFolder::model_files() const {
@@ -134,7 +134,7 @@ void WorkFolder::publish(const std::string& shard, const FinishedShard& finished
 
 void WorkFolder::clean() const {
   for (const fs::path& path : files_in(folder_)) {
-    if (path.extension() == ".partial") remove(path);
+    if (path.extension() == ".partial") remove_file(path);
   }
 }
 
