@@ -12,7 +12,9 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "include" / "sinq"
-FOLDERS = {"normalize": 1, "quantizers": 1, "packing": 1, "block_formats": 1, "kernels": 3, "io": 3, "calibration": 4, "fold": 4, "parallel": 4}
+FOLDERS = {
+    "normalize": 1, "quantizers": 1, "packing": 1, "block_formats": 1, "kernels": 3, "io": 3, "calibration": 4, "fold": 4, "parallel": 4,
+}
 FILES = {
     "version.hpp": 0, "error.hpp": 0, "types.hpp": 0, "half.hpp": 0, "isa.hpp": 0, "matrix_view.hpp": 0,
     "tile.hpp": 0, "executor.hpp": 0,

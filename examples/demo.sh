@@ -11,7 +11,7 @@ build=${SINQ_BUILD_DIR:-build}
 options=()
 [[ -e $build/CMakeCache.txt ]] || options=(-D SINQ_BUILD_TESTS=OFF -D SINQ_BUILD_BENCHMARKS=OFF -D CMAKE_UNITY_BUILD=ON)
 cmake -S . -B "$build" "${options[@]}" > /dev/null
-cmake --build "$build" -j "$(nproc)" --target quantize_model sinq-lm
+cmake --build "$build" -j "$(nproc)" --target quantize_model sinq-quantize sinq-lm
 
 echo
 echo "== Every linear layer of examples/data/lm1m, quantized =="
@@ -22,3 +22,8 @@ echo "== What that does to the model, on text drawn from it: its cross-entropy g
 "$build/examples/llm/sinq-lm" compare examples/data/lm1m --tokens examples/data/lm1m/samples.safetensors --context 256 \
   --limit 128 --svg "$build/compare.svg"
 echo "KL over bits per weight: $build/compare.svg"
+
+echo
+echo "== The model in 3.5 bits per weight, as a checkpoint, and what it writes =="
+"$build/examples/quantize/sinq-quantize" examples/data/lm1m -o "$build/lm1m-quantized" --max-bits-per-weight 3.5 --overwrite
+"$build/examples/llm/sinq-lm" generate "$build/lm1m-quantized" --prompt "The war" --max-tokens 40

@@ -3,6 +3,8 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "quantize/linear_layers.hpp"
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -16,7 +18,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -107,27 +108,6 @@ std::optional<Result> run(const Settings& settings, const sinq::ThreadPool& pool
   return std::nullopt;
 }
 
-/// A matrix inside a decoder block ("model.layers.3.mlp.up_proj.weight"): not embeddings, head, norms or routers.
-bool is_linear_layer(const sinq::io::TensorInfo& info) {
-  if (info.shape.size() != 2 || !sinq::io::scalar_type(info.dtype)) return false;
-  std::vector<std::string_view> parts;
-  for (std::string_view rest = info.name;;) {
-    const auto dot = rest.find('.');
-    parts.push_back(rest.substr(0, dot));
-    if (dot == std::string_view::npos) break;
-    rest.remove_prefix(dot + 1);
-  }
-  if (parts.back() != "weight" || (parts.size() >= 2 && parts[parts.size() - 2] == "gate")) return false;
-  const auto is_number = [](std::string_view text) {
-    return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-  };
-  const auto in_block = [&](std::string_view list) {
-    const auto at = std::ranges::find(parts, list);
-    return at != parts.end() && std::next(at) != parts.end() && is_number(*std::next(at));
-  };
-  return in_block("layers") || in_block("layer") || in_block("blocks") || in_block("h");
-}
-
 /// "qwen3, 4 layers", from config.json.
 std::string describe_model(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
@@ -167,7 +147,7 @@ void quantize_model(const Settings& settings) {
   std::map<std::pair<int, Method>, Total> totals;
   int layers = 0;
   for (const auto& tensor : checkpoint.tensors()) {
-    if (!is_linear_layer(tensor.info)) continue;
+    if (!convert::is_linear_layer(tensor.info)) continue;
     ++layers;
     const sinq::MatrixView w = tensor.matrix_view();
     run(settings, pool, Method::kRtn, 8, w);  // loads the pages, so that the first method is timed as the others

@@ -31,7 +31,8 @@ Difference compare(const llm::Model& original, const llm::Model& other, const ll
         const float* b = other_logits.data() + r * vocab;
         part.kl += llm::kernels().compare_logits(a, b, vocab).divergence;
         for (Index v = 0; v < vocab; ++v) {
-          part.largest_logit = std::max(part.largest_logit, std::abs(static_cast<double>(a[v]) - static_cast<double>(b[v])));
+          part.largest_logit =
+              std::max(part.largest_logit, std::abs(static_cast<double>(a[v]) - static_cast<double>(b[v])));
         }
       }
     }

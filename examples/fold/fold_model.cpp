@@ -75,8 +75,8 @@ class TensorWriter {
       out_.write(info.name, static_cast<std::uint64_t>(r * cols * sinq::scalar_bytes(*to)), rounded_);
     }
     if (report.overflowed > 0) {
-      throw Error(Errc::kBadData, info.name + ": " + std::to_string(report.overflowed) + " values are beyond the range of " +
-                                      std::string(sinq::io::name(type)));
+      throw Error(Errc::kBadData, info.name + ": " + std::to_string(report.overflowed) +
+                                      " values are beyond the range of " + std::string(sinq::io::name(type)));
     }
     underflowed_ += report.underflowed;
   }
@@ -119,9 +119,7 @@ void copy_other_files(const Source& source, const fs::path& to, const WriteOptio
   auto config = nlohmann::ordered_json::parse(file);
   for (const char* key : {"dtype", "torch_dtype"}) {
     if (!config.contains(key)) continue;
-    config[key] = *options.dtype == DType::kF16    ? "float16"
-                  : *options.dtype == DType::kBf16 ? "bfloat16"
-                                                   : "float32";
+    config[key] = *options.dtype == DType::kF16 ? "float16" : *options.dtype == DType::kBf16 ? "bfloat16" : "float32";
   }
   std::ofstream(to / "config.json", std::ios::binary) << config.dump(2) << "\n";
 }
@@ -129,7 +127,9 @@ void copy_other_files(const Source& source, const fs::path& to, const WriteOptio
 /// A folder that gets its name when it is whole; else it is removed.
 class AtomicFolder {
  public:
-  explicit AtomicFolder(const fs::path& target) : target_(target), partial_(target.string() + ".partial") {
+  explicit AtomicFolder(fs::path target) : target_(std::move(target)) {
+    if (!target_.has_filename()) target_ = target_.parent_path();  // "out/"
+    partial_ = target_.string() + ".partial";
     fs::remove_all(partial_);  // of a writer that was killed
     fs::create_directories(partial_);
   }
@@ -168,13 +168,17 @@ sinq::fold::MatrixLookup Source::lookup() const {
   return [this](const std::string& tensor) { return files.at(tensor).matrix_view(); };
 }
 
-Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const fs::path& out,
-                   const WriteOptions& options) {
+void require_new_folder(const fs::path& model, const fs::path& out) {
   std::error_code error;
-  if (fs::equivalent(source.folder, out, error)) {
+  if (fs::equivalent(model, out, error)) {
     throw Error(Errc::kBadConfig, out.string() + ": is the model itself, which stays as it is");
   }
   if (fs::exists(out)) throw Error(Errc::kBadConfig, out.string() + ": exists already");
+}
+
+Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const fs::path& out,
+                   const WriteOptions& options) {
+  require_new_folder(source.folder, out);
   std::vector<sinq::io::TensorGroup> groups;
   for (const auto& tensor : source.files.tensors()) {
     const auto& info = tensor.info;

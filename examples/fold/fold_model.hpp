@@ -26,10 +26,13 @@ struct WriteOptions {
   std::uint64_t max_shard_bytes = 5'000'000'000;
 };
 
+/// Throws kBadConfig if `out` exists, or is the model itself.
+void require_new_folder(const std::filesystem::path& model, const std::filesystem::path& out);
+
 /// Writes `source` under `factors` as a Hugging Face folder: products in double, each rounded once, tensor by tensor in
 /// bounded memory, other files copied. `out` does not exist before and is whole when it does. Returns how many values
-/// lost digits because they are too small for their type. Throws kBadConfig if `out` exists or is the source,
-/// kBadData, naming the tensor, for weights that leave their type's range, kIo.
+/// lost digits because they are too small for their type. Throws as require_new_folder; kBadData, naming the tensor,
+/// for weights that leave their type's range; kIo.
 sinq::Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const std::filesystem::path& out,
                          const WriteOptions& options);
 

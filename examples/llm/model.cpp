@@ -9,31 +9,6 @@
 namespace llm {
 namespace {
 
-/// What a linear layer's matrix must look like under `config`.
-struct LinearShape {
-  Index rows, cols;
-  bool bias;
-};
-
-LinearShape shape_of(const ModelConfig& config, std::size_t linear) {
-  const Index query = config.heads * config.head_dim;
-  const Index key = config.kv_heads * config.head_dim;
-  switch (linear) {
-    case 0:
-      return {query, config.hidden_size, config.attention_bias};
-    case 1:
-    case 2:
-      return {key, config.hidden_size, config.attention_bias};
-    case 3:
-      return {config.hidden_size, query, config.attention_bias};
-    case 4:
-    case 5:
-      return {config.intermediate_size, config.hidden_size, config.mlp_bias};
-    default:
-      return {config.hidden_size, config.intermediate_size, config.mlp_bias};
-  }
-}
-
 std::string block_name(Index layer) { return "model.layers." + std::to_string(layer) + "."; }
 
 constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
@@ -51,6 +26,25 @@ std::shared_ptr<const Weight> deferred(const std::shared_ptr<const TensorSource>
 }
 
 }  // namespace
+
+LinearShape linear_shape(const ModelConfig& config, std::size_t linear) {
+  const Index query = config.heads * config.head_dim;
+  const Index key = config.kv_heads * config.head_dim;
+  switch (linear) {
+    case 0:
+      return {query, config.hidden_size, config.attention_bias};
+    case 1:
+    case 2:
+      return {key, config.hidden_size, config.attention_bias};
+    case 3:
+      return {config.hidden_size, query, config.attention_bias};
+    case 4:
+    case 5:
+      return {config.intermediate_size, config.hidden_size, config.mlp_bias};
+    default:
+      return {config.hidden_size, config.intermediate_size, config.mlp_bias};
+  }
+}
 
 std::string LinearId::name() const { return block_name(layer) + kBlockLinears[linear].name; }
 
@@ -75,7 +69,7 @@ Model Model::open(const std::filesystem::path& path, sinq::Precision activations
 
   for (const LinearId id : model.linears()) {
     Linear& linear = model.linear(id);
-    const LinearShape shape = shape_of(config, id.linear);
+    const LinearShape shape = linear_shape(config, id.linear);
     linear.weight = deferred(model.tensors, id.name() + ".weight", shape.rows, shape.cols, activations);
     if (shape.bias) linear.bias = vector(id.name() + ".bias", shape.rows);
   }
@@ -120,7 +114,7 @@ Linear& Model::linear(LinearId id) {
 }
 
 sinq::MatrixView Model::stored_weight(LinearId id) const {
-  const LinearShape shape = shape_of(config, id.linear);
+  const LinearShape shape = linear_shape(config, id.linear);
   return tensors->matrix(id.name() + ".weight", shape.rows, shape.cols);
 }
 

@@ -34,6 +34,14 @@ inline constexpr std::array<BlockLinear, 7> kBlockLinears{{{"self_attn.q_proj", 
                                                            {"mlp.up_proj", &Block::up},
                                                            {"mlp.down_proj", &Block::down}}};
 
+/// What a linear layer's matrix must look like.
+struct LinearShape {
+  Index rows, cols;
+  bool bias;
+};
+/// Of entry `linear` of kBlockLinears under `config`.
+[[nodiscard]] LinearShape linear_shape(const ModelConfig& config, std::size_t linear);
+
 /// One linear layer of a model: block `layer`, entry `linear` of kBlockLinears.
 struct LinearId {
   Index layer = 0;

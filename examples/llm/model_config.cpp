@@ -1,6 +1,9 @@
 #include "llm/model_config.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numbers>
 #include <string>
 
 namespace llm {
@@ -23,13 +26,38 @@ Index size(const Json& object, const char* key) {
   return value;
 }
 
-/// Refuses rotary embeddings other than the plain one in a `rope_scaling` or `rope_parameters` entry.
-void check_rope_type(const Json& description, const char* key) {
-  if (!has(description, key)) return;
-  const Json& rope = description[key];
-  const auto type = value_or(rope, "rope_type", value_or<std::string>(rope, "type", "default"));
-  if (type != "default") refuse_model("rope_type " + type);
-  if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
+/// Llama 3: long waves are stretched by `factor`, short ones stay, and what lies between is interpolated.
+std::vector<float> llama3_factors(const Json& rope, double theta, Index head_dim) {
+  const auto factor = required<double>(rope, "factor");
+  const auto low = required<double>(rope, "low_freq_factor"), high = required<double>(rope, "high_freq_factor");
+  const auto context = required<double>(rope, "original_max_position_embeddings");
+  if (!(factor >= 1 && low > 0 && high > low && context > 0)) {
+    bad_config(
+        "rope_type llama3 needs factor >= 1, 0 < low_freq_factor < high_freq_factor and "
+        "original_max_position_embeddings > 0");
+  }
+  std::vector<float> out;
+  for (Index i = 0; i < head_dim / 2; ++i) {
+    const double frequency = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+    const double waves = context * frequency / (2.0 * std::numbers::pi);  // in the context that was trained first
+    const double part = std::clamp((waves - low) / (high - low), 0.0, 1.0);
+    out.push_back(static_cast<float>(1.0 / ((1.0 - part) / factor + part)));
+  }
+  return out;
+}
+
+/// From a `rope_scaling` or `rope_parameters` entry; refuses rotary embeddings that the engine does not know.
+std::vector<float> find_rope_factors(const Json& description, double theta, Index head_dim) {
+  std::vector<float> out;
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!has(description, key)) continue;
+    const Json& rope = description[key];
+    const auto type = value_or(rope, "rope_type", value_or<std::string>(rope, "type", "default"));
+    if (type != "default" && type != "llama3") refuse_model("rope_type " + type);
+    if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
+    if (type == "llama3") out = llama3_factors(rope, theta, head_dim);
+  }
+  return out;
 }
 
 /// Folders in sinq's own format may say so, which keeps other programs from taking them for something else; those of
@@ -77,8 +105,6 @@ ModelConfig ModelConfig::from_json(const Json& description) {
     if (type != "full_attention") refuse_model("layer_types " + type);
   }
   check_quantization(description);
-  check_rope_type(description, "rope_scaling");
-  check_rope_type(description, "rope_parameters");
   if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
 
   ModelConfig config;
@@ -106,6 +132,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   }
   if (!(config.rope_theta > 0)) bad_config("rope_theta is not positive");
   if (!(config.rms_norm_eps >= 0)) bad_config("rms_norm_eps is negative");
+  config.rope_factors = find_rope_factors(description, config.rope_theta, config.head_dim);
   return config;
 }
 

@@ -15,8 +15,8 @@ struct OpenedModel {
   std::shared_ptr<const TensorSource> tensors;
 };
 
-/// Finds out what `path` is and opens it: a Hugging Face folder. Throws kUnsupported for what the engine does not know,
-/// kIo and kBadFile.
+/// Finds out what `path` is and opens it: a Hugging Face folder or a GGUF file. Throws kUnsupported for what the engine
+/// does not know, kIo and kBadFile.
 [[nodiscard]] OpenedModel open_model(const std::filesystem::path& path);
 
 /// The tokenizer of the model at `path`. Throws as `open_model`.

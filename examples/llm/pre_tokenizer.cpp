@@ -57,6 +57,13 @@ void add_patterns(const Json& step, std::vector<std::string>& patterns) {
 
 }  // namespace
 
+std::vector<std::string> pre_tokenizer_patterns(const Json& description) {
+  std::vector<std::string> patterns;
+  if (!description.is_object()) refuse_pattern("missing");
+  add_patterns(description, patterns);
+  return patterns;
+}
+
 void PreTokenizer::FreeCode::operator()(void* code) const noexcept { pcre2_code_free(static_cast<pcre2_code*>(code)); }
 
 PreTokenizer::PreTokenizer(const std::vector<std::string>& patterns) {
@@ -76,10 +83,7 @@ PreTokenizer::PreTokenizer(const std::vector<std::string>& patterns) {
 }
 
 PreTokenizer PreTokenizer::from_json(const Json& description) {
-  std::vector<std::string> patterns;
-  if (!description.is_object()) refuse_pattern("missing");
-  add_patterns(description, patterns);
-  return PreTokenizer(patterns);
+  return PreTokenizer(pre_tokenizer_patterns(description));
 }
 
 std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {

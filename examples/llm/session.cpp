@@ -41,7 +41,8 @@ Session::Session(const Model& model, Index capacity) : model_(model), capacity_(
   const Index half = config.head_dim / 2;
   for (Index position = 0; position < capacity; ++position) {
     for (Index i = 0; i < half; ++i) {
-      const double frequency = std::pow(config.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
+      double frequency = std::pow(config.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
+      if (!config.rope_factors.empty()) frequency /= static_cast<double>(config.rope_factors[at(i)]);
       cosine_.push_back(static_cast<float>(std::cos(static_cast<double>(position) * frequency)));
       sine_.push_back(static_cast<float>(std::sin(static_cast<double>(position) * frequency)));
     }

@@ -143,7 +143,9 @@ const Method& method(const std::string& name) {
   throw sinq::Error(sinq::Errc::kBadConfig, "method " + name + " is not one of " + known);
 }
 
-void add_format_options(CLI::App& app, QuantizeSettings& settings) {
+namespace {
+
+void add_grid_options(CLI::App& app, QuantizeSettings& settings) {
   app.add_option("--tile-cols", settings.tile_cols, "columns balanced together; 0: group size")->capture_default_str();
   add_choice(app, "--tiling", settings.tiling, kTilings, "shape of the tiles (default columns)");
   add_choice(app, "--aux", settings.aux, kAuxFormats, "storage of scales and zero points (default f16)");
@@ -154,6 +156,9 @@ void add_format_options(CLI::App& app, QuantizeSettings& settings) {
       "--reference", [&settings] { settings.semantics = Semantics::kReference; },
       "semantics of the Python reference: integer zero points, kurtosis gate, absolute clamps, tile halving, codes "
       "before aux rounding, aux f32");
+}
+
+void add_run_options(CLI::App& app, QuantizeSettings& settings) {
   app.add_option("--calibrate", settings.calibrate, "a text to quantize for")->check(CLI::ExistingFile);
   app.add_option("--calibrate-blocks", settings.calibrate_blocks, "of 512 tokens of that text; 0: all")
       ->check(CLI::NonNegativeNumber)
@@ -164,7 +169,14 @@ void add_format_options(CLI::App& app, QuantizeSettings& settings) {
              "what packed weights are multiplied with (default float)");
 }
 
-void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
+}  // namespace
+
+void add_format_options(CLI::App& app, QuantizeSettings& settings) {
+  add_grid_options(app, settings);
+  add_run_options(app, settings);
+}
+
+void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
   auto* quantizer = add_choice(app, "--quantizer", settings.quantizer, kQuantizers, "default uniform");
   auto* normalizer = add_choice(app, "--normalizer", settings.normalizer, kNormalizers, "default sinkhorn");
   std::vector<std::string> names{"fp32"};
@@ -189,7 +201,7 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
       app.add_option("--vector-dim", settings.vector_dim, "columns per code of --quantizer vector (default 4)");
   auto* group_size =
       app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
-  add_format_options(app, settings);
+  add_grid_options(app, settings);
   auto* budget = app.add_option("--max-bits-per-weight", settings.max_bits_per_weight,
                                 "the most accurate recipe within this many stored bits: presets::accurate");
   for (auto* other :
@@ -207,6 +219,11 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
       if (app.count(flag) != 0) settings.asked = flag;
     }
   });
+}
+
+void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
+  add_weight_options(app, settings);
+  add_run_options(app, settings);
 }
 
 sinq::AnyConfig to_config(const QuantizeSettings& settings) {
@@ -249,7 +266,7 @@ void validate(const QuantizeSettings& settings) {
   if (settings.weights == Weights::kQuantized) sinq::validate(to_config(settings));
 }
 
-Json to_json(const QuantizeSettings& settings) {
+Json weights_to_json(const QuantizeSettings& settings) {
   if (settings.weights == Weights::kAsStored) return {{"method", "fp32"}};
   if (settings.weights == Weights::kQuantizedBefore) {
     return {{"method", "stored"}, {"activations", name_of(kPrecisions, settings.activations)}};
@@ -263,22 +280,28 @@ Json to_json(const QuantizeSettings& settings) {
              {"tiling", name_of(kTilings, config.tiling)},
              {"aux", name_of(kAuxFormats, config.aux)},
              {"kurtosis_gate", config.kurtosis_gate},
-             {"reference", settings.semantics == Semantics::kReference},
-             {"activations", name_of(kPrecisions, settings.activations)}};
+             {"reference", settings.semantics == Semantics::kReference}};
     if constexpr (requires { config.quantizer.zero_point; }) {
       out["zero_point"] = name_of(kZeroPoints, config.quantizer.zero_point);
     }
     if constexpr (requires { config.quantizer.dim; }) out["vector_dim"] = config.quantizer.dim;
     if constexpr (requires { config.normalizer.iterations; }) out["iterations"] = config.normalizer.iterations;
-    if (!settings.calibrate.empty()) {
-      out["calibrate"] = settings.calibrate.string();
-      out["calibrate_blocks"] = settings.calibrate_blocks;
-      out["calibrate_with"] = name_of(kCalibrationMethods, settings.calibrate_with);
-    }
     if (settings.max_bits_per_weight) out["max_bits_per_weight"] = *settings.max_bits_per_weight;
     return out;
   };
   return std::visit(from, to_config(settings));
+}
+
+Json to_json(const QuantizeSettings& settings) {
+  Json out = weights_to_json(settings);
+  if (settings.weights == Weights::kAsStored) return out;
+  out["activations"] = name_of(kPrecisions, settings.activations);
+  if (!settings.calibrate.empty()) {
+    out["calibrate"] = settings.calibrate.string();
+    out["calibrate_blocks"] = settings.calibrate_blocks;
+    out["calibrate_with"] = name_of(kCalibrationMethods, settings.calibrate_with);
+  }
+  return out;
 }
 
 }  // namespace llm

@@ -81,8 +81,10 @@ struct Method {
 /// --tile-cols --tiling --aux --zero-point --iterations --kurtosis-gate --reference --calibrate --calibrate-blocks
 /// --calibrate-with --activations: what all programs share.
 void add_format_options(CLI::App& app, QuantizeSettings& settings);
-/// --method --quantizer --normalizer --bits --vector-dim --group-size --max-bits-per-weight, and the above: a program
-/// that quantizes in one way.
+/// --method --quantizer --normalizer --bits --vector-dim --group-size --max-bits-per-weight, and of the above those
+/// that say what is stored: a program that writes weights.
+void add_weight_options(CLI::App& app, QuantizeSettings& settings);
+/// All of them: a program that quantizes in one way and runs the result.
 void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
 
 /// From names to types. Throws kBadConfig for flags that contradict each other.
@@ -96,6 +98,8 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
 /// Throws kBadConfig for values that make no configuration, before any work is done.
 void validate(const QuantizeSettings& settings);
 
+/// What is stored, the defaults included.
+[[nodiscard]] Json weights_to_json(const QuantizeSettings& settings);
 /// All settings, the defaults included.
 [[nodiscard]] Json to_json(const QuantizeSettings& settings);
 

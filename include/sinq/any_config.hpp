@@ -35,6 +35,11 @@ template <std::same_as<AnyConfig> Any>
 }
 
 template <std::same_as<AnyConfig> Any>
+[[nodiscard]] Layout layout_for(const MatrixView& w, const Any& config) {
+  return std::visit([&](const auto& c) { return layout_for(w, c); }, config);
+}
+
+template <std::same_as<AnyConfig> Any>
 [[nodiscard]] Index required_bytes(const Any& config, Index rows, Index cols) {
   return std::visit([&](const auto& c) { return required_bytes(c, rows, cols); }, config);
 }

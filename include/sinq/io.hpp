@@ -1,9 +1,11 @@
 #pragma once
 
-/// Files: safetensors, quantized tensors in them, Hugging Face checkpoints and those of the SINQ reference. Needs
+/// Files: safetensors, quantized tensors in them, Hugging Face checkpoints and those of the SINQ reference, GGUF. Needs
 /// nlohmann-json (CMake target sinq::io).
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
+#include <sinq/io/gguf.hpp>
+#include <sinq/io/gguf_writer.hpp>
 #include <sinq/io/quantized_writer.hpp>
 #include <sinq/io/reference_checkpoint.hpp>
 #include <sinq/io/reference_writer.hpp>

@@ -111,6 +111,14 @@ template <class Q, class N>
 
 }  // namespace detail
 
+/// The layout that `quantize` gives `w` itself: the above, or that of plain rounding if `config` has a kurtosis gate
+/// and it fires, for which the whole matrix is read. Throws Errc::kBadConfig or kBadShape.
+template <class Q, class N>
+[[nodiscard]] Layout layout_for(const MatrixView& w, const Config<Q, N>& config) {
+  const Layout layout = detail::require_data(w, config);
+  return detail::gate_fires(w, config) ? layout_for(detail::gated_config(config), w.rows, w.cols) : layout;
+}
+
 /// Bytes that `quantize_into` needs for a matrix [rows, cols]. Throws Errc::kBadConfig or kBadShape.
 template <class Q, class N>
 [[nodiscard]] Index required_bytes(const Config<Q, N>& config, Index rows, Index cols) {

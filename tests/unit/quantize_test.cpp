@@ -137,11 +137,13 @@ TEST(Quantize, GateFiresAboveTheThresholdOnly) {
   const QuantizedMatrix passed = quantize(view(w), config, {.report = &report});
   EXPECT_EQ(report.gate, sinq::GateOutcome::kPassed);
   EXPECT_EQ(passed.layout().col_scale, sinq::ColScaleKind::kStored);
+  EXPECT_EQ(layout_for(view(w), config), layout_for(config, 64, 128));
   config.kurtosis_gate = static_cast<float>(kurtosis * 0.999);
   const QuantizedMatrix fired = quantize(view(w), config, {.report = &report});
   EXPECT_EQ(report.gate, sinq::GateOutcome::kFired);
   const QuantizedMatrix rtn = quantize(view(w), Config<sinq::Uniform, sinq::Identity>{});
   EXPECT_EQ(fired.layout(), rtn.layout());
+  EXPECT_EQ(layout_for(view(w), config), layout_for(Config<sinq::Uniform, sinq::Identity>{}, 64, 128));
   EXPECT_TRUE(same_bytes(fired.storage(), rtn.storage())) << "plain round-to-nearest of the same bits";
 }
 

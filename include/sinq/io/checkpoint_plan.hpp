@@ -59,9 +59,7 @@ struct CheckpointPlan {
   }
 };
 
-namespace detail {
-
-/// "model.safetensors", or "model-00002-of-00003.safetensors" of several.
+/// What a shard, counted from 0, is called: "model.safetensors", or "model-00002-of-00003.safetensors" of several.
 [[nodiscard]] inline std::string shard_name(std::size_t shard, std::size_t count) {
   if (count == 1) return std::string(kSingleFile);
   const auto digits = [](std::size_t value) {
@@ -71,6 +69,8 @@ namespace detail {
   };
   return "model-" + digits(shard + 1) + "-of-" + digits(count) + ".safetensors";
 }
+
+namespace detail {
 
 [[nodiscard]] inline std::uint64_t group_bytes(const TensorGroup& group) {
   std::uint64_t sum = 0;
@@ -114,7 +114,7 @@ namespace detail {
   }
   for (std::size_t i = 0; i < plan.shards.size(); ++i) {
     ShardPlan& shard = plan.shards[i];
-    shard.file = detail::shard_name(i, plan.shards.size());
+    shard.file = shard_name(i, plan.shards.size());
     std::vector<TensorInfo> tensors;
     std::map<std::string, std::string> texts = metadata;
     for (const std::size_t group : shard.groups) {

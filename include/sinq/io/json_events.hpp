@@ -52,7 +52,8 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
     // The library's text begins with "[json.exception...] parse error at line 1, column 7: ".
     const std::string_view message = error.what();
     const auto start = message.find(": ");
-    refuse(start == std::string_view::npos ? message : message.substr(start + 2, 300));
+    // What it quotes may be as long as the file.
+    refuse(message.substr(start == std::string_view::npos ? 0 : start + 2, 300));
   }
 
  protected:

@@ -2,8 +2,10 @@
 
 #include <sinq/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -109,6 +111,22 @@ class MappedFile {
   }
 
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+
+  /// Gives the memory of bytes [begin, end) back to the system, as far as it can: a program that is done with them
+  /// stays small. They remain readable and are then loaded again. Out of range is cut off.
+  void release(std::uint64_t begin, std::uint64_t end) const noexcept {
+#if SINQ_IO_POSIX
+    // Whole pages; neighbours on the first and last one are loaded again when they are touched.
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    begin -= begin % page;
+    end = std::min<std::uint64_t>(end, bytes_.size());
+    if (begin >= end) return;
+    ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+#else
+    static_cast<void>(begin);
+    static_cast<void>(end);
+#endif
+  }
 
  private:
   [[noreturn]] static void refuse_irregular(const std::filesystem::path& path) {

@@ -113,6 +113,13 @@ class SafetensorsFile {
   }
   std::span<const std::byte> bytes(const TensorInfo& info) && = delete;
 
+  /// Gives the memory of bytes [begin, end) of a tensor back to the system until they are read again; see
+  /// MappedFile::release. Nothing happens to a file that was given in memory.
+  void release(const TensorInfo& info, std::uint64_t begin, std::uint64_t end) const noexcept {
+    mapping_.release(info.begin + begin, info.begin + end);
+  }
+  void release(const TensorInfo& info) const noexcept { mapping_.release(info.begin, info.end); }
+
   /// The texts under "__metadata__".
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const& noexcept { return metadata_; }
   const std::map<std::string, std::string>& metadata() && = delete;

@@ -47,6 +47,36 @@ TEST(MappedFile, SurvivesTheRemovalOfItsName) {
   EXPECT_TRUE(holds(file, "still here"));
 }
 
+TEST(MappedFile, WhatIsReleasedCanBeReadAgain) {
+  const TemporaryFolder folder;
+  const auto file = MappedFile::open(folder.file("a", "released"));
+  EXPECT_TRUE(holds(file, "released"));
+  file.release(3, 5);
+  file.release(0, 1'000'000);
+  file.release(1'000'000, 2'000'000);
+  file.release(5, 3);
+  MappedFile().release(0, 1);
+  EXPECT_TRUE(holds(file, "released"));
+}
+
+#if SINQ_IO_POSIX && defined(__linux__)
+TEST(MappedFile, ReleasedPagesLeaveTheProcess) {
+  const auto pages_of_files = [] {
+    std::uint64_t size = 0, resident = 0, shared = 0;
+    std::ifstream("/proc/self/statm") >> size >> resident >> shared;
+    return shared * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  };
+  constexpr std::size_t kSize = std::size_t{16} << 20;
+  const TemporaryFolder folder;
+  const auto file = MappedFile::open(folder.file("a", std::string(kSize, 'x')));
+  const std::uint64_t before = pages_of_files();
+  EXPECT_EQ(std::ranges::count(file.bytes(), std::byte{'x'}), std::ptrdiff_t{kSize});
+  EXPECT_GT(pages_of_files(), before + kSize / 2);
+  file.release(0, kSize);
+  EXPECT_LT(pages_of_files(), before + kSize / 2);
+}
+#endif
+
 TEST(MappedFile, NamesWhatItCannotOpen) {
   const TemporaryFolder folder;
   const auto missing = folder.path() / "missing";

@@ -44,6 +44,9 @@ TEST(SafetensorsFile, OpensMapsAndFinds) {
   const auto bytes = file.bytes(file.at("v"));
   EXPECT_TRUE(std::ranges::equal(bytes, bytes_of(content.substr(content.size() - 4))));
   EXPECT_TRUE(file.bytes(file.at("e")).empty());
+  file.release(file.at("m"));
+  file.release(file.at("v"), 1, 3);
+  EXPECT_TRUE(std::ranges::equal(bytes, bytes_of(content.substr(content.size() - 4))));  // loaded again
 }
 
 TEST(SafetensorsFile, SaysWhichTensorIsMissingAndWhere) {

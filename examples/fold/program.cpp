@@ -1,0 +1,206 @@
+#include "fold/program.hpp"
+
+#include <sinq/version.hpp>
+
+#include "fold/check_fold.hpp"
+#include "fold/fold_model.hpp"
+#include "fold/search_scales.hpp"
+#include "llm/data_options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <ostream>
+
+namespace fold_program {
+namespace {
+
+namespace fs = std::filesystem;
+using sinq::Index;
+using sinq::fold::FactorRounding;
+using sinq::io::DType;
+
+const std::map<std::string, std::optional<DType>> kDTypes{
+    {"same", {}}, {"float32", DType::kF32}, {"bfloat16", DType::kBf16}, {"float16", DType::kF16}};
+const std::map<std::string, FactorRounding> kRoundings{{"none", FactorRounding::kNone},
+                                                       {"power-of-two", FactorRounding::kPowerOfTwo}};
+const std::map<std::string, SearchLoss> kLosses{{"layer", SearchLoss::kLayer}, {"kl", SearchLoss::kDivergence}};
+const std::map<std::string, bool sinq::fold::EdgeChoice::*> kEdges{
+    {"norms", &sinq::fold::EdgeChoice::norms},
+    {"up-down", &sinq::fold::EdgeChoice::up_down},
+    {"value-output", &sinq::fold::EdgeChoice::value_output},
+    {"head", &sinq::fold::EdgeChoice::head}};
+
+llm::DataOptions default_data() {
+  llm::DataOptions data;
+  data.context = 256;
+  data.limit = 8;
+  return data;
+}
+
+struct Options {
+  llm::DataOptions data = default_data();
+  fs::path out;
+  std::vector<std::string> edges;
+  sinq::fold::ScaleOptions scales;
+  WriteOptions write;
+  double max_shard_gigabytes = 5.0;
+  bool check = false;
+  std::optional<SearchLoss> search;
+  std::string format = "q4_0";
+};
+
+template <class Value, class Target>
+CLI::Option* add_choice(CLI::App& app, const std::string& flag, Target& target,
+                        const std::map<std::string, Value>& names, const std::string& help) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : names) keys.push_back(key);
+  return app
+      .add_option_function<std::string>(
+          flag, [&target, &names](const std::string& key) { target = names.at(key); }, help)
+      ->check(CLI::IsMember(keys));
+}
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("MODEL", options.data.model, "Hugging Face folder")->required();
+  app.add_option("-o,--output", options.out, "folder to write; it must not exist")->required();
+  add_choice(app, "--dtype", options.write.dtype, kDTypes, "type of the weights (default same)");
+  app.add_option("--max-shard-size", options.max_shard_gigabytes, "GB per file")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  std::vector<std::string> names;
+  for (const auto& [name, member] : kEdges) names.push_back(name);
+  app.add_option("--edges", options.edges, "what is folded (default norms,up-down,value-output)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(names));
+  auto* tile =
+      app.add_option("--tile", options.scales.tile, "channels balanced together; 0: all")->capture_default_str();
+  auto* iterations =
+      app.add_option("--iterations", options.scales.iterations, "of Sinkhorn, at most")->capture_default_str();
+  auto* repeats = app.add_option("--repeats", options.scales.repeats, "passes over all edges")->capture_default_str();
+  add_choice(app, "--rounding", options.scales.rounding, kRoundings,
+             "of the factors (default none); powers of two leave bf16 and f16 mantissas as they are");
+  auto* search =
+      add_choice(app, "--search", options.search, kLosses,
+                 "try tiles, iterations and repeats on the text; keep what has the least error of the layers' "
+                 "outputs, or the least KL, in the format of --for");
+  search->excludes(tile)->excludes(iterations)->excludes(repeats);
+  app.add_option("--for", options.format, "block format that --search quantizes to")->capture_default_str();
+  app.add_flag("--check", options.check, "run both models on the text and say how far they are apart");
+  auto* text = app.add_option("--text", options.data.text, "text file for --check and --search");
+  app.add_option("--tokens", options.data.tokens,
+                 "safetensors file with token ids, \"tokens\" (default MODEL/samples.safetensors)")
+      ->excludes(text);
+  app.add_option("--context", options.data.context, "tokens per block")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--limit", options.data.limit, "read the first blocks only; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--threads", options.data.threads, "0: as many as the machine has")->check(CLI::Range(0, 1024));
+}
+
+/// The blocks of the text, or of the samples that lie beside the model.
+llm::TokenBlocks text_of(const Options& options) {
+  llm::DataOptions data = options.data;
+  if (data.text.empty() && data.tokens.empty()) {
+    data.tokens = data.model / "samples.safetensors";
+    if (!fs::exists(data.tokens)) {
+      throw sinq::Error(sinq::Errc::kBadConfig,
+                        "--check and --search need --text or --tokens; " + data.tokens.string() + " does not exist");
+    }
+  }
+  return data.blocks();
+}
+
+/// The engine knows fewer architectures than the planner.
+llm::Model runnable(const fs::path& folder) {
+  try {
+    return llm::Model::open(folder);
+  } catch (const sinq::Error& e) {
+    throw sinq::Error(e.code(), std::string("--check and --search have to run the model: ") + e.what());
+  }
+}
+
+std::string scientific(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2e", value);
+  return text;
+}
+
+void describe(const sinq::fold::ScaleOptions& scales, const sinq::fold::FactorMap& factors, std::ostream& out) {
+  double most = 0.0;
+  for (const auto& [name, tensor] : factors) {
+    for (const double f : tensor.cols) most = std::max(most, std::abs(std::log(f)));
+  }
+  out << "scales           tile " << scales.tile << ", " << scales.iterations << " iterations, " << scales.repeats
+      << " repeats\n"
+      << "factors          within 1/" << llm::fixed(std::exp(most), 3) << " .. " << llm::fixed(std::exp(most), 3)
+      << ", of " << factors.size() << " tensors\n";
+}
+
+void run(Options options, std::ostream& out) {
+  if (!options.edges.empty()) {
+    options.scales.edges = {.norms = false, .up_down = false, .value_output = false, .head = false};
+    for (const std::string& name : options.edges) options.scales.edges.*kEdges.at(name) = true;
+  }
+  options.scales.validate();
+  options.write.max_shard_bytes = static_cast<std::uint64_t>(options.max_shard_gigabytes * 1e9);
+  const auto format = sinq::block_format_from_name(options.format);
+  if (!format) throw sinq::Error(sinq::Errc::kBadConfig, "--for " + options.format + ": no such block format");
+  require_new_folder(options.data.model, options.out);
+  const Source source = Source::open(options.data.model);
+
+  // All that may refuse comes before the work.
+  llm::TokenBlocks blocks;
+  std::optional<llm::Model> original;
+  if (options.check || options.search) {
+    blocks = text_of(options);
+    original = runnable(options.data.model);
+  }
+  sinq::fold::FactorMap factors;
+  if (options.search) {
+    auto best =
+        search_scales(source, *original, options.scales, *format, *options.search, blocks, options.data.threads);
+    options.scales = best.options;
+    factors = std::move(best.factors);
+    out << "least loss       " << llm::fixed(best.loss, 6) << " of " << best.losses.size() << " candidates, "
+        << llm::fixed(*std::max_element(best.losses.begin(), best.losses.end()), 6) << " the most\n";
+  } else {
+    factors = sinq::fold::find_factors(source.plan, source.lookup(), options.scales);
+  }
+  describe(options.scales, factors, out);
+  const Index cut = write_folded(source, factors, options.out, options.write);
+  if (cut > 0) out << "lost digits      " << cut << " values that are too small for their type\n";
+  if (!options.check) return;
+  const Difference apart = compare(*original, llm::Model::open(options.out), blocks, options.data.threads);
+  out << "largest logit difference  " << scientific(apart.largest_logit) << "\n"
+      << "kl                        " << scientific(apart.kl) << "\n"
+      << "positions                 " << apart.positions << "\n";
+}
+
+}  // namespace
+
+int run_program(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  CLI::App app("Folds column scales into what produces a layer's input: the same function, easier to quantize",
+               "sinq-fold");
+  app.set_version_flag("--version", std::to_string(SINQ_VERSION_MAJOR) + "." + std::to_string(SINQ_VERSION_MINOR) +
+                                        "." + std::to_string(SINQ_VERSION_PATCH));
+  Options options;
+  add_options(app, options);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
+    app.parse(reversed);
+    run(options, out);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e, out, err);
+  } catch (const std::exception& e) {
+    err << "sinq-fold: " << e.what() << "\n";
+    return 1;
+  }
+}
+
+}  // namespace fold_program

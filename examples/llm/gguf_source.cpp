@@ -1,0 +1,102 @@
+#include "llm/gguf_source.hpp"
+
+#include <sinq/io/tensor_info.hpp>
+
+#include "llm/gguf_description.hpp"
+#include "llm/model.hpp"
+#include "llm/tensors.hpp"
+
+namespace llm {
+namespace {
+
+/// What parts of the JSON form say is wrong, is wrong in the file.
+template <class Read>
+auto named(const std::string& file, const Read& read) {
+  try {
+    return read();
+  } catch (const sinq::Error& e) {
+    const std::string text = e.what();
+    throw sinq::Error(e.code(), text.starts_with(file) ? text : file + ": " + text);
+  }
+}
+
+}  // namespace
+
+GgufSource::GgufSource(const std::filesystem::path& path) : file_(sinq::io::GgufFile::open(path)) {
+  named(file_.name(), [&] {
+    const bool tied_head = file_.find("output.weight") == nullptr;
+    Json description = config_from_gguf(file_.metadata(), tied_head);
+    description["attention_bias"] = file_.find("blk.0.attn_q.bias") != nullptr;
+    description["mlp_bias"] = file_.find("blk.0.ffn_up.bias") != nullptr;
+    config_ = ModelConfig::from_json(description);
+    if (file_.find("rope_freqs.weight") != nullptr) {
+      config_.rope_factors = floats("rope_freqs.weight", config_.head_dim / 2);
+    }
+    for (Index layer = 0; layer < config_.layers; ++layer) {
+      for (std::size_t linear = 0; linear < kBlockLinears.size(); ++linear) {
+        const std::string name = LinearId{layer, linear}.name() + ".weight";
+        const auto& info = file_.at(gguf_name(name));
+        is_quantized_ = is_quantized_ || !scalar_type(info.type);
+        if (!config_.query_key_norm && has_rope_order(name)) {
+          const Index heads = linear == 0 ? config_.heads : config_.kv_heads;
+          const auto& stored = of_shape(gguf_name(name), {heads * config_.head_dim, config_.hidden_size});
+          heads_.emplace(name, ReorderedHeads(file_.matrix_view(stored), RopeOrder::kHalves, config_.head_dim));
+        }
+      }
+    }
+  });
+}
+
+std::vector<float> GgufSource::floats(const std::string& gguf_tensor, Index size) const {
+  const auto& info = of_shape(gguf_tensor, {size});
+  const auto type = scalar_type(info.type);
+  if (!type) {
+    throw sinq::Error(sinq::Errc::kUnsupported, file_.name() + ": " + gguf_tensor + " has type " +
+                                                    std::string(name(info.type)) + ", which is no float type");
+  }
+  std::vector<float> out(static_cast<std::size_t>(size));
+  read_row(sinq::MatrixView::row_major(file_.bytes(info).data(), *type, 1, size), 0, out.data());
+  return out;
+}
+
+std::vector<float> GgufSource::vector(const std::string& name, Index size) const {
+  std::vector<float> stored = floats(gguf_name(name), size);
+  if (config_.query_key_norm || !has_rope_order(name)) return stored;
+  std::vector<float> out(stored.size());
+  for (Index i = 0; i < size; ++i) {
+    const Index at = other_row(RopeOrder::kHalves, i, config_.head_dim);
+    out[static_cast<std::size_t>(i)] = stored[static_cast<std::size_t>(at)];
+  }
+  return out;
+}
+
+sinq::MatrixView GgufSource::matrix(const std::string& name, Index rows, Index cols) const {
+  const auto& info = of_shape(gguf_name(name), {rows, cols});
+  const auto heads = heads_.find(name);
+  return heads == heads_.end() ? file_.matrix_view(info) : heads->second.view();
+}
+
+std::optional<sinq::QuantizedView> GgufSource::quantized(const std::string&) const { return std::nullopt; }
+
+double GgufSource::stored_bits(const std::string& name) const {
+  return 8.0 * static_cast<double>(file_.bytes(file_.at(gguf_name(name))).size());
+}
+
+const sinq::io::GgufTensorInfo& GgufSource::of_shape(const std::string& gguf_tensor,
+                                                     const std::vector<Index>& expected) const {
+  const auto& info = file_.at(gguf_tensor);
+  if (info.shape != expected) {
+    throw sinq::Error(sinq::Errc::kBadFile, file_.name() + ": " + gguf_tensor + " at byte " +
+                                                std::to_string(info.begin) + " has shape " +
+                                                sinq::io::detail::shape_text(info.shape) + ", the metadata ask for " +
+                                                sinq::io::detail::shape_text(expected));
+  }
+  return info;
+}
+
+Tokenizer gguf_tokenizer(const std::filesystem::path& path) {
+  const auto file = sinq::io::GgufFile::open(path);
+  return named(file.name(), [&] { return Tokenizer(tokenizer_from_gguf(file.metadata())); });
+}
+
+}  // namespace llm

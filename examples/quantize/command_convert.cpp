@@ -1,0 +1,222 @@
+#include <sinq/error.hpp>
+
+#include "quantize/commands.hpp"
+#include "quantize/conversion_plan.hpp"
+#include "quantize/convert_shards.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ostream>
+#include <set>
+
+namespace convert {
+namespace {
+
+namespace fs = std::filesystem;
+using Shards = std::map<std::string, FinishedShard>;
+
+std::string number(double value, const char* format) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+void refuse_same_folder(const fs::path& model, const fs::path& out) {
+  std::error_code error;
+  if (fs::equivalent(model, out, error) || fs::weakly_canonical(model, error) == fs::weakly_canonical(out, error)) {
+    throw sinq::Error(sinq::Errc::kBadConfig, out.string() + ": is the model's own folder");
+  }
+}
+
+/// Refuses an output folder with another model or with shards of another conversion, or forgets the latter. Returns the
+/// finished shards of this one.
+Shards take_over(const WorkFolder& work, const llm::Json& identity, Existing existing) {
+  Shards finished = work.finished();
+  for (auto it = finished.begin(); it != finished.end();) {
+    const std::string what = difference(it->second.state["identity"], identity);
+    if (what.empty()) {
+      ++it;
+      continue;
+    }
+    if (existing == Existing::kKept) {
+      throw Conflict(work.out().string() + ": " + it->first + " there is of another conversion: " + what +
+                     "; choose another folder, or --overwrite");
+    }
+    work.forget(it->first);
+    it = finished.erase(it);
+  }
+  const auto files = work.model_files();
+  if (!work.exists() && !files.empty() && existing == Existing::kKept) {
+    throw Conflict(work.out().string() + ": holds " + files.front() +
+                   ", which is not of this conversion; choose another folder, or --overwrite");
+  }
+  return finished;
+}
+
+std::set<std::string> names_of(const ConversionPlan& plan, const std::optional<Part>& part) {
+  const auto parts = split(plan, part ? part->of : 1);
+  std::set<std::string> out;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!part || parts[i] == part->number - 1) out.insert(plan.files.shards[i].file);
+  }
+  return out;
+}
+
+void describe(const ConversionPlan& plan, const fs::path& model, std::ostream& out) {
+  double bits = 0, weights = 0;
+  std::size_t quantized = 0, deep = 0;
+  for (const auto& task : plan.tasks) {
+    if (task.source->info.shape.size() > 2) ++deep;
+    if (!task.recipe) continue;
+    ++quantized;
+    weights += static_cast<double>(task.weights());
+    bits += static_cast<double>(task.weights()) * sinq::bits_per_weight(task.layout);
+  }
+  out << model.string() << ": " << plan.tasks.size() << " tensors: " << quantized << " to quantize";
+  if (quantized > 0)
+    out << " (" << number(weights / 1e6, "%.1f") << " M weights in " << number(bits / weights, "%.3f") << " bits each)";
+  out << ", " << plan.tasks.size() - quantized << " to copy";
+  if (deep > 0) out << " (" << deep << " of more than two dimensions)";
+  out << "\n";
+}
+
+void forecast(const ConversionPlan& plan, const SmallFiles& small, const std::set<std::string>& own,
+              std::ostream& out) {
+  for (const auto& shard : plan.files.shards) {
+    out << "  " << shard.file << "  " << shard.content.file_bytes() << " bytes"
+        << (own.contains(shard.file) ? "" : ", of another part") << "\n";
+  }
+  const std::size_t others = small.texts.size() + small.copies.size();
+  out << "  " << others << " other files  " << small.bytes() << " bytes\n"
+      << "total " << plan.files.file_bytes() + small.bytes() << " bytes in " << plan.files.shards.size() + others
+      << " files\n";
+}
+
+void write_report(const fs::path& path, const Shards& shards) {
+  if (!path.empty()) write_atomically(path, report_of(shards).dump(2) + "\n");
+}
+
+/// Keeps of `finished` what this run wants, and is whole; forgets the rest of what it wants.
+Shards keep_intact(const WorkFolder& work, const Shards& finished, const std::set<std::string>& own, Errors errors,
+                   std::ostream& out) {
+  Shards kept;
+  for (const auto& [name, shard] : finished) {
+    if (!own.contains(name)) continue;
+    const char* why = nullptr;
+    if (errors == Errors::kMeasured && shard.state["layers"].is_null()) {
+      why = "was made without --report";
+    } else if (!is_intact(shard)) {
+      why = "is damaged or gone";
+    }
+    if (why == nullptr) {
+      kept.emplace(name, shard);
+    } else {
+      out << name << " " << why << ": it is made again\n";
+      work.forget(name);
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+void run_convert(const ConvertOptions& options, std::ostream& out) {
+  refuse_same_folder(options.model, options.out);
+  const auto checkpoint = sinq::io::Checkpoint::open(options.model);
+  const Selection selection = select(options.selection, checkpoint);
+  const ConversionPlan plan = plan_conversion(checkpoint, selection, options.max_shard_bytes);
+  const SmallFiles small = small_files(options.model, plan.identity["settings"], plan.files.index());
+  const std::set<std::string> own = names_of(plan, options.part);
+  const Errors errors = options.report.empty() ? Errors::kNotMeasured : Errors::kMeasured;
+  describe(plan, options.model, out);
+  if (options.action == Action::kForecast) return forecast(plan, small, own, out);
+
+  const WorkFolder work(options.out);
+  Shards shards = keep_intact(work, take_over(work, plan.identity, options.existing), own, errors, out);
+  std::vector<std::size_t> todo;
+  double weights = 0;
+  for (std::size_t i = 0; i < plan.files.shards.size(); ++i) {
+    const auto& shard = plan.files.shards[i];
+    if (!own.contains(shard.file) || shards.contains(shard.file)) continue;
+    todo.push_back(i);
+    for (const std::size_t task : shard.groups) weights += static_cast<double>(plan.tasks[task].weights());
+  }
+  if (!shards.empty()) out << shards.size() << " of " << own.size() << " shards are there and intact\n";
+  if (own.empty()) {
+    out << "part " << options.part->number << "/" << options.part->of << ": nothing to do, the plan has "
+        << plan.files.shards.size() << " shards (--max-shard-size makes more)\n";
+  }
+  work.create();
+  const auto start = std::chrono::steady_clock::now();
+  convert_shards(plan, todo, work, errors, options.threads);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  for (const auto& [name, shard] : work.finished()) {
+    if (own.contains(name)) shards.insert_or_assign(name, shard);
+  }
+  write_report(options.report, shards);
+  if (options.part) {
+    out << options.out.string() << ": part " << options.part->number << "/" << options.part->of << " is done, "
+        << own.size() << " of " << plan.files.shards.size() << " shards";
+  } else {
+    publish(work, shards, small);
+    out << options.out.string() << ": " << plan.files.file_bytes() + small.bytes() << " bytes in "
+        << plan.files.shards.size() + small.texts.size() + small.copies.size() << " files";
+  }
+  if (todo.empty()) {
+    out << ", complete already\n";
+  } else {
+    out << ", " << number(seconds.count(), "%.2f") << " s, " << number(weights / 1e6 / seconds.count(), "%.1f")
+        << " M weights/s\n";
+  }
+}
+
+void run_merge(const MergeOptions& options, std::ostream& out) {
+  refuse_same_folder(options.model, options.out);
+  const WorkFolder work(options.out);
+  std::vector<fs::path> sources{options.out};
+  sources.insert(sources.end(), options.parts.begin(), options.parts.end());
+  Shards shards;
+  for (const fs::path& source : sources) {
+    for (auto& [name, shard] : WorkFolder(source).finished()) {
+      if (shards.contains(name)) continue;
+      if (!is_intact(shard)) throw sinq::Error(sinq::Errc::kBadFile, shard.file.string() + ": is damaged or gone");
+      shards.emplace(name, std::move(shard));
+    }
+  }
+  if (shards.empty()) {
+    throw sinq::Error(sinq::Errc::kIo, options.out.string() + ": there are no parts: they come from runs with --shard");
+  }
+  const llm::Json identity = shards.begin()->second.state["identity"];
+  for (const auto& [name, shard] : shards) {
+    const std::string what = difference(identity, shard.state["identity"]);
+    if (!what.empty()) {
+      throw Conflict(shard.file.string() + ": is of another conversion than " + shards.begin()->first + ": " + what);
+    }
+  }
+  const auto count = identity["shards"].get<std::size_t>();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string name = sinq::io::shard_name(i, count);
+    if (!shards.contains(name)) throw sinq::Error(sinq::Errc::kIo, name + ": is in none of the parts");
+  }
+  const std::string what = difference(identity["input"], input_identity(sinq::io::Checkpoint::open(options.model)));
+  if (!what.empty()) throw Conflict(options.model.string() + ": is not the model of the parts: " + what);
+  take_over(work, identity, options.existing);
+
+  work.create();
+  for (auto& [name, shard] : shards) {
+    if (shard.file == work.shard_path(name) || shard.file == options.out / name) continue;
+    copy_atomically(shard.file, work.shard_path(name));
+    work.finish(name, identity, shard.state["layers"]);
+  }
+  shards = work.finished();
+  const SmallFiles small = small_files(options.model, identity["settings"], index_of(shards));
+  write_report(options.report, shards);
+  publish(work, shards, small);
+  std::uint64_t bytes = small.bytes();
+  for (const auto& [name, shard] : shards) bytes += shard.state["bytes"].get<std::uint64_t>();
+  out << options.out.string() << ": " << bytes << " bytes in "
+      << shards.size() + small.texts.size() + small.copies.size() << " files\n";
+}
+
+}  // namespace convert

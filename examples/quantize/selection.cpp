@@ -1,0 +1,138 @@
+#include "quantize/selection.hpp"
+
+#include "quantize/linear_layers.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+namespace convert {
+namespace {
+
+using sinq::io::TensorInfo;
+
+[[noreturn]] void refuse(const std::string& what) { throw sinq::Error(sinq::Errc::kBadConfig, what); }
+
+bool is_float_matrix(const TensorInfo& info) {
+  return info.shape.size() == 2 && info.shape[0] > 0 && info.shape[1] > 0 && sinq::io::scalar_type(info.dtype);
+}
+
+/// "PATTERN=--bits 3": the default settings with some of them changed. A budget is not inherited.
+Recipe parse_override(const std::string& text, const llm::QuantizeSettings& base) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) refuse("--for '" + text + "' is not PATTERN=FLAGS");
+  Recipe recipe{base.max_bits_per_weight ? llm::QuantizeSettings{} : base, text.substr(0, equals)};
+  CLI::App app;
+  app.set_help_flag();
+  llm::add_weight_options(app, recipe.settings);
+  try {
+    app.parse(text.substr(equals + 1));
+  } catch (const CLI::ParseError& error) {
+    refuse("--for '" + text + "': " + error.what());
+  }
+  return recipe;
+}
+
+/// Which tensors are quantized at all. Counts what each pattern matched.
+std::vector<bool> choose(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
+  std::vector<std::size_t> included(options.include.size()), excluded(options.exclude.size());
+  std::vector<bool> chosen;
+  const auto match = [](const std::vector<std::string>& patterns, const std::string& name,
+                        std::vector<std::size_t>& counts) {
+    bool any = false;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (!matches(patterns[i], name)) continue;
+      ++counts[i];
+      any = true;
+    }
+    return any;
+  };
+  for (const auto& tensor : checkpoint.tensors()) {
+    const TensorInfo& info = tensor.info;
+    bool wanted = is_float_matrix(info) &&
+                  (options.include.empty() ? is_linear_layer(info) : match(options.include, info.name, included));
+    if (wanted && match(options.exclude, info.name, excluded)) wanted = false;
+    chosen.push_back(wanted);
+  }
+  const auto check = [](const char* flag, const std::vector<std::string>& patterns,
+                        const std::vector<std::size_t>& counts, const char* what) {
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (counts[i] == 0) refuse(std::string(flag) + " '" + patterns[i] + "' matches no " + what);
+    }
+  };
+  check("--include", options.include, included, "matrix of floats");
+  check("--exclude", options.exclude, excluded, "tensor that would be quantized");
+  return chosen;
+}
+
+}  // namespace
+
+void add_selection_options(CLI::App& app, SelectionOptions& options) {
+  llm::add_weight_options(app, options.settings);
+  app.add_option("--include", options.include,
+                 "quantize the matrices whose names match this glob pattern, instead of the linear layers of the "
+                 "blocks; may be repeated")
+      ->option_text("PATTERN")
+      ->allow_extra_args(false);
+  app.add_option("--exclude", options.exclude, "leave those that match as they are; may be repeated")
+      ->option_text("PATTERN")
+      ->allow_extra_args(false);
+  app.add_option("--for", options.overrides,
+                 "other flags for the tensors that match, e.g. '*.down_proj.weight=--bits 6 --group-size 32'; may be "
+                 "repeated, the last match counts")
+      ->option_text("'PATTERN=FLAGS'")
+      ->allow_extra_args(false);
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
+llm::Json Selection::to_json() const {
+  llm::Json out = llm::Json::array();
+  for (const Recipe& recipe : recipes) {
+    llm::Json one = llm::weights_to_json(recipe.settings);
+    if (!recipe.pattern.empty()) one["for"] = recipe.pattern;
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
+  Selection out;
+  out.recipes.push_back({options.settings, ""});
+  for (const std::string& text : options.overrides) out.recipes.push_back(parse_override(text, options.settings));
+
+  std::vector<std::vector<sinq::presets::Shape>> shapes(out.recipes.size());
+  const std::vector<bool> chosen = choose(options, checkpoint);
+  for (std::size_t t = 0; t < chosen.size(); ++t) {
+    const TensorInfo& info = checkpoint.tensors()[t].info;
+    auto& recipe = out.recipe_of.emplace_back();
+    if (!chosen[t]) continue;
+    recipe = 0;
+    for (std::size_t i = 1; i < out.recipes.size(); ++i) {
+      if (matches(out.recipes[i].pattern, info.name)) recipe = i;
+    }
+    shapes[*recipe].push_back({info.shape[0], info.shape[1]});
+  }
+  for (std::size_t i = 0; i < out.recipes.size(); ++i) {
+    Recipe& recipe = out.recipes[i];
+    if (i > 0 && shapes[i].empty()) refuse("--for '" + recipe.pattern + "' is the last match of no quantized tensor");
+    try {
+      if (!shapes[i].empty()) recipe.settings = llm::within_budget(recipe.settings, shapes[i]);
+      llm::validate(recipe.settings);
+    } catch (const sinq::Error& error) {
+      if (recipe.pattern.empty()) throw;
+      refuse("--for '" + recipe.pattern + "': " + error.what());
+    }
+  }
+  // A model as it is: those tensors are copied.
+  for (auto& recipe : out.recipe_of) {
+    if (recipe && out.recipes[*recipe].settings.weights == llm::Weights::kAsStored) recipe.reset();
+  }
+  return out;
+}
+
+}  // namespace convert

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <sinq/any_config.hpp>
+#include <sinq/io/checkpoint.hpp>
+
+#include "llm/json_file.hpp"
+#include "llm/settings.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace convert {
+
+/// What the command line says about which tensors are quantized, and how.
+struct SelectionOptions {
+  llm::QuantizeSettings settings;      ///< of all tensors that `overrides` do not name
+  std::vector<std::string> include;    ///< patterns; empty: the linear layers of the blocks
+  std::vector<std::string> exclude;    ///< patterns
+  std::vector<std::string> overrides;  ///< "PATTERN=FLAGS"; the last one that matches counts
+};
+
+/// --include --exclude --for and the flags of quantization.
+void add_selection_options(CLI::App& app, SelectionOptions& options);
+
+/// Whether a tensor's name matches a glob pattern as the shell knows them: * ? [abc]; * matches dots too.
+[[nodiscard]] bool matches(const std::string& pattern, const std::string& name);
+
+/// One way to quantize.
+struct Recipe {
+  llm::QuantizeSettings settings;  ///< budgets resolved
+  std::string pattern;             ///< of the override that asks for it; empty: the default
+};
+
+/// Which tensors of a checkpoint are quantized, and how.
+struct Selection {
+  std::vector<Recipe> recipes;
+  std::vector<std::optional<std::size_t>> recipe_of;  ///< of each of `checkpoint.tensors()`; none: copied as it is
+
+  /// Everything that decides about bytes.
+  [[nodiscard]] llm::Json to_json() const;
+};
+
+/// Throws kBadConfig for flags that make no configuration, and for a pattern that matches nothing.
+[[nodiscard]] Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint);
+
+}  // namespace convert

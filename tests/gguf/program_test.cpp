@@ -1,0 +1,81 @@
+#include "gguf/program.hpp"
+
+#include "gguf_models.hpp"
+#include "llm/program.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace gguf::test {
+namespace {
+
+using testing::HasSubstr;
+
+struct Outcome {
+  int status = 0;
+  std::string out, err;
+};
+
+Outcome run(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const int status = run_program(arguments, out, err);
+  return {status, out.str(), err.str()};
+}
+
+TEST(SinqGguf, DryRunSaysTheSizeAndWritesNothing) {
+  const TemporaryFolder folder("gguf_dry");
+  const std::string file = (folder.path() / "x.gguf").string();
+  const std::vector<std::string> command{embedded_model().string(), "-o", file, "--type", "q4_0", "--fold"};
+  auto dry = command;
+  dry.emplace_back("--dry-run");
+  const Outcome forecast = run(dry);
+  ASSERT_EQ(forecast.status, 0) << forecast.err;
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  const Outcome written = run(command);
+  ASSERT_EQ(written.status, 0) << written.err;
+  EXPECT_EQ(forecast.out, written.out);
+  EXPECT_THAT(written.out, HasSubstr(std::to_string(std::filesystem::file_size(file)) + " bytes"));
+}
+
+TEST(SinqGguf, SinqLmScoresAndContinuesFromWhatItWrote) {
+  const TemporaryFolder folder("gguf_lm");
+  const std::string file = (folder.path() / "x.gguf").string();
+  ASSERT_EQ(run({embedded_model().string(), "-o", file, "--type", "q8_0", "--embeddings", "q8_0"}).status, 0);
+  std::ostringstream out, err;
+  const std::string samples = (embedded_model() / "samples.safetensors").string();
+  EXPECT_EQ(llm::run_program({"perplexity", file, "--tokens", samples, "--context", "64", "--limit", "2", "--baseline",
+                              embedded_model().string()},
+                             out, err),
+            0)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("kl               0.00"));
+  EXPECT_EQ(llm::run_program({"generate", file, "--prompt", "The war", "--max-tokens", "4"}, out, err), 0) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("The war"));
+}
+
+TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
+  const TemporaryFolder folder("gguf_mistakes");
+  const std::string model = embedded_model().string(), file = (folder.path() / "x.gguf").string();
+  const auto mistake = [&](const std::vector<std::string>& arguments, const char* part) {
+    const Outcome outcome = run(arguments);
+    EXPECT_NE(outcome.status, 0) << part;
+    EXPECT_THAT(outcome.err, HasSubstr(part));
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  };
+  mistake({}, "MODEL is required");
+  mistake({model, "-o", file}, "--type is required");
+  mistake({model, "-o", file, "--type", "q9_0"}, "q9_0");
+  mistake({model, "-o", file, "--type", "f64"}, "f64");
+  mistake({"nowhere", "-o", file, "--type", "q4_0"}, "nowhere");
+  mistake({model, "-o", file, "--type", "q4_k"}, "not a multiple of 256");
+  mistake({model, "-o", file, "--type", "q4_0", "--importance", "activations"}, "--calibrate");
+  mistake({model, "-o", file, "--type", "q4_0", "--calibrate", model}, "--importance activations only");
+  mistake({model, "-o", file, "--type", "q4_0", "--fold-tile", "32"}, "with --fold only");
+  mistake({model, "-o", file, "--type", "q4_0", "--fold", "--fold-repeats", "0"}, "repeats 0");
+  mistake({model, "-o", (folder.path() / "none" / "x.gguf").string(), "--type", "q4_0"}, "none/x.gguf");
+}
+
+}  // namespace
+}  // namespace gguf::test
