@@ -1,6 +1,8 @@
 #include <sinq/dequantize.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/quantized_writer.hpp>
+#include <sinq/io/reference_checkpoint.hpp>
+#include <sinq/io/reference_writer.hpp>
 
 #include "llm/evaluate.hpp"
 #include "llm/quantize_model.hpp"
@@ -12,6 +14,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 namespace llm::test {
 namespace {
@@ -94,6 +99,47 @@ INSTANTIATE_TEST_SUITE_P(, StoredTest,
                                                     {.quantizer = QuantizerName::kVector, .bits = 8, .vector_dim = 2},
                                                     {"--method", "sinq-vector", "--bits", "8", "--vector-dim", "2"}}),
                          [](const auto& test) { return test.param.name; });
+
+/// The linear layers of `model`, as `settings` say, in the layout of the SINQ reference.
+void write_reference_model(const std::filesystem::path& folder, const QuantizeSettings& settings,
+                           const std::filesystem::path& out) {
+  const Model model = Model::open(folder);
+  const auto matrices = quantize_linears(model, settings, 0);
+  const auto files = sinq::io::Checkpoint::open(folder);
+  sinq::io::ReferenceSidecar sidecar;
+  std::vector<sinq::io::OwnedTensor> layers;
+  std::vector<sinq::io::TensorData> tensors;
+  for (const LinearId id : model.linears()) {
+    auto layer = reference_layer_data(id.name(), matrices[sidecar.size()], sinq::io::ReferenceAux::kF16);
+    sidecar.emplace(id.name(), layer.meta);
+    std::move(layer.tensors.begin(), layer.tensors.end(), std::back_inserter(layers));
+  }
+  for (const auto& [info, bytes] : layers) tensors.push_back({info.name, info.dtype, info.shape, bytes});
+  for (const auto& tensor : files.tensors()) {
+    const std::string name = tensor.info.name.substr(0, tensor.info.name.rfind('.'));
+    if (!sidecar.contains(name))
+      tensors.push_back({tensor.info.name, tensor.info.dtype, tensor.info.shape, tensor.bytes()});
+  }
+  sinq::io::write_safetensors(out / "model.safetensors", tensors);
+  std::ofstream(out / sinq::io::kReferenceSidecarName) << reference_sidecar_json(sidecar);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) std::filesystem::copy(folder / name, out / name);
+  std::ostringstream config;
+  config << std::ifstream(folder / "config.json").rdbuf();
+  std::ofstream(out / "config.json") << sinq::io::reference_config_json(config.str(), sidecar.begin()->second);
+}
+
+// f16 aux and powers of two: the reference's layout holds the same weights.
+TEST(StoredModelTest, TheReferencesLayoutScoresAsIfQuantizedNow) {
+  const TemporaryFolder stored("reference");
+  write_reference_model(embedded_model(), {}, stored.path());
+  const Outcome expected = run(with_data({"perplexity", embedded_model().string()}));
+  const Outcome actual =
+      run(with_data({"perplexity", stored.path().string(), "--baseline", embedded_model().string()}));
+  ASSERT_EQ(actual.status, 0) << actual.err;
+  // Bits per weight differ: matrix_scale is not stored.
+  const auto figures = [](const std::string& text) { return text.substr(text.find("perplexity"), 60); };
+  EXPECT_EQ(figures(actual.out), figures(expected.out));
+}
 
 TEST(StoredModelTest, OpeningTouchesNoWeight) {
   const TemporaryFolder stored("untouched");
