@@ -2,6 +2,7 @@
 
 #include <sinq/io/checkpoint.hpp>
 
+#include "fold/architecture_json.hpp"
 #include "gguf/column_importance.hpp"
 #include "gguf/gguf_metadata.hpp"
 #include "gguf/tensor_encoder.hpp"
@@ -113,18 +114,6 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
   }
 }
 
-sinq::fold::Architecture architecture_for_fold(const llm::ModelConfig& config) {
-  return {.family = config.query_key_norm ? sinq::fold::Family::kQwen3 : sinq::fold::Family::kLlama,
-          .layers = config.layers,
-          .vocab = config.vocab_size,
-          .hidden = config.hidden_size,
-          .intermediate = config.intermediate_size,
-          .heads = config.heads,
-          .kv_heads = config.kv_heads,
-          .head_dim = config.head_dim,
-          .tied_head = config.tied_head};
-}
-
 std::string name_of(const std::filesystem::path& folder) {
   const auto path = std::filesystem::absolute(folder).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
@@ -187,7 +176,8 @@ class Conversion::State {
       if (!source.name.empty()) shapes.push_back({source.name, files.at(source.name).info.shape});
     }
     factors = sinq::fold::find_factors(
-        sinq::fold::make_plan(architecture_for_fold(config), shapes),
+        sinq::fold::make_plan(fold_program::architecture_from_json(llm::read_json(options.model / "config.json")),
+                              shapes),
         [&](const std::string& tensor) { return files.at(tensor).matrix_view(); }, *options.fold);
   }
 

@@ -1,4 +1,6 @@
-// Writes the seeds of fuzz_safetensors, fuzz_quantized and fuzz_reference_checkpoint: make_seeds tests/fuzz/corpus
+// Writes the seeds of all harnesses: make_seeds tests/fuzz/corpus
+#include <sinq/io/gguf.hpp>
+#include <sinq/io/gguf_writer.hpp>
 #include <sinq/io/quantized_writer.hpp>
 #include <sinq/io/reference_writer.hpp>
 
@@ -99,6 +101,35 @@ void write_reference_seeds(const std::filesystem::path& folder) {
   write_reference_seed(folder / "two_layers", all);
 }
 
+void write_gguf_seeds(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const char* name, const sinq::io::GgufMetadata& metadata,
+                         std::vector<sinq::io::GgufTensorInfo> tensors) {
+    const auto plan = sinq::io::plan_gguf(metadata, std::move(tensors));
+    std::string file = plan.header;
+    while (file.size() < plan.file_bytes) file += static_cast<char>(37 * file.size());
+    std::ofstream(folder / name, std::ios::binary) << file;
+  };
+  using sinq::io::GgufArray;
+  sinq::io::GgufMetadata values;
+  values.add("u8", std::uint8_t{1});
+  values.add("i16", std::int16_t{-2});
+  values.add("general.alignment", std::uint32_t{64});
+  values.add("f32", 0.5F);
+  values.add("bool", true);
+  values.add("string", "text");
+  values.add("i64", std::int64_t{-3});
+  values.add("f64", 0.25);
+  values.add("strings", GgufArray(std::vector<std::string>{"a", "", "bc"}));
+  values.add("bools", GgufArray(std::vector<bool>{true, false}));
+  values.add("i32s", GgufArray(std::vector<std::int32_t>{1, -1, 7}));
+  write("empty", {}, {});
+  write("every_value", values, {{"v", sinq::io::GgufType::kF32, {3}}});
+  for (const auto& row : sinq::io::detail::kGgufTypes) {
+    write(std::string(row.name).c_str(), {}, {{"w", row.type, {2, row.block}}});
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -109,4 +140,5 @@ int main(int argc, char** argv) {
   write_safetensors_seeds(std::filesystem::path(argv[1]) / "safetensors");
   write_quantized_seeds(std::filesystem::path(argv[1]) / "quantized");
   write_reference_seeds(std::filesystem::path(argv[1]) / "reference_checkpoint");
+  write_gguf_seeds(std::filesystem::path(argv[1]) / "gguf");
 }

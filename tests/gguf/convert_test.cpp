@@ -135,6 +135,7 @@ TEST(Conversion, ActivationsAreAnImportanceToo) {
 }
 
 TEST(Conversion, WhatHasNoPlaceInTheFileIsRefused) {
+  const Json kNoChanges = Json::object();
   const auto refuse = [](sinq::Errc code, const Json& changes,
                          const std::function<void(const std::filesystem::path&)>& damage, const char* part) {
     const TemporaryFolder folder("gguf_refused");
@@ -163,19 +164,20 @@ TEST(Conversion, WhatHasNoPlaceInTheFileIsRefused) {
       write_model(model, folder);
     };
   };
-  refuse(sinq::Errc::kUnsupported, {}, tensor("model.layers.0.extra.weight", {{1}, {1.0}}),
+  refuse(sinq::Errc::kUnsupported, kNoChanges, tensor("model.layers.0.extra.weight", {{1}, {1.0}}),
          "tensor model.layers.0.extra.weight has no place");
-  refuse(sinq::Errc::kBadFile, {}, tensor("model.norm.weight", {{2}, {1.0, 2.0}}),
+  refuse(sinq::Errc::kBadFile, kNoChanges, tensor("model.norm.weight", {{2}, {1.0, 2.0}}),
          "model.norm.weight is F32 [2], config.json asks for floats [64]");
-  refuse(sinq::Errc::kBadData, {},
+  refuse(sinq::Errc::kBadData, kNoChanges,
          tensor("model.embed_tokens.weight", {{2048, 64}, std::vector<double>(2048 * 64, 1e5)}),
          "model.embed_tokens.weight as f16: row 0: column 0");
   refuse(sinq::Errc::kUnsupported, {{"architecture", "Qwen3ForCausalLM"}, {"attention_bias", true}}, {}, "no biases");
-  refuse(sinq::Errc::kUnsupported, {}, edit("tokenizer.json", [](Json& json) { json["model"]["type"] = "Unigram"; }),
-         "Unigram");
-  refuse(sinq::Errc::kUnsupported, {},
+  refuse(sinq::Errc::kUnsupported, kNoChanges,
+         edit("tokenizer.json", [](Json& json) { json["model"]["type"] = "Unigram"; }), "Unigram");
+  refuse(sinq::Errc::kUnsupported, kNoChanges,
          edit("tokenizer.json", [](Json& json) { json["model"]["ignore_merges"] = true; }), "(ignore_merges)");
-  refuse(sinq::Errc::kBadFile, {}, edit("tokenizer.json", [](Json& json) { json["added_tokens"][0]["id"] = 2048; }),
+  refuse(sinq::Errc::kBadFile, kNoChanges,
+         edit("tokenizer.json", [](Json& json) { json["added_tokens"][0]["id"] = 2048; }),
          "token id 2048 is not below vocab_size 2048");
 }
 
