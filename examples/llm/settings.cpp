@@ -210,6 +210,11 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
         app.get_option("--iterations"), app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
     budget->excludes(other);
   }
+}
+
+void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
+  add_weight_options(app, settings);
+  add_run_options(app, settings);
   app.parse_complete_callback([&app, &settings] {
     if (app.count("--method") != 0 && settings.weights == Weights::kQuantized) settings.asked = "--method";
     for (const char* flag :
@@ -219,11 +224,6 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
       if (app.count(flag) != 0) settings.asked = flag;
     }
   });
-}
-
-void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
-  add_weight_options(app, settings);
-  add_run_options(app, settings);
 }
 
 sinq::AnyConfig to_config(const QuantizeSettings& settings) {
