@@ -20,17 +20,18 @@
 #include <vector>
 
 namespace gguf {
-namespace {
-
-using sinq::io::Checkpoint;
-using sinq::io::GgufTensorInfo;
-using sinq::io::GgufType;
 
 /// A tensor of the checkpoint on its way into the file. The file's tensor of the same position has shape and type.
 struct Source {
   std::string name;                       ///< Hugging Face's; empty: the factors of the rotary frequencies
   std::optional<llm::LinearId> linear{};  ///< of a block
 };
+
+namespace {
+
+using sinq::io::Checkpoint;
+using sinq::io::GgufTensorInfo;
+using sinq::io::GgufType;
 
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 

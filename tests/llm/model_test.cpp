@@ -69,7 +69,8 @@ TEST(ModelConfigTest, RefusesByName) {
   EXPECT_THAT(config_error({{"architectures", {"GPT2LMHeadModel"}}}), HasSubstr("GPT2LMHeadModel"));
   EXPECT_THAT(config_error({{"architectures", Json::array()}}), HasSubstr("architecture none"));
   EXPECT_THAT(config_error({{"hidden_act", "gelu"}}), HasSubstr("hidden_act gelu"));
-  EXPECT_THAT(config_error({{"rope_scaling", {{"rope_type", "llama3"}}}}), HasSubstr("rope_type llama3"));
+  EXPECT_THAT(config_error({{"rope_scaling", {{"rope_type", "llama3"}}}}), HasSubstr("factor: missing"));
+  EXPECT_THAT(config_error({{"rope_scaling", {{"rope_type", "linear"}}}}), HasSubstr("rope_type linear"));
   EXPECT_THAT(config_error({{"rope_scaling", {{"type", "yarn"}}}}), HasSubstr("rope_type yarn"));
   EXPECT_THAT(config_error({{"rope_parameters", {{"rope_type", "dynamic"}}}}), HasSubstr("rope_type dynamic"));
   EXPECT_THAT(config_error({{"use_sliding_window", true}}), HasSubstr("use_sliding_window"));

@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 /// The embedded model in a dozen small shards.
-std::vector<std::string> command(const fs::path& out, std::vector<std::string> more = {}) {
+/// A conversion to several files.
+std::vector<std::string> sharded(const fs::path& out, std::vector<std::string> more = {}) {
   std::vector<std::string> arguments{kModel.string(), "-o",        out.string(), "--max-shard-size",
                                      "100KB",         "--threads", "2"};
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -35,10 +36,10 @@ std::string shard(const fs::path& out, int index) {
 TEST(Resume, ACompleteRunIsVerifiedAndLeftAlone) {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out";
-  ASSERT_EQ(run(command(out)).status, kDone);
+  ASSERT_EQ(run(sharded(out)).status, kDone);
   const auto before = contents(out);
   const auto time = fs::last_write_time(out / shard(out, 1));
-  const Outcome again = run(command(out));
+  const Outcome again = run(sharded(out));
   EXPECT_EQ(again.status, kDone) << again.err;
   EXPECT_THAT(again.out, testing::AllOf(HasSubstr("are there and intact"), HasSubstr("complete already")));
   EXPECT_EQ(fs::last_write_time(out / shard(out, 1)), time);
@@ -48,7 +49,7 @@ TEST(Resume, ACompleteRunIsVerifiedAndLeftAlone) {
 TEST(Resume, DamagedAndLostShardsAreMadeAgainAndOthersKept) {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out";
-  ASSERT_EQ(run(command(out)).status, kDone);
+  ASSERT_EQ(run(sharded(out)).status, kDone);
   const auto before = contents(out);
   const auto damaged = shard(out, 2), lost = shard(out, 4), kept = shard(out, 3);
   std::string content = before.at(damaged);
@@ -56,7 +57,7 @@ TEST(Resume, DamagedAndLostShardsAreMadeAgainAndOthersKept) {
   std::ofstream(out / damaged, std::ios::binary) << content;
   fs::remove(out / lost);
   const auto time = fs::last_write_time(out / kept);
-  const Outcome again = run(command(out));
+  const Outcome again = run(sharded(out));
   EXPECT_EQ(again.status, kDone) << again.err;
   EXPECT_THAT(again.out,
               testing::AllOf(HasSubstr(damaged + " is damaged or gone"), HasSubstr(lost), Not(HasSubstr(kept))));
@@ -67,7 +68,7 @@ TEST(Resume, DamagedAndLostShardsAreMadeAgainAndOthersKept) {
 TEST(Resume, AnotherConversionIsRefusedByNameUnlessItMayBeReplaced) {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out";
-  ASSERT_EQ(run(command(out)).status, kDone);
+  ASSERT_EQ(run(sharded(out)).status, kDone);
   const auto before = contents(out);
   const auto refused = [&](const std::vector<std::string>& arguments, const std::string& text) {
     const Outcome outcome = run(arguments);
@@ -75,15 +76,15 @@ TEST(Resume, AnotherConversionIsRefusedByNameUnlessItMayBeReplaced) {
     EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr(text), HasSubstr("--overwrite")));
     expect_same(before, contents(out));
   };
-  refused(command(out, {"--bits", "3"}), "settings[0].bits was 4 and is 3");
-  refused(command(out, {"--exclude", "*.layers.0.*"}), "exclude was [] and is [\"*.layers.0.*\"]");
+  refused(sharded(out, {"--bits", "3"}), "settings[0].bits was 4 and is 3");
+  refused(sharded(out, {"--exclude", "*.layers.0.*"}), "exclude was [] and is [\"*.layers.0.*\"]");
   // Another model of the same shapes: one weight differs.
   const auto model = folder.path() / "model";
   fs::copy(kModel, model);
   std::string weights = sinq_test::content_of(model / "model.safetensors");
   weights[weights.size() - 2] = static_cast<char>(weights[weights.size() - 2] ^ 1);
   std::ofstream(model / "model.safetensors", std::ios::binary) << weights;
-  auto other = command(out);
+  auto other = sharded(out);
   other[0] = model.string();
   refused(other, "input.model.safetensors.samples_xxh64");
 
@@ -98,7 +99,7 @@ TEST(Resume, AForeignModelIsRefused) {
   const TemporaryFolder folder;
   folder.file("config.json", "{\"foreign\": 1}");
   const auto before = contents(folder.path());
-  const Outcome outcome = run(command(folder.path()));
+  const Outcome outcome = run(sharded(folder.path()));
   EXPECT_EQ(outcome.status, kConflict);
   EXPECT_THAT(outcome.err, HasSubstr("holds config.json"));
   expect_same(before, contents(folder.path()));
@@ -109,7 +110,7 @@ TEST(Resume, KilledAtAnyTimeARunEndsAsAnUndisturbedOne) {
   const auto input = contents(kModel);
   const auto undisturbed = folder.path() / "undisturbed";
   const auto start = std::chrono::steady_clock::now();
-  ASSERT_EQ(Process(command(undisturbed)).wait(), kDone);
+  ASSERT_EQ(Process(sharded(undisturbed)).wait(), kDone);
   const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
   const auto expected = contents(undisturbed);
 
@@ -118,7 +119,7 @@ TEST(Resume, KilledAtAnyTimeARunEndsAsAnUndisturbedOne) {
   for (int round = 0; kills < 50; ++round) {
     ASSERT_LT(round, 500);
     const auto out = folder.path() / "out";
-    Process process(command(out));
+    Process process(sharded(out));
     // Runs that go on are shorter than whole ones.
     std::this_thread::sleep_for(whole * 0.7 * std::uniform_real_distribution<>(0, 1)(random));
     if (process.kill() == kDone) {
@@ -134,7 +135,7 @@ TEST(Resume, KilledAtAnyTimeARunEndsAsAnUndisturbedOne) {
       }
     }
     if (files.contains("model.safetensors.index.json") || round % 10 == 9) {
-      ASSERT_EQ(Process(command(out)).wait(), kDone);
+      ASSERT_EQ(Process(sharded(out)).wait(), kDone);
       expect_same(expected, contents(out));
       fs::remove_all(out);
     }
@@ -145,16 +146,16 @@ TEST(Resume, KilledAtAnyTimeARunEndsAsAnUndisturbedOne) {
 TEST(Resume, AFullDiskIsAnErrorAndWhatIsThereIsKept) {
   const TemporaryFolder folder;
   const auto undisturbed = folder.path() / "undisturbed", out = folder.path() / "out";
-  ASSERT_EQ(run(command(undisturbed)).status, kDone);
+  ASSERT_EQ(run(sharded(undisturbed)).status, kDone);
   // No file may grow beyond 120 KB: that of the embeddings and the tokenizer want to.
-  Process process(command(out), [] {
+  Process process(sharded(out), [] {
     std::signal(SIGXFSZ, SIG_IGN);
     const ::rlimit limit{120'000, 120'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
   });
   EXPECT_EQ(process.wait(), kSystem);
   EXPECT_TRUE(contents(out).empty());
-  const Outcome again = run(command(out));
+  const Outcome again = run(sharded(out));
   EXPECT_EQ(again.status, kDone) << again.err;
   expect_same(contents(undisturbed), contents(out));
 }
@@ -165,13 +166,13 @@ TEST(Resume, AFullFileSystemIsAnError) {
   const auto disk = folder.path() / "disk", undisturbed = folder.path() / "undisturbed";
   fs::create_directory(disk);
   if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=800k") != 0) GTEST_SKIP() << "no right to mount a small disk";
-  ASSERT_EQ(run(command(undisturbed)).status, kDone);
-  const Outcome full = run(command(disk / "out"));
+  ASSERT_EQ(run(sharded(undisturbed)).status, kDone);
+  const Outcome full = run(sharded(disk / "out"));
   EXPECT_EQ(full.status, kSystem);
   EXPECT_THAT(full.err, HasSubstr("No space left"));
   EXPECT_TRUE(contents(disk / "out").empty());
   EXPECT_EQ(::mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=16m"), 0);
-  const Outcome again = run(command(disk / "out"));
+  const Outcome again = run(sharded(disk / "out"));
   EXPECT_EQ(again.status, kDone) << again.err;
   EXPECT_THAT(again.out, HasSubstr("are there and intact"));
   expect_same(contents(undisturbed), contents(disk / "out"));
@@ -183,7 +184,7 @@ TEST(Resume, FourPartsJoinedAreTheWhole) {
   const TemporaryFolder folder;
   const auto whole = folder.path() / "whole", together = folder.path() / "together", apart = folder.path() / "apart";
   const auto report = [&](const std::string& name) { return (folder.path() / (name + ".json")).string(); };
-  ASSERT_EQ(run(command(whole, {"--report", report("whole")})).status, kDone);
+  ASSERT_EQ(run(sharded(whole, {"--report", report("whole")})).status, kDone);
   const auto expected = contents(whole);
 
   // All in one folder, at the same time.
@@ -192,7 +193,7 @@ TEST(Resume, FourPartsJoinedAreTheWhole) {
     std::vector<std::vector<std::string>> lines;
     for (int i = 1; i <= 4; ++i) {
       const std::string part = std::to_string(i) + "/4";
-      lines.push_back(command(together, {"--shard", part, "--report", report("part" + std::to_string(i))}));
+      lines.push_back(sharded(together, {"--shard", part, "--report", report("part" + std::to_string(i))}));
       processes.push_back(std::make_unique<Process>(lines.back()));
     }
     for (auto& process : processes) EXPECT_EQ(process->wait(), kDone);
@@ -213,7 +214,7 @@ TEST(Resume, FourPartsJoinedAreTheWhole) {
       EXPECT_EQ(early.status, kSystem);
       EXPECT_THAT(early.err, HasSubstr("is in none of the parts"));
     }
-    ASSERT_EQ(run(command(part, {"--shard", std::to_string(i) + "/4"})).status, kDone);
+    ASSERT_EQ(run(sharded(part, {"--shard", std::to_string(i) + "/4"})).status, kDone);
     merge.push_back(part.string());
   }
   const Outcome joined = run(merge);
@@ -221,15 +222,15 @@ TEST(Resume, FourPartsJoinedAreTheWhole) {
   expect_same(expected, contents(apart));
 
   // A run without --shard is content with what the parts made.
-  const Outcome after = run(command(together));
+  const Outcome after = run(sharded(together));
   EXPECT_THAT(after.out, HasSubstr("complete already"));
 }
 
 TEST(Resume, PartsOfDifferentConversionsAreNotJoined) {
   const TemporaryFolder folder;
   const auto one = folder.path() / "1", two = folder.path() / "2", out = folder.path() / "out";
-  ASSERT_EQ(run(command(one, {"--shard", "1/2"})).status, kDone);
-  ASSERT_EQ(run(command(two, {"--shard", "2/2", "--bits", "5"})).status, kDone);
+  ASSERT_EQ(run(sharded(one, {"--shard", "1/2"})).status, kDone);
+  ASSERT_EQ(run(sharded(two, {"--shard", "2/2", "--bits", "5"})).status, kDone);
   const Outcome outcome = run({"merge", kModel.string(), "-o", out.string(), one.string(), two.string()});
   EXPECT_EQ(outcome.status, kConflict);
   EXPECT_THAT(outcome.err, HasSubstr("settings[0].bits was 4 and is 5"));
