@@ -18,7 +18,7 @@ namespace {
 using testing::HasSubstr;
 
 template <class Action>
-std::string error_of(const Action& action) {
+std::string complaint_of(const Action& action) {
   try {
     action();
   } catch (const sinq::Error& e) {
@@ -35,7 +35,7 @@ TEST(GgufNames, AreLlamaCpps) {
   EXPECT_EQ(llm::gguf_name("model.layers.0.self_attn.q_proj.bias"), "blk.0.attn_q.bias");
   EXPECT_EQ(llm::gguf_name("model.layers.2.post_attention_layernorm.weight"), "blk.2.ffn_norm.weight");
   for (const char* name : {"model.layers.2.mlp.experts.0.up_proj.weight", "model.norm", "model.norm.scale", "x"}) {
-    EXPECT_THAT(error_of([&] { static_cast<void>(llm::gguf_name(name)); }), HasSubstr(name));
+    EXPECT_THAT(complaint_of([&] { static_cast<void>(llm::gguf_name(name)); }), HasSubstr(name));
   }
 }
 
@@ -102,7 +102,8 @@ TEST(ModelConfig, Llama3StretchesLongWavesOnly) {
   EXPECT_EQ(factors[2], 4.0F);
   EXPECT_EQ(factors[3], 4.0F);
   config["rope_scaling"]["high_freq_factor"] = 1.0;
-  EXPECT_THAT(error_of([&] { static_cast<void>(llm::ModelConfig::from_json(config)); }), HasSubstr("high_freq_factor"));
+  EXPECT_THAT(complaint_of([&] { static_cast<void>(llm::ModelConfig::from_json(config)); }),
+              HasSubstr("high_freq_factor"));
 }
 
 TEST(GgufTokenizer, GivesTheTokensOfTheFolder) {
@@ -140,7 +141,7 @@ TEST(GgufDescription, RefusesByName) {
       there = there || name == key;
     }
     if (!there) data.add(key, value);
-    return error_of([&] {
+    return complaint_of([&] {
       static_cast<void>(llm::config_from_gguf(data, true));
       static_cast<void>(llm::tokenizer_from_gguf(data));
     });
@@ -169,7 +170,7 @@ TEST(GgufSource, TensorsThatAreMissingOrOfAnotherShapeAreNamed) {
     sinq::io::GgufWriter writer(path, sinq::io::plan_gguf(opened.metadata(), tensors));
     for (const auto& tensor : writer.plan().tensors) writer.write(std::vector<std::byte>(tensor.end - tensor.begin));
     writer.commit();
-    return error_of([&] { static_cast<void>(llm::Model::open(path)); });
+    return complaint_of([&] { static_cast<void>(llm::Model::open(path)); });
   };
   const auto find = [](auto& tensors, const char* name) {
     return std::find_if(tensors.begin(), tensors.end(), [&](const auto& tensor) { return tensor.name == name; });
