@@ -65,7 +65,7 @@ void publish(const WorkFolder& work, const std::map<std::string, FinishedShard>&
   for (const auto& [name, path] : small.copies) copy_atomically(path, work.out() / name);
   // What a reader would look at first goes before that to which it no longer fits.
   std::vector<std::string> old = work.model_files();
-  std::ranges::stable_partition(old, [&](const std::string& name) { return name == index; });
+  std::stable_partition(old.begin(), old.end(), [&](const std::string& name) { return name == index; });
   for (const std::string& name : old) {
     if (!shards.contains(name) && !small.texts.contains(name)) fs::remove(work.out() / name);
   }
