@@ -19,11 +19,13 @@ using sinq::Index;
 }
 
 /// Calls body(worker, item) for items 0..count-1 on `threads` threads (0: all), worker < threads. Items are taken in
-/// order by whoever is free. The first exception stops the rest and is thrown again here.
+/// order by whoever is free. An exception stops the rest; that of the lowest item is thrown again here, so that the
+/// message does not depend on who was faster.
 template <class Body>
 void parallel_for(Index count, int threads, const Body& body) {
   std::atomic<Index> next{0};
   std::exception_ptr failure;
+  Index failed_item = count;
   std::mutex failure_mutex;
   const auto work = [&](int worker) {
     for (Index item = next++; item < count; item = next++) {
@@ -31,7 +33,10 @@ void parallel_for(Index count, int threads, const Body& body) {
         body(worker, item);
       } catch (...) {
         const std::lock_guard lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
+        if (item < failed_item) {
+          failed_item = item;
+          failure = std::current_exception();
+        }
         next = count;
       }
     }
