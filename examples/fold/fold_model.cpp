@@ -168,6 +168,15 @@ sinq::fold::MatrixLookup Source::lookup() const {
   return [this](const std::string& tensor) { return files.at(tensor).matrix_view(); };
 }
 
+sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq::fold::Plan& plan,
+                                   const sinq::fold::ScaleOptions& options) {
+  const auto lookup = [&](const std::string& tensor) { return files.at(tensor).matrix_view(); };
+  const auto release = [&](const sinq::fold::Edge& edge) {
+    for (const auto& consumer : edge.consumers) files.at(consumer.tensor).release();
+  };
+  return sinq::fold::find_factors(plan, lookup, options, release);
+}
+
 void require_new_folder(const fs::path& model, const fs::path& out) {
   std::error_code error;
   if (fs::equivalent(model, out, error)) {
@@ -189,7 +198,10 @@ Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, c
   AtomicFolder folder(out);
   sinq::io::CheckpointWriter writer(folder.path(), plan);
   TensorWriter tensors(writer, options);
-  for (const auto& tensor : source.files.tensors()) tensors.write(tensor, factors.find(tensor.info.name));
+  for (const auto& tensor : source.files.tensors()) {
+    tensors.write(tensor, factors.find(tensor.info.name));
+    tensor.release();
+  }
   writer.finish();
   copy_other_files(source, folder.path(), options);
   folder.commit();

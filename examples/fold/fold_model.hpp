@@ -20,6 +20,10 @@ struct Source {
   [[nodiscard]] sinq::fold::MatrixLookup lookup() const;
 };
 
+/// See sinq::fold::find_factors. Memory: the consumers of one edge at a time.
+[[nodiscard]] sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq::fold::Plan& plan,
+                                                 const sinq::fold::ScaleOptions& options);
+
 /// How the folded checkpoint is written.
 struct WriteOptions {
   std::optional<sinq::io::DType> dtype{};  ///< of all float tensors; none: each keeps its own

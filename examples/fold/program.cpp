@@ -4,6 +4,7 @@
 
 #include "fold/check_fold.hpp"
 #include "fold/fold_model.hpp"
+#include "fold/scale_flags.hpp"
 #include "fold/search_scales.hpp"
 #include "llm/data_options.hpp"
 
@@ -19,19 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 using sinq::Index;
-using sinq::fold::FactorRounding;
 using sinq::io::DType;
 
 const std::map<std::string, std::optional<DType>> kDTypes{
     {"same", {}}, {"float32", DType::kF32}, {"bfloat16", DType::kBf16}, {"float16", DType::kF16}};
-const std::map<std::string, FactorRounding> kRoundings{{"none", FactorRounding::kNone},
-                                                       {"power-of-two", FactorRounding::kPowerOfTwo}};
 const std::map<std::string, SearchLoss> kLosses{{"layer", SearchLoss::kLayer}, {"kl", SearchLoss::kDivergence}};
-const std::map<std::string, bool sinq::fold::EdgeChoice::*> kEdges{
-    {"norms", &sinq::fold::EdgeChoice::norms},
-    {"up-down", &sinq::fold::EdgeChoice::up_down},
-    {"value-output", &sinq::fold::EdgeChoice::value_output},
-    {"head", &sinq::fold::EdgeChoice::head}};
 
 llm::DataOptions default_data() {
   llm::DataOptions data;
@@ -43,7 +36,6 @@ llm::DataOptions default_data() {
 struct Options {
   llm::DataOptions data = default_data();
   fs::path out;
-  std::vector<std::string> edges;
   sinq::fold::ScaleOptions scales;
   WriteOptions write;
   double max_shard_gigabytes = 5.0;
@@ -70,23 +62,12 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--max-shard-size", options.max_shard_gigabytes, "GB per file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  std::vector<std::string> names;
-  for (const auto& [name, member] : kEdges) names.push_back(name);
-  app.add_option("--edges", options.edges, "what is folded (default norms,up-down,value-output)")
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
-  auto* tile =
-      app.add_option("--tile", options.scales.tile, "channels balanced together; 0: all")->capture_default_str();
-  auto* iterations =
-      app.add_option("--iterations", options.scales.iterations, "of Sinkhorn, at most")->capture_default_str();
-  auto* repeats = app.add_option("--repeats", options.scales.repeats, "passes over all edges")->capture_default_str();
-  add_choice(app, "--rounding", options.scales.rounding, kRoundings,
-             "of the factors (default none); powers of two leave bf16 and f16 mantissas as they are");
+  const SearchedFlags searched = add_scale_flags(app, "--", options.scales);
   auto* search =
       add_choice(app, "--search", options.search, kLosses,
                  "try tiles, iterations and repeats on the text; keep what has the least error of the layers' "
                  "outputs, or the least KL, in the format of --for");
-  search->excludes(tile)->excludes(iterations)->excludes(repeats);
+  search->excludes(searched.tile)->excludes(searched.iterations)->excludes(searched.repeats);
   app.add_option("--for", options.format, "block format that --search quantizes to")->capture_default_str();
   app.add_flag("--check", options.check, "run both models on the text and say how far they are apart");
   auto* text = app.add_option("--text", options.data.text, "text file for --check and --search");
@@ -142,10 +123,6 @@ void describe(const sinq::fold::ScaleOptions& scales, const sinq::fold::FactorMa
 }
 
 void run(Options options, std::ostream& out) {
-  if (!options.edges.empty()) {
-    options.scales.edges = {.norms = false, .up_down = false, .value_output = false, .head = false};
-    for (const std::string& name : options.edges) options.scales.edges.*kEdges.at(name) = true;
-  }
   options.scales.validate();
   options.write.max_shard_bytes = static_cast<std::uint64_t>(options.max_shard_gigabytes * 1e9);
   const auto format = sinq::block_format_from_name(options.format);
@@ -169,7 +146,7 @@ void run(Options options, std::ostream& out) {
     out << "least loss       " << llm::fixed(best.loss, 6) << " of " << best.losses.size() << " candidates, "
         << llm::fixed(*std::max_element(best.losses.begin(), best.losses.end()), 6) << " the most\n";
   } else {
-    factors = sinq::fold::find_factors(source.plan, source.lookup(), options.scales);
+    factors = find_factors(source.files, source.plan, options.scales);
   }
   describe(options.scales, factors, out);
   const Index cut = write_folded(source, factors, options.out, options.write);

@@ -3,6 +3,7 @@
 #include <sinq/io/checkpoint.hpp>
 
 #include "fold/architecture_json.hpp"
+#include "fold/fold_model.hpp"
 #include "gguf/column_importance.hpp"
 #include "gguf/gguf_metadata.hpp"
 #include "gguf/tensor_encoder.hpp"
@@ -149,6 +150,7 @@ class Conversion::State {
       } else {
         encode(sources[i], plan.tensors[i].type, encoder, sink);
       }
+      if (!sources[i].name.empty()) files.at(sources[i].name).release();
       if (step) step();
     }
     writer.commit();
@@ -176,10 +178,8 @@ class Conversion::State {
     for (const Source& source : sources) {
       if (!source.name.empty()) shapes.push_back({source.name, files.at(source.name).info.shape});
     }
-    factors = sinq::fold::find_factors(
-        sinq::fold::make_plan(fold_program::architecture_from_json(llm::read_json(options.model / "config.json")),
-                              shapes),
-        [&](const std::string& tensor) { return files.at(tensor).matrix_view(); }, *options.fold);
+    const auto architecture = fold_program::architecture_from_json(llm::read_json(options.model / "config.json"));
+    factors = fold_program::find_factors(files, sinq::fold::make_plan(architecture, shapes), *options.fold);
   }
 
   void read_calibration() {

@@ -3,6 +3,7 @@
 #include <sinq/error.hpp>
 #include <sinq/version.hpp>
 
+#include "fold/scale_flags.hpp"
 #include "gguf/convert.hpp"
 #include "llm/progress.hpp"
 
@@ -56,13 +57,7 @@ void add_options(CLI::App& app, Options& options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--fold", options.fold, "fold column scales into what produces the inputs, then quantize");
-  app.add_option("--fold-tile", options.scales.tile, "channels balanced together; 0: all")->capture_default_str();
-  app.add_option("--fold-iterations", options.scales.iterations, "of Sinkhorn, at most")->capture_default_str();
-  app.add_option("--fold-repeats", options.scales.repeats, "passes over the model")->capture_default_str();
-  const std::map<std::string, sinq::fold::FactorRounding> rounding{
-      {"none", sinq::fold::FactorRounding::kNone}, {"power-of-two", sinq::fold::FactorRounding::kPowerOfTwo}};
-  app.add_option("--fold-rounding", options.scales.rounding, "none or power-of-two (default none)")
-      ->transform(CLI::CheckedTransformer(rounding, CLI::ignore_case));
+  fold_program::add_scale_flags(app, "--fold-", options.scales);
   app.add_option("--threads", convert.threads, "0: as many as the machine has")->check(CLI::Range(0, 1024));
   app.add_flag("--dry-run", options.dry_run, "say what would be written, and how large it is");
 }

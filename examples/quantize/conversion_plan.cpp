@@ -73,7 +73,7 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
       } catch (const sinq::Error& error) {
         throw sinq::Error(error.code(), tensor.info.name + ": " + error.what());
       }
-      tensor.file.release(tensor.info);  // a gate has read it
+      tensor.release();  // a gate has read it
     }
     groups.push_back(group_of(task));
     plan.tasks.push_back(task);

@@ -119,6 +119,40 @@ TEST(GgufTokenizer, GivesTheTokensOfTheFolder) {
   }
 }
 
+// The pre-tokenizers of Qwen's and Llama 3's tokenizer.json, on the vocabulary of the embedded model.
+TEST(GgufTokenizer, KnowsHowQwenAndLlama3CutText) {
+  struct Case {
+    const char* name;
+    const char* numbers;
+    bool ignore_merges;
+  };
+  for (const Case& c : {Case{"qwen2", R"(\p{N})", false}, Case{"llama-bpe", R"(\p{N}{1,3})", true}}) {
+    const TemporaryFolder folder("gguf_cut"), out("gguf_cut_out");
+    write_tiny_model(folder.path(), "LlamaForCausalLM");
+    Json tokenizer = llm::read_json(folder.path() / "tokenizer.json");
+    const std::string pattern = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)" + std::string(c.numbers) +
+                                R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+    tokenizer["pre_tokenizer"] = {
+        {"type", "Sequence"},
+        {"pretokenizers",
+         {{{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}},
+          {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}}}}};
+    tokenizer["model"]["ignore_merges"] = c.ignore_merges;
+    llm::test::write_text(folder.path() / "tokenizer.json", tokenizer.dump());
+    const auto file = convert(out, {.model = folder.path(), .type = GgufType::kQ8_0});
+    EXPECT_EQ(sinq::io::GgufFile::open(file).metadata().get<std::string>("tokenizer.ggml.pre"), c.name);
+    const std::string text = "I'LL pay 12345.\n\n  THEY'VE\t(x)  1066";
+    const auto tokens = llm::gguf_tokenizer(file).encode(text);
+    EXPECT_EQ(tokens, llm::Tokenizer::open(folder.path()).encode(text)) << c.name;
+    EXPECT_NE(tokens, llm::Tokenizer::open(embedded_model()).encode(text)) << c.name << " cuts as gpt-2 does";
+
+    tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern + "|x";
+    llm::test::write_text(folder.path() / "tokenizer.json", tokenizer.dump());
+    EXPECT_THAT(complaint_of([&] { convert(out, {.model = folder.path(), .type = GgufType::kQ8_0}); }),
+                HasSubstr("cut text in other ways"));
+  }
+}
+
 TEST(GgufDescription, RefusesByName) {
   const auto refused = [](const char* key, const sinq::io::GgufValue& value) {
     sinq::io::GgufMetadata data("x.gguf");

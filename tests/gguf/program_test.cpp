@@ -2,6 +2,7 @@
 
 #include "gguf_models.hpp"
 #include "llm/program.hpp"
+#include "unit/io/io_support.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -55,6 +56,23 @@ TEST(SinqGguf, SinqLmScoresAndContinuesFromWhatItWrote) {
   EXPECT_THAT(out.str(), HasSubstr("The war"));
 }
 
+TEST(SinqGguf, FoldEdgesAreWhatIsFolded) {
+  const TemporaryFolder folder("gguf_edges");
+  const auto bytes_with = [&](const std::string& edges) {
+    const auto file = folder.path() / (edges + ".gguf");
+    std::vector<std::string> command{embedded_model().string(), "-o", file.string(), "--type", "q4_0", "--name", "x"};
+    if (!edges.empty()) command.insert(command.end(), {"--fold", "--fold-edges", edges});
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return sinq_test::content_of(file);
+  };
+  const auto plain = bytes_with(""), norms = bytes_with("norms"), rest = bytes_with("up-down,value-output");
+  EXPECT_NE(norms, plain);
+  EXPECT_NE(rest, plain);
+  EXPECT_NE(norms, rest);
+  EXPECT_EQ(norms.size(), plain.size());
+}
+
 TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
   const TemporaryFolder folder("gguf_mistakes");
   const std::string model = embedded_model().string(), file = (folder.path() / "x.gguf").string();
@@ -74,6 +92,7 @@ TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
   mistake({model, "-o", file, "--type", "q4_0", "--calibrate", model}, "--importance activations only");
   mistake({model, "-o", file, "--type", "q4_0", "--fold-tile", "32"}, "with --fold only");
   mistake({model, "-o", file, "--type", "q4_0", "--fold", "--fold-repeats", "0"}, "repeats 0");
+  mistake({model, "-o", file, "--type", "q4_0", "--fold", "--fold-edges", "norms,nothing"}, "nothing");
   mistake({model, "-o", (folder.path() / "none" / "x.gguf").string(), "--type", "q4_0"}, "none/x.gguf");
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -139,15 +140,18 @@ inline void fold_in(const Edge& edge, const std::vector<double>& scales, const P
 
 /// The factors that balance the consumers of every chosen edge ("pre-SINQ", arXiv 2509.22944): Sinkhorn over tiles of
 /// their common columns, in the order of the plan, each edge seeing what the others did; products in double. Memory:
-/// one tile of one edge. Throws Errc::kBadConfig; Errc::kBadData for weights that are not finite.
+/// one tile of one edge. `after_edge` is called with every edge that is done: for progress, and to let its matrices
+/// go. Throws Errc::kBadConfig; Errc::kBadData for weights that are not finite.
 [[nodiscard]] inline FactorMap find_factors(const Plan& plan, const MatrixLookup& lookup,
-                                            const ScaleOptions& options = {}) {
+                                            const ScaleOptions& options = {},
+                                            const std::function<void(const Edge&)>& after_edge = {}) {
   options.validate();
   FactorMap factors;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     for (const Edge& edge : plan.edges) {
       if (!options.edges.has(edge.kind)) continue;
       detail::fold_in(edge, detail::edge_scales(edge, factors, lookup, options), plan, factors);
+      if (after_edge) after_edge(edge);
     }
   }
   return factors;

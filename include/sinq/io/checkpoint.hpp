@@ -99,6 +99,8 @@ class Checkpoint {
 
     [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
     [[nodiscard]] MatrixView matrix_view() const { return file.matrix_view(info); }
+    /// See MappedFile::release.
+    void release() const noexcept { file.release(info); }
   };
 
   /// Opens model.safetensors.index.json with its shards, else model.safetensors. A tensor that the index does not name

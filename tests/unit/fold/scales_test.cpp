@@ -138,6 +138,20 @@ TEST(FoldScalesTest, FoldsTheChosenEdgesOnly) {
   EXPECT_EQ(head.size(), 2);
 }
 
+TEST(FoldScalesTest, EveryEdgeThatIsDoneIsTold) {
+  const Model model = make_model(tiny(Family::kMistral), 11, Biases::kNone);
+  const Plan plan = make_plan(model.arch, model.shapes());
+  std::vector<const Edge*> expected, told;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    for (const Edge& edge : plan.edges) {
+      if (edge.kind != EdgeKind::kHead) expected.push_back(&edge);
+    }
+  }
+  static_cast<void>(
+      find_factors(plan, model.lookup(), {.repeats = 2}, [&](const Edge& edge) { told.push_back(&edge); }));
+  EXPECT_EQ(told, expected);
+}
+
 // The router is compensated but has no say: a huge one changes nothing.
 TEST(FoldScalesTest, TheRouterHasNoSay) {
   Model model = make_model(tiny(Family::kQwen3Moe), 11, Biases::kNone);
