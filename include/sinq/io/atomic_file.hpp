@@ -13,6 +13,7 @@
 #include <utility>
 
 #if SINQ_IO_POSIX
+#include <sys/file.h>
 #include <sys/types.h>
 #else
 #include <fstream>
@@ -23,18 +24,17 @@ namespace sinq::io {
 
 /// Writes a file so that its name never stands for half of it: bytes go to `<target>.partial`, and `commit` makes them
 /// durable and renames. Without `commit` the destructor removes the partial file and the target stays as it was. One
-/// writer per target at a time.
+/// writer per target at a time: where the system can lock files, another one is refused.
 class AtomicFile {
  public:
-  /// Creates the partial file, replacing one that a killed writer left. Throws Errc::kIo.
+  /// Creates the partial file, replacing one that a killed writer left. Throws Errc::kIo, also if another writer is at
+  /// work on it.
   explicit AtomicFile(std::filesystem::path target)
       : target_(std::move(target)),
         partial_(target_.string() + ".partial")
 #if SINQ_IO_POSIX
         ,
-        file_(::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-    if (file_.get() < 0) detail::raise_io(partial_, "create", errno);
-  }
+        file_(create_locked(partial_)){}
 #else
         ,
         file_(partial_, std::ios::binary) {
@@ -42,7 +42,7 @@ class AtomicFile {
   }
 #endif
 
-  AtomicFile(const AtomicFile&) = delete;
+        AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() {
     std::error_code ignored;
@@ -79,9 +79,10 @@ class AtomicFile {
   void commit() {
 #if SINQ_IO_POSIX
     if (::fsync(file_.get()) != 0) detail::raise_io(partial_, "sync", errno);
-    if (::close(file_.release()) != 0) detail::raise_io(partial_, "close", errno);
+    // The lock ends with the file's closing; until it has its name, nobody else may take it for abandoned.
     if (::rename(partial_.c_str(), target_.c_str()) != 0) detail::raise_io(target_, "rename to", errno);
     committed_ = true;
+    if (::close(file_.release()) != 0) detail::raise_io(target_, "close", errno);
     // The new name is durable once its folder is; some file systems cannot sync folders, and then it is as it is.
     const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
     const detail::Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -97,6 +98,28 @@ class AtomicFile {
   }
 
  private:
+#if SINQ_IO_POSIX
+  /// An empty file at `path`, ours alone.
+  static int create_locked(const std::filesystem::path& path) {
+    for (;;) {
+      detail::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+      if (file.get() < 0) detail::raise_io(path, "create", errno);
+      // Some file systems have no locks; there all is as if nobody else were there.
+      if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        SINQ_THROW(Errc::kIo, sinq::detail::text(path.string(), ": cannot create: another process is writing it"));
+      }
+      struct stat ours {
+      }, named{};
+      if (::fstat(file.get(), &ours) != 0) detail::raise_io(path, "read the size", errno);
+      // Its writer may have given it its name, or removed it, between our opening and locking it.
+      const bool is_named = ::stat(path.c_str(), &named) == 0;
+      if (!is_named || ours.st_dev != named.st_dev || ours.st_ino != named.st_ino) continue;
+      if (ours.st_size != 0 && ::ftruncate(file.get(), 0) != 0) detail::raise_io(path, "empty", errno);
+      return file.release();
+    }
+  }
+#endif
+
   std::filesystem::path target_;
   std::filesystem::path partial_;
 #if SINQ_IO_POSIX

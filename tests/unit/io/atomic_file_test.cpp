@@ -60,6 +60,23 @@ TEST(AtomicFile, ReplacesTheFileAndAnAbandonedPartial) {
   EXPECT_EQ(content_of(target), "new");
 }
 
+#if SINQ_IO_POSIX
+TEST(AtomicFile, ASecondWriterIsRefusedWhileTheFirstIsAtWork) {
+  const TemporaryFolder folder;
+  const auto target = folder.path() / "out";
+  {
+    AtomicFile first(target);
+    first.write(bytes_of("first"));
+    expect_error(
+        Errc::kIo, [&] { AtomicFile second(target); }, "out.partial", "another process is writing it");
+    first.write(bytes_of(" to the end"));
+    first.commit();
+    AtomicFile next(target);  // the first is done, though still there
+  }
+  EXPECT_EQ(content_of(target), "first to the end");
+}
+#endif
+
 TEST(AtomicFile, NamesWhatItCannotCreate) {
   const TemporaryFolder folder;
   const auto target = folder.path() / "no folder" / "out";
