@@ -223,7 +223,9 @@ class Conversion::State {
   void encode(const Source& source, GgufType type, TensorEncoder& encoder, const TensorEncoder::Sink& sink) const {
     const sinq::MatrixView stored = files.at(source.name).matrix_view();
     const auto* known = factors.find(source.name);
-    const sinq::fold::FoldedMatrix folded(stored, known);
+    const bool again = type == GgufType::kF16 || type == GgufType::kBf16;
+    const sinq::fold::FoldedMatrix folded(
+        stored, known, again ? sinq::fold::ProductRounding::kOdd : sinq::fold::ProductRounding::kNearest);
     const llm::ReorderedHeads reordered(folded.view(), llm::RopeOrder::kPairs, config.head_dim);
     encoder.encode(source.name, is_reordered(source.name) ? reordered.view() : folded.view(), type,
                    importance(source, stored, known), sink);

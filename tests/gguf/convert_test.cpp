@@ -1,7 +1,9 @@
 #include "gguf/convert.hpp"
 
+#include "fold/fold_model.hpp"
 #include "gguf_models.hpp"
 #include "llm/evaluate.hpp"
+#include "llm/gguf_names.hpp"
 #include "llm/token_blocks.hpp"
 #include "unit/io/io_support.hpp"
 
@@ -43,6 +45,26 @@ TEST(Conversion, EmbeddedModelIsFoldedWrittenReadBackAndScored) {
   EXPECT_GT(plain, 1e-3);
   EXPECT_LT(plain, 0.2);
   EXPECT_LT(kl(GgufType::kQ4_0, true, Importance::kSinkhorn), plain);
+}
+
+TEST(Conversion, FoldedFloatsAreThoseOfSinqFold) {
+  const TemporaryFolder folder("gguf_fold");
+  const auto source = fold_program::Source::open(embedded_model());
+  const auto out = folder.path() / "folded";
+  static_cast<void>(
+      fold_program::write_folded(source, fold_program::find_factors(source.files, source.plan, {}), out, {}));
+  ConvertOptions options{.model = embedded_model(), .type = GgufType::kBf16, .embeddings = GgufType::kBf16};
+  options.fold.emplace();
+  const auto gguf = sinq::io::GgufFile::open(convert(folder, options));
+  const auto checkpoint = sinq::io::Checkpoint::open(out);
+  int matrices = 0;
+  for (const auto& tensor : checkpoint.tensors()) {
+    if (tensor.info.shape.size() != 2) continue;
+    const auto expected = tensor.bytes(), bytes = gguf.bytes(gguf.at(llm::gguf_name(tensor.info.name)));
+    EXPECT_TRUE(std::ranges::equal(bytes, expected)) << tensor.info.name;
+    ++matrices;
+  }
+  EXPECT_EQ(matrices, 1 + 4 * 7);
 }
 
 TEST(Conversion, WritesWhatLlamaCppsConverterWrites) {
