@@ -140,7 +140,8 @@ TEST(GgufTokenizer, KnowsHowQwenAndLlama3CutText) {
     tokenizer["model"]["ignore_merges"] = c.ignore_merges;
     llm::test::write_text(folder.path() / "tokenizer.json", tokenizer.dump());
     const auto file = convert(out, {.model = folder.path(), .type = GgufType::kQ8_0});
-    EXPECT_EQ(sinq::io::GgufFile::open(file).metadata().get<std::string>("tokenizer.ggml.pre"), c.name);
+    const auto gguf = sinq::io::GgufFile::open(file);
+    EXPECT_EQ(gguf.metadata().get<std::string>("tokenizer.ggml.pre"), c.name);
     const std::string text = "I'LL pay 12345.\n\n  THEY'VE\t(x)  1066";
     const auto tokens = llm::gguf_tokenizer(file).encode(text);
     EXPECT_EQ(tokens, llm::Tokenizer::open(folder.path()).encode(text)) << c.name;
