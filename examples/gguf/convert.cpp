@@ -227,8 +227,17 @@ class Conversion::State {
     const sinq::fold::FoldedMatrix folded(
         stored, known, again ? sinq::fold::ProductRounding::kOdd : sinq::fold::ProductRounding::kNearest);
     const llm::ReorderedHeads reordered(folded.view(), llm::RopeOrder::kPairs, config.head_dim);
+    // Rows that are written leave memory; of reordered heads those nearby are read again.
+    const auto& tensor = files.at(source.name);
+    const auto row_bytes = static_cast<std::uint64_t>(stored.cols * scalar_bytes(*scalar_type(tensor.info.dtype)));
+    const auto written_row_bytes = static_cast<std::uint64_t>(stored.cols / block_size(type) * block_bytes(type));
+    std::uint64_t written = 0;
     encoder.encode(source.name, is_reordered(source.name) ? reordered.view() : folded.view(), type,
-                   importance(source, stored, known), sink);
+                   importance(source, stored, known), [&](std::span<const std::byte> bytes) {
+                     sink(bytes);
+                     written += bytes.size();
+                     tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
+                   });
   }
 
   [[nodiscard]] std::vector<float> importance(const Source& source, const sinq::MatrixView& stored,

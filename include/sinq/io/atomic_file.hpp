@@ -59,6 +59,7 @@ class AtomicFile {
   /// to call from several threads (not while another one appends). Throws Errc::kIo.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
 #if SINQ_IO_POSIX
+    const std::uint64_t begin = offset, size = bytes.size();
     while (!bytes.empty()) {
       const ::ssize_t count = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<::off_t>(offset));
       if (count < 0 && errno == EINTR) continue;
@@ -66,6 +67,7 @@ class AtomicFile {
       bytes = bytes.subspan(static_cast<std::size_t>(count));
       offset += static_cast<std::uint64_t>(count);
     }
+    start_writing(begin, size);
 #else
     const std::lock_guard<std::mutex> guard(lock_);
     file_.seekp(static_cast<std::streamoff>(offset));
@@ -117,6 +119,19 @@ class AtomicFile {
       if (ours.st_size != 0 && ::ftruncate(file.get(), 0) != 0) detail::raise_io(path, "empty", errno);
       return file.release();
     }
+  }
+
+  /// Lets the disk begin with large parts now, while others are computed, instead of with all of them in `commit`.
+  void start_writing(std::uint64_t offset, std::uint64_t size) const noexcept {
+#if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
+    constexpr std::uint64_t kLarge = std::uint64_t{1} << 20;
+    if (size < kLarge) return;
+    static_cast<void>(::sync_file_range(file_.get(), static_cast<::off_t>(offset), static_cast<::off_t>(size),
+                                        SYNC_FILE_RANGE_WRITE));  // a hint: errors come out in `commit`
+#else
+    static_cast<void>(offset);
+    static_cast<void>(size);
+#endif
   }
 #endif
 
