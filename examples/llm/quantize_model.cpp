@@ -1,10 +1,11 @@
 #include "llm/quantize_model.hpp"
 
-#include <sinq/calibration.hpp>
+#include <sinq/calibration/gptq.hpp>
 
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/progress.hpp"
+#include "llm/quantize_matrix.hpp"
 #include "llm/tensors.hpp"
 
 #include <algorithm>
@@ -60,18 +61,19 @@ std::vector<float> importance_of(const sinq::ActivationStats& stats) {
 sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq::AnyConfig& config,
                                           CalibrationMethod method, const sinq::ActivationStats& stats) {
   const std::vector<float> importance = importance_of(stats);
+  const sinq::ThreadPool alone(1);  // layers are what threads share
   switch (method) {
     case CalibrationMethod::kAwq:
-      return sinq::quantize_awq(w, stats, config);
+      return quantize_matrix_awq(w, stats, config, alone);
     case CalibrationMethod::kImportance:
-      return sinq::quantize(w, config, {.col_importance = importance});
+      return quantize_matrix(w, config, alone, {.col_importance = importance});
     case CalibrationMethod::kAwqGptq:
     case CalibrationMethod::kGptq:
       break;
   }
   sinq::QuantizedMatrix q = method == CalibrationMethod::kAwqGptq
-                                ? sinq::quantize_awq(w, stats, config)
-                                : sinq::quantize(w, config, {.col_importance = importance});
+                                ? quantize_matrix_awq(w, stats, config, alone)
+                                : quantize_matrix(w, config, alone, {.col_importance = importance});
   // Vectors cannot be torn apart.
   const bool whole = q.layout().vector_dim != 1;
   sinq::gptq(w, stats, q, {.order = whole ? sinq::ColumnOrder::kNatural : sinq::ColumnOrder::kByActivation});
@@ -138,7 +140,7 @@ std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const Qu
     try {
       const sinq::MatrixView stored = model.stored_weight(id);
       matrices[static_cast<std::size_t>(i)] =
-          inputs == nullptr ? sinq::quantize(stored, config)
+          inputs == nullptr ? quantize_matrix(stored, config, sinq::ThreadPool(1))
                             : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
     } catch (const sinq::Error& e) {
       throw sinq::Error(e.code(), id.name() + ": " + e.what());

@@ -3,8 +3,8 @@
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
+#include "llm/quantize_matrix.hpp"
 #include "quantize/checksum.hpp"
-#include "quantize/quantize_matrix.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -69,7 +69,7 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
     TensorTask task{.source = &tensor, .recipe = selection.recipe_of[i]};
     if (task.recipe) {
       try {
-        task.layout = layout_of(tensor.matrix_view(), plan.configs[*task.recipe]);
+        task.layout = llm::layout_of(tensor.matrix_view(), plan.configs[*task.recipe]);
       } catch (const sinq::Error& error) {
         throw sinq::Error(error.code(), tensor.info.name + ": " + error.what());
       }

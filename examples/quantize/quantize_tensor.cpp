@@ -3,7 +3,7 @@
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
 
-#include "quantize/quantize_matrix.hpp"
+#include "llm/quantize_matrix.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -55,7 +55,7 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
   const auto& [file, info] = *task.source;
   const sinq::MatrixView stored = task.source->matrix_view();
   try {
-    const sinq::QuantizedMatrix q = quantize_matrix(stored, plan.configs[*task.recipe], pool);
+    const sinq::QuantizedMatrix q = llm::quantize_matrix(stored, plan.configs[*task.recipe], pool);
     sinq::Layout expected = task.layout;
     expected.matrix_scale = q.layout().matrix_scale;
     if (q.layout() != expected) throw sinq::Error(sinq::Errc::kBadShape, "the layout is not the one that was planned");
