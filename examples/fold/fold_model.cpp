@@ -93,6 +93,10 @@ class TensorWriter {
   Index underflowed_ = 0;
 };
 
+sinq::fold::MatrixLookup lookup_in(const sinq::io::Checkpoint& files) {
+  return [&files](const std::string& tensor) { return files.at(tensor).matrix_view(); };
+}
+
 /// Whether a file of a model's folder holds weights, in this or another form: its copy would not be the folded model.
 bool holds_weights(const fs::path& file) {
   const std::string name = file.filename().string(), extension = file.extension().string();
@@ -164,17 +168,14 @@ Source Source::open(const fs::path& folder) {
   return out;
 }
 
-sinq::fold::MatrixLookup Source::lookup() const {
-  return [this](const std::string& tensor) { return files.at(tensor).matrix_view(); };
-}
+sinq::fold::MatrixLookup Source::lookup() const { return lookup_in(files); }
 
 sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq::fold::Plan& plan,
                                    const sinq::fold::ScaleOptions& options) {
-  const auto lookup = [&](const std::string& tensor) { return files.at(tensor).matrix_view(); };
   const auto release = [&](const sinq::fold::Edge& edge) {
     for (const auto& consumer : edge.consumers) files.at(consumer.tensor).release();
   };
-  return sinq::fold::find_factors(plan, lookup, options, release);
+  return sinq::fold::find_factors(plan, lookup_in(files), options, release);
 }
 
 void require_new_folder(const fs::path& model, const fs::path& out) {

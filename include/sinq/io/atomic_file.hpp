@@ -30,19 +30,9 @@ class AtomicFile {
   /// Creates the partial file, replacing one that a killed writer left. Throws Errc::kIo, also if another writer is at
   /// work on it.
   explicit AtomicFile(std::filesystem::path target)
-      : target_(std::move(target)),
-        partial_(target_.string() + ".partial")
-#if SINQ_IO_POSIX
-        ,
-        file_(create_locked(partial_)){}
-#else
-        ,
-        file_(partial_, std::ios::binary) {
-    if (!file_) detail::raise_io(partial_, "create", EIO);
-  }
-#endif
+      : target_(std::move(target)), partial_(target_.string() + ".partial"), file_(create(partial_)) {}
 
-        AtomicFile(const AtomicFile&) = delete;
+  AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() {
     std::error_code ignored;
@@ -102,7 +92,7 @@ class AtomicFile {
  private:
 #if SINQ_IO_POSIX
   /// An empty file at `path`, ours alone.
-  static int create_locked(const std::filesystem::path& path) {
+  static int create(const std::filesystem::path& path) {
     for (;;) {
       detail::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
       if (file.get() < 0) detail::raise_io(path, "create", errno);
@@ -132,6 +122,12 @@ class AtomicFile {
     static_cast<void>(offset);
     static_cast<void>(size);
 #endif
+  }
+#else
+  static std::ofstream create(const std::filesystem::path& path) {
+    std::ofstream file(path, std::ios::binary);
+    if (!file) detail::raise_io(path, "create", EIO);
+    return file;
   }
 #endif
 
