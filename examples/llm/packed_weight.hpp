@@ -1,15 +1,11 @@
 #pragma once
 
+#include <sinq/kernels/precision.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include "llm/linear.hpp"
 
-#include <cstdint>
 #include <memory>
-
-namespace sinq {
-enum class Precision : std::uint8_t;  // of kernels/scaled_input.hpp, which few files here need
-}
 
 namespace llm {
 

@@ -11,7 +11,7 @@
 #include <concepts>
 #include <variant>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 namespace detail {
 
 template <class... Q>
@@ -56,4 +56,4 @@ template <std::same_as<AnyConfig> Any, Executor E = Serial>
   return std::visit([&](const auto& c) { return quantize(w, c, options, executor); }, config);
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

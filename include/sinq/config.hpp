@@ -8,7 +8,7 @@
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What happens where the columns are not a multiple of the tile.
 enum class RaggedTile : std::uint8_t {
@@ -134,4 +134,4 @@ template <class Q, class N>
   return size;
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Rows that are decoded together: one block of 8-bit aux values.
 inline constexpr Index kDequantizeRows = kAuxBlockRows;
@@ -30,12 +30,12 @@ struct DequantizeRow {
 template <class Tag>
 struct Dequantize;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/detail/dequantize_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 namespace detail {
 
 /// Levels of vector codes are bytes of a row with this added.
@@ -190,4 +190,4 @@ void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = I
   });
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

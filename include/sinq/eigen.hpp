@@ -8,7 +8,7 @@
 
 #include <Eigen/Core>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// The matrix type of examples and tests; any other dense Eigen type does as well.
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -116,4 +116,4 @@ template <class Derived, Normalizer N>
   return balance(view(w), normalizer, thresholds, limit);
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sinq/abi.hpp>
+
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
@@ -8,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What kind of thing was wrong. The text of an `Error` says field, value and rule.
 enum class Errc {
@@ -67,7 +69,7 @@ std::string text(const Parts&... parts) {
 }
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI
 
 /// How an error leaves the library. Define it before the first include to route errors elsewhere; it must not return.
 /// Without exceptions the default aborts.

@@ -4,7 +4,7 @@
 
 #include <concepts>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Runs `task(index, worker)` for every index in [0, count), in any order, on up to `concurrency()` threads at once;
 /// `worker` in [0, concurrency()) names the thread. `run` returns when all are done. Tasks do not throw.
@@ -23,4 +23,4 @@ struct Serial {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

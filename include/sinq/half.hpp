@@ -1,10 +1,12 @@
 #pragma once
 
+#include <sinq/abi.hpp>
+
 #include <bit>
 #include <cstdint>
 #include <limits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// The float nearest to the IEEE binary16 number in `bits` (exact; subnormals, Inf and NaN kept).
 [[nodiscard]] constexpr float half_to_float(std::uint16_t bits) noexcept {
@@ -71,4 +73,4 @@ namespace detail {
   return float_to_bfloat16(detail::round_to_odd(value));
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

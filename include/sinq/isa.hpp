@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sinq/abi.hpp>
+
 #include <cstdint>
 #include <string_view>
 
@@ -25,7 +27,7 @@
 #define SINQ_UNROLL
 #endif
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Instruction sets in ascending order of preference. As an argument it is a limit: the best one that this machine has
 /// and that does not exceed it is run, so `kBest` means "whatever is fastest here".
@@ -121,4 +123,4 @@ decltype(auto) dispatch(Isa limit, F&& f) {
   }
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -3,7 +3,7 @@
 #include <sinq/error.hpp>
 #include <sinq/types.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What `quantize` and `measure_error` read: a matrix [rows, cols] that stays where it is.
 ///
@@ -31,4 +31,4 @@ struct MatrixView {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -5,7 +5,7 @@
 #include <sinq/detail/tile_imbalance.hpp>
 #include <sinq/quantized_matrix.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What quantization did to a matrix. Sums are taken in double, in row order: the same on every call.
 struct ErrorReport {
@@ -78,4 +78,4 @@ struct ErrorReport {
   return report;
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

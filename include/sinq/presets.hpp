@@ -8,7 +8,7 @@
 #include <optional>
 #include <span>
 
-namespace sinq::presets {
+namespace sinq::inline SINQ_ABI::presets {
 
 /// What a preset may spend.
 struct Budget {
@@ -106,4 +106,4 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
 /// The same where the shapes are not known: the budget holds from 1024 x 1024 on.
 [[nodiscard]] inline AnyConfig accurate(Budget budget) { return accurate(budget, 1024, 1024); }
 
-}  // namespace sinq::presets
+}  // namespace sinq::inline SINQ_ABI::presets

@@ -10,7 +10,7 @@
 #include <functional>
 #include <mutex>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What a progress callback answers.
 enum class ProgressAction : std::uint8_t { kContinue, kCancel };
@@ -207,4 +207,4 @@ template <Executor E = Serial>
   return detail::quantize_to_memory(w, config, options, executor);
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

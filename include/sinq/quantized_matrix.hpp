@@ -14,7 +14,7 @@
 #include <span>
 #include <string>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What a group stores beside its scale.
 enum class OffsetKind : std::uint8_t {
@@ -381,4 +381,4 @@ class QuantizedMatrix {
   std::span<std::byte> storage_;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

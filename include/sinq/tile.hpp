@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Floats per row of a tile are a multiple of this (one AVX-512 vector), zeros behind the last column: sums need no
 /// mask.
@@ -60,4 +60,4 @@ class Scratch {
   std::vector<float> memory_;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

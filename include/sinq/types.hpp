@@ -1,9 +1,11 @@
 #pragma once
 
+#include <sinq/abi.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Signed size and position, as in Eigen.
 using Index = std::ptrdiff_t;
@@ -73,4 +75,4 @@ enum class ScalarType : std::uint8_t { kF32, kF64, kF16, kBf16 };
 [[nodiscard]] constexpr Index ceil_div(Index a, Index b) noexcept { return (a + b - 1) / b; }
 [[nodiscard]] constexpr Index round_up(Index a, Index multiple) noexcept { return ceil_div(a, multiple) * multiple; }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

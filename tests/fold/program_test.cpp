@@ -24,8 +24,8 @@ using llm::test::TemporaryFolder;
 using sinq::Index;
 using sinq::fold::Architecture;
 using sinq::fold::Family;
-using sinq::fold::test::Biases;
-using sinq::fold::test::Model;
+using sinq::test::Biases;
+using sinq::test::Model;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -176,7 +176,7 @@ class EveryArchitecture : public testing::TestWithParam<std::pair<const char*, F
 TEST_P(EveryArchitecture, KeepsItsFunctionThroughFiles) {
   const auto [name, family] = GetParam();
   const TemporaryFolder folder("fold");
-  const Model model = make_model(sinq::fold::test::tiny(family), 1, Biases::kAll);
+  const Model model = make_model(sinq::test::tiny(family), 1, Biases::kAll);
   write(model, name, folder.path() / "in");
   const std::string in = (folder.path() / "in").string(), out = (folder.path() / "out").string();
   const Outcome outcome = fold({in, "-o", out, "--tile", "8"});
@@ -216,7 +216,7 @@ TEST(FoldProgramTest, Refusals) {
   refused({kModel, "-o", out, "--search", "kl", "--for", "q9"}, "--for q9");
   refused({kModel, "-o", out, "--check", "--text", "no-text"}, "no-text");
 
-  Model model = make_model(sinq::fold::test::tiny(Family::kQwen3Moe), 2, Biases::kNone);
+  Model model = make_model(sinq::test::tiny(Family::kQwen3Moe), 2, Biases::kNone);
   write(model, "Qwen3MoeForCausalLM", in);
   refused({in.string(), "-o", out, "--check"}, "--text or --tokens");
   refused({in.string(), "-o", out, "--check", "--tokens", kModel + "/samples.safetensors"}, "Qwen3MoeForCausalLM");
@@ -226,24 +226,24 @@ TEST(FoldProgramTest, Refusals) {
   write(model, "Qwen3MoeForCausalLM", in);
   refused({in.string(), "-o", out}, "model.layers.2.mlp.experts.9.up_proj.weight");
 
-  model = make_model(sinq::fold::test::tiny(Family::kLlama), 2, Biases::kNone);
+  model = make_model(sinq::test::tiny(Family::kLlama), 2, Biases::kNone);
   model.tensors.at("model.layers.0.mlp.up_proj.weight").values[5] = 1e7;
   write(model, "LlamaForCausalLM", in);
   refused({in.string(), "-o", out, "--dtype", "float16"}, "beyond the range of F16");
 }
 
 TEST(FoldArchitectureJsonTest, ReadsAndRefuses) {
-  Json config = config_of(sinq::fold::test::tiny(Family::kDeepseekV2), "DeepseekV2ForCausalLM");
+  Json config = config_of(sinq::test::tiny(Family::kDeepseekV2), "DeepseekV2ForCausalLM");
   config["q_lora_rank"] = nullptr;
   config["moe_layer_freq"] = 2;
   const Architecture arch = architecture_from_json(config);
   EXPECT_EQ(arch.query_rank, 0);
   EXPECT_EQ(arch.dense_layers, (std::vector<Index>{0, 1}));
-  EXPECT_TRUE(architecture_from_json(config_of(sinq::fold::test::tiny(Family::kGemma), "GemmaForCausalLM")).tied_head);
+  EXPECT_TRUE(architecture_from_json(config_of(sinq::test::tiny(Family::kGemma), "GemmaForCausalLM")).tied_head);
   const auto refused = [&](sinq::Errc code, const std::string& why, auto&& change) {
     Json other = config;
     change(other);
-    sinq::fold::test::expect_error([&] { static_cast<void>(architecture_from_json(other)); }, code, why);
+    sinq::test::expect_error([&] { static_cast<void>(architecture_from_json(other)); }, code, why);
   };
   refused(sinq::Errc::kBadFile, "hidden_size: missing", [](Json& c) { c.erase("hidden_size"); });
   refused(sinq::Errc::kBadFile, "num_hidden_layers", [](Json& c) { c["num_hidden_layers"] = Index{1} << 40; });

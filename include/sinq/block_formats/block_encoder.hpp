@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Finds the fields of blocks with the least weighted squared error, sixteen sub-blocks at a time.
 ///
@@ -289,4 +289,4 @@ class BlockEncoder {
   float unit_[kLanes];
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// The numbers of a block format. One rule decodes all of them: a block is `sub_blocks` runs of `sub_size` weights, and
 ///   w = (scale * scales[j]) * level(code) - min * mins[j]      in sub-block j.
@@ -98,4 +98,4 @@ inline void decode_fields(const BlockTraits& traits, const BlockFields& fields, 
   }
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

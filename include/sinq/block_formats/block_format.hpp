@@ -13,7 +13,7 @@
 #include <span>
 #include <string_view>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Formats of ggml (llama.cpp's GGUF files): a row of weights is blocks of 32 or 256, each a few bytes with scales of
 /// its own. Byte layouts: README.md beside this header.
@@ -182,4 +182,4 @@ inline void decode_row(BlockFormat format, std::span<const std::byte> bytes, flo
   });
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

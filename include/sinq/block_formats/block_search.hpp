@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Sixteen sub-blocks at once, [element][sub-block]: a sub-block is a lane, so nothing is ever summed across lanes.
 struct BlockPanel {
@@ -65,7 +65,7 @@ struct BlockStarts {
 template <class Tag>
 struct BlockSearch;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/block_formats/block_search_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

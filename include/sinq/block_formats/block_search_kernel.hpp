@@ -1,7 +1,7 @@
 // Compiled once per instruction set by block_search.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct BlockSearch<SINQ_ISA> {
@@ -283,6 +283,6 @@ struct BlockSearch<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// The sixteen levels of the "nl" formats: finer near zero, as weights are.
 inline constexpr float kIq4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
@@ -60,4 +60,4 @@ struct Iq4Xs {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -2,7 +2,7 @@
 
 #include <sinq/block_formats/block_fields.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// 16 x 16 weights of 2 bits: scales [16] | codes [64] | f16 scale [2] | f16 min [2]. A byte of `scales` is a
 /// sub-block: its scale in the low four bits, its minimum in the high four.
@@ -151,4 +151,4 @@ struct Q6K {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

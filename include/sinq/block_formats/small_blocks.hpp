@@ -2,7 +2,7 @@
 
 #include <sinq/block_formats/block_fields.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// 32 weights of 8 bits: f16 scale [2] | int8 [32].
 struct Q8_0 {
@@ -60,4 +60,4 @@ using Q5_1 = SmallBlock<5, 1>;
 static_assert(Q4_0::kTraits.bytes == 18 && Q4_1::kTraits.bytes == 20);
 static_assert(Q5_0::kTraits.bytes == 22 && Q5_1::kTraits.bytes == 24);
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

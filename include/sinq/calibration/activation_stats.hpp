@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// How much of its inputs a calibration remembers.
 enum class StatsKind : std::uint8_t {
@@ -176,4 +176,4 @@ class ActivationStats {
   std::vector<Sample> samples_;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

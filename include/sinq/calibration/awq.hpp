@@ -8,7 +8,7 @@
 
 #include <limits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What a search of AWQ scales found.
 struct AwqReport {
@@ -183,4 +183,4 @@ template <std::same_as<AnyConfig> Any, Executor E = Serial>
                     config);
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -4,17 +4,17 @@
 
 #include <cmath>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct Cholesky;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/calibration/cholesky_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Columns that are eliminated together.
 inline constexpr Index kCholeskyBlock = 64;
@@ -58,4 +58,4 @@ template <Executor E>
   return true;
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by cholesky.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct Cholesky<SINQ_ISA> {
@@ -42,6 +42,6 @@ struct Cholesky<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

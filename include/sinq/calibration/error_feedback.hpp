@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Columns that are worked on together; a multiple of every vector_dim, and groups are multiples of it.
 inline constexpr Index kFeedCols = 8;
@@ -43,7 +43,7 @@ struct VectorQuery {
 template <class Tag>
 struct ErrorFeedback;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/calibration/error_feedback_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by error_feedback.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Lanes are rows of the matrix: factors are the same for all of them.
 template <>
@@ -125,6 +125,6 @@ struct ErrorFeedback<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <numeric>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Which column is rounded first; its error is spread over all others, that of the last over none.
 enum class ColumnOrder : std::uint8_t {
@@ -79,4 +79,4 @@ template <Executor E>
 }
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

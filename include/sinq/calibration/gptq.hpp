@@ -5,7 +5,7 @@
 #include <sinq/detail/kurtosis.hpp>
 #include <sinq/quantize.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// How one call of `gptq` runs.
 struct GptqOptions {
@@ -102,4 +102,4 @@ template <std::same_as<AnyConfig> Any, Executor E = Serial>
                     config);
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -4,7 +4,7 @@
 #include <sinq/calibration/triangular_panels.hpp>
 #include <sinq/dequantize.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What an error of the weights costs on the calibration's inputs.
 enum class Loss : std::uint8_t {
@@ -139,4 +139,4 @@ class OutputLoss {
 };
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// kFeedCols neighbouring columns of kFeedRows rows on their way to codes.
 struct Panel {
@@ -177,4 +177,4 @@ class PanelCodes {
   std::vector<std::uint8_t> code_of_;      ///< of each of them
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -4,7 +4,7 @@
 #include <sinq/calibration/panel_codes.hpp>
 #include <sinq/quantized_matrix.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Chooses the codes of a quantized matrix anew, everything else as it is stored: column after column, every one
 /// taking the errors of those before it.
@@ -102,4 +102,4 @@ class ReEncoder {
   Isa limit_;
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

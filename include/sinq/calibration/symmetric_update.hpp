@@ -7,18 +7,18 @@
 #include <algorithm>
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Products of tall matrices of doubles, tile by tile in registers.
 template <class Tag>
 struct SymmetricUpdate;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/calibration/symmetric_update_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Adds factor * P P^T to the lower triangle of `c` [size, size]; the upper one is neither read nor written. P is
 /// [size, depth], without gaps. The same bits for every number of threads.
@@ -42,4 +42,4 @@ void add_symmetric_product(double* c, Index stride, Index size, const double* p,
   });
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by symmetric_update.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct SymmetricUpdate<SINQ_ISA> {
@@ -70,6 +70,6 @@ struct SymmetricUpdate<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

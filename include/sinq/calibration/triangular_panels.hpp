@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// A strictly upper triangular matrix in the order in which error feedback reads it: panels of kFeedCols columns, of
 /// panel p the rows before its end, [p * 8 + 8][8]; and a diagonal beside it.
@@ -44,4 +44,4 @@ class TriangularPanels {
   std::vector<float> values_, diagonal_;
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

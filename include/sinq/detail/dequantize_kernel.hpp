@@ -1,7 +1,7 @@
 // Compiled once per instruction set by dequantize.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct Dequantize<SINQ_ISA> {
@@ -56,6 +56,6 @@ struct Dequantize<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

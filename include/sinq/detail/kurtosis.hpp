@@ -2,7 +2,7 @@
 
 #include <sinq/detail/tile_loader.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Rows of a matrix that are read together when it is walked outside the pipeline.
 inline constexpr Index kWalkRows = 16;
@@ -43,4 +43,4 @@ void for_each_rows(const MatrixView& w, InputRounding rounding, F&& f) {
   return fourth / count / (variance * variance);
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

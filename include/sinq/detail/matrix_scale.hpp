@@ -2,7 +2,7 @@
 
 #include <sinq/detail/kurtosis.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// A power of two near the median rms of a sample of rows: brings the weights to about 1 without reading all of them.
 /// The median, because one wild row must not push all others out of f16's range.
@@ -30,4 +30,4 @@ namespace sinq::detail {
   return power_of_two_near(*middle);
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

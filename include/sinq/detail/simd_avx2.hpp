@@ -11,7 +11,7 @@
 #define SINQ_TARGET_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define SINQ_INLINE_AVX2 __attribute__((always_inline)) SINQ_TARGET_AVX2 static inline
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct Simd;
@@ -201,4 +201,4 @@ struct Simd<isa::Avx2> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

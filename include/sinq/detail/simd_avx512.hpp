@@ -16,7 +16,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct Simd;
@@ -236,7 +236,7 @@ struct Simd<isa::Avx512> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop

@@ -2,7 +2,7 @@
 
 #include <sinq/detail/simd.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// The few operations on doubles that sums of products need: vectors as long as those of Simd<Tag> have bytes.
 template <class Tag>
@@ -62,4 +62,4 @@ struct SimdDouble<isa::Neon> {
 };
 #endif
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

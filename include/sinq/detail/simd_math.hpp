@@ -2,12 +2,12 @@
 
 #include <sinq/isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct SimdMath;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/detail/simd_math_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by simd_math.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct SimdMath<SINQ_ISA> {
@@ -43,6 +43,6 @@ struct SimdMath<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

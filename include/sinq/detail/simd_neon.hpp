@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct Simd;
@@ -119,4 +119,4 @@ struct Simd<isa::Neon> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

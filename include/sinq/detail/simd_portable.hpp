@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct Simd;
@@ -220,4 +220,4 @@ struct Simd<isa::Portable> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

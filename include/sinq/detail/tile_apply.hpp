@@ -3,12 +3,12 @@
 #include <sinq/isa.hpp>
 #include <sinq/tile.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct TileApply;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/detail/tile_apply_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

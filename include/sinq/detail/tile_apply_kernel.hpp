@@ -1,7 +1,7 @@
 // Compiled once per instruction set by tile_apply.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct TileApply<SINQ_ISA> {
@@ -21,6 +21,6 @@ struct TileApply<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

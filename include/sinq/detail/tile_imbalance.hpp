@@ -3,7 +3,7 @@
 #include <sinq/normalize/imbalance.hpp>
 #include <sinq/quantized_matrix.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 struct ImbalancePair {
   double before = 1.0, after = 1.0;
@@ -66,4 +66,4 @@ struct ImbalancePair {
   return {sum.before / static_cast<double>(tiles), sum.after / static_cast<double>(tiles)};
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 struct F16Bits {
   std::uint16_t bits;
@@ -22,12 +22,12 @@ struct Bf16Bits {
 template <class Tag>
 struct TileLoad;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/detail/tile_loader_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Calls f with a typed pointer to the first element of strided memory.
 template <class F>
@@ -141,4 +141,4 @@ class LoadedTile {
   return static_cast<float>(std::ldexp(1.0, std::clamp(std::ilogb(std::sqrt(mean_square)), -120, 120)));
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by tile_loader.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct TileLoad<SINQ_ISA> {
@@ -74,6 +74,6 @@ struct TileLoad<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

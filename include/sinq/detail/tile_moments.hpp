@@ -3,7 +3,7 @@
 #include <sinq/isa.hpp>
 #include <sinq/tile.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Rows summed in float before the double totals take over: keeps the error of a column sum near one part in 10^7, and
 /// 64 columns of them in the first cache's reach.
@@ -20,7 +20,7 @@ struct ScaledTileReader;
 template <class Tag>
 struct MomentKernel;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/detail/tile_moments_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

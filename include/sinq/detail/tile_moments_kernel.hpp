@@ -1,7 +1,7 @@
 // Compiled once per instruction set by tile_moments.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct ScaledTileReader<SINQ_ISA> {
@@ -108,6 +108,6 @@ struct MomentKernel<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

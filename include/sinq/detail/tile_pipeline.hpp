@@ -12,7 +12,7 @@
 #include <numeric>
 #include <utility>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Whether the kurtosis gate replaced the method by plain round-to-nearest.
 enum class GateOutcome : std::uint8_t { kPassed, kFired };
@@ -499,4 +499,4 @@ class TilePipeline {
 };
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

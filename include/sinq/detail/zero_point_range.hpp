@@ -4,7 +4,7 @@
 #include <sinq/packing/aux_codec.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Zero points that an aux format stores well enough: a group further from zero gets a wider range.
 ///
@@ -31,7 +31,7 @@ struct ZeroPointRange {
 template <class Tag>
 struct ZeroPointSteps;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/detail/zero_point_range_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

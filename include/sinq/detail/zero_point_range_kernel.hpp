@@ -1,7 +1,7 @@
 // Compiled once per instruction set by zero_point_range.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct ZeroPointSteps<SINQ_ISA> {
@@ -50,6 +50,6 @@ struct ZeroPointSteps<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

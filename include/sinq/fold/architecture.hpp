@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// Models whose edges are known.
 enum class Family : std::uint8_t {
@@ -81,4 +81,4 @@ struct Architecture {
   }
 };
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

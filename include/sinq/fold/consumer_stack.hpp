@@ -5,7 +5,7 @@
 
 #include <functional>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// Finds the stored matrix of a tensor's name. It stays where it is while scales are computed.
 using MatrixLookup = std::function<MatrixView(const std::string& tensor)>;
@@ -69,4 +69,4 @@ class ConsumerStack {
 };
 
 }  // namespace detail
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

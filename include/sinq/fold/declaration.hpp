@@ -3,7 +3,7 @@
 #include <sinq/fold/architecture.hpp>
 #include <sinq/fold/plan.hpp>
 
-namespace sinq::fold::detail {
+namespace sinq::inline SINQ_ABI::fold::detail {
 
 enum class Presence : std::uint8_t { kRequired, kOptional };
 
@@ -81,4 +81,4 @@ class Declaration {
   std::vector<Edge> edges_;
 };
 
-}  // namespace sinq::fold::detail
+}  // namespace sinq::inline SINQ_ABI::fold::detail

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// What makes the channels of an edge: choose by it which edges are folded.
 enum class EdgeKind : std::uint8_t {
@@ -65,4 +65,4 @@ struct Edge {
   [[nodiscard]] const std::string& name() const { return producers.front().tensor; }
 };
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

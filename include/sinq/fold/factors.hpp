@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// What a norm multiplies its normalized input with.
 enum class NormKind : std::uint8_t {
@@ -63,4 +63,4 @@ class FactorMap {
   std::map<std::string, Factors, std::less<>> by_name_;
 };
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// How a product becomes a float.
 enum class ProductRounding : std::uint8_t {
@@ -74,4 +74,4 @@ class FoldedMatrix {
   ProductRounding rounding_;
 };
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// A tensor of a model: name and shape.
 struct TensorShape {
@@ -105,4 +105,4 @@ class EdgeChecker {
   return plan;
 }
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 namespace detail {
 
 /// Declares the tensors and edges of a model, layer by layer. Queries and keys with norms of their own are never a
@@ -208,4 +208,4 @@ inline void require_sizes(const Architecture& m, Index tensors) {
   return make_plan(std::move(declaration).checked(detail::name_of(model.family)), tensors);
 }
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

@@ -8,7 +8,7 @@
 #include <limits>
 #include <span>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// Values that a type cannot hold as well as it holds others.
 struct RangeReport {
@@ -76,4 +76,4 @@ inline void round_to(ScalarType type, std::span<const double> values, std::byte*
   }
 }
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

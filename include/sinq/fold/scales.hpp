@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// What the factors are rounded to.
 enum class FactorRounding : std::uint8_t {
@@ -157,4 +157,4 @@ inline void fold_in(const Edge& edge, const std::vector<double>& scales, const P
   return factors;
 }
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

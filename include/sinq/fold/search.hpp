@@ -4,7 +4,7 @@
 
 #include <span>
 
-namespace sinq::fold {
+namespace sinq::inline SINQ_ABI::fold {
 
 /// The options that gave the least loss, and what they lead to.
 struct SearchResult {
@@ -50,4 +50,4 @@ template <class Loss>
   return best;
 }
 
-}  // namespace sinq::fold
+}  // namespace sinq::inline SINQ_ABI::fold

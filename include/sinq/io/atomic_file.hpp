@@ -20,7 +20,7 @@
 #include <mutex>
 #endif
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// Writes a file so that its name never stands for half of it: bytes go to `<target>.partial`, and `commit` makes them
 /// durable and renames. Without `commit` the destructor removes the partial file and the target stays as it was. One
@@ -143,4 +143,4 @@ class AtomicFile {
   bool committed_ = false;
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and mapped in place");
 
@@ -51,4 +51,4 @@ class ByteReader {
   std::string_view what_;
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

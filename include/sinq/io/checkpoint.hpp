@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 namespace detail {
 
@@ -244,4 +244,4 @@ class Checkpoint {
 /// See SafetensorsFile::matrix_view.
 [[nodiscard]] inline MatrixView matrix_view(const Checkpoint::Tensor& tensor) { return tensor.matrix_view(); }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

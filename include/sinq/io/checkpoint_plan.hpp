@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// Tensors that stay in one file, such as the regions of a quantized matrix, and what its header says about them.
 struct TensorGroup {
@@ -131,4 +131,4 @@ namespace detail {
   return plan;
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

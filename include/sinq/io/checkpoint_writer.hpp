@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// Writes one safetensors file in any order: each part of a tensor goes straight to its place, so nothing is held in
 /// memory. The file has its name only after `commit` (see AtomicFile).
@@ -154,4 +154,4 @@ class CheckpointWriter {
   std::mutex lock_;  ///< opening and closing of shards
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// The block format of that type, if it is one: both are named as in ggml.
 [[nodiscard]] constexpr std::optional<BlockFormat> block_format(GgufType type) noexcept {
@@ -191,4 +191,4 @@ class GgufFile {
 }
 MatrixView matrix_view(GgufFile&&, const GgufTensorInfo&) = delete;
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

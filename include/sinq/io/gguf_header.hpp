@@ -20,7 +20,7 @@
 #include <variant>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// What a reader accepts at most in front of the tensors' bytes: memory is bounded by it, whatever a file claims.
 inline constexpr std::uint64_t kMaxGgufHeaderBytes = 100'000'000;
@@ -264,4 +264,4 @@ class GgufHeaderReader {
   return detail::GgufHeaderReader(file, what).read();
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

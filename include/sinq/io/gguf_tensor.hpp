@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// Element types of GGUF tensors, by the numbers that files give them (ggml's enum ggml_type).
 enum class GgufType : std::uint32_t {
@@ -149,4 +149,4 @@ struct GgufTensorInfo {
   friend bool operator==(const GgufTensorInfo&, const GgufTensorInfo&) = default;
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

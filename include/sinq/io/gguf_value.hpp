@@ -16,7 +16,7 @@
 #include <variant>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// A list in the metadata of a GGUF file. The index of the alternative is the number that files give the type; lists of
 /// lists are not supported, an empty alternative keeps their place.
@@ -150,4 +150,4 @@ class GgufMetadata {
   std::map<std::string, std::size_t, std::less<>> positions_;
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

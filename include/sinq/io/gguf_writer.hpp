@@ -21,7 +21,7 @@
 #include <variant>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// A GGUF file before its tensors are there: all but their bytes is known.
 struct GgufPlan {
@@ -179,4 +179,4 @@ class GgufWriter {
   std::size_t next_ = 0;  ///< the tensor that is being written
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace sinq::io::detail {
+namespace sinq::inline SINQ_ABI::io::detail {
 
 /// Base of readers of untrusted JSON: events instead of a tree, so that memory stays within what the reader keeps and
 /// nesting costs nothing. Every event that a derived class does not override is refused, with its byte offset.
@@ -96,4 +96,4 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
   const char* position_ = nullptr;
 };
 
-}  // namespace sinq::io::detail
+}  // namespace sinq::inline SINQ_ABI::io::detail

@@ -30,7 +30,7 @@
 #include <fstream>
 #endif
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 namespace detail {
 
@@ -137,4 +137,4 @@ class MappedFile {
   std::unique_ptr<std::byte[]> copy_;  ///< where files cannot be mapped
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

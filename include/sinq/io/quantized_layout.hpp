@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// The entry of a safetensors header's "__metadata__" that says how quantized tensors are stored, and what it says.
 inline constexpr std::string_view kQuantizedVersionKey = "sinq.version";
@@ -196,4 +196,4 @@ inline void check_quantized_version(const std::map<std::string, std::string>& me
   return {std::string(kQuantizedVersionKey), std::string(kQuantizedVersion)};
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

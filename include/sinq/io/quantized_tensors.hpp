@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 namespace detail {
 
@@ -207,4 +207,4 @@ class QuantizedReader {
 }
 std::vector<std::span<const std::byte>> quantized_tensor_bytes(QuantizedView&&) = delete;
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// A quantized matrix and the name of the tensor that it stands for; the bytes stay with the caller.
 struct NamedMatrix {
@@ -36,4 +36,4 @@ inline void write_quantized(const std::filesystem::path& target, std::span<const
   write_safetensors(target, tensors, metadata);
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// Scales or zero points in 8 bits, as the SINQ reference's "quantAux" codes them: value = code * step + minimum, seen
 /// as a matrix [rows, cols] whose columns have one step and one minimum each. Scales are seen as [32, count / 32], so
@@ -84,4 +84,4 @@ inline void decode_reference_aux(const ReferenceAuxCodes& coded, DType type, std
   }
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

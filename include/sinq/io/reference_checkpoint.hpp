@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// The file beside the index that says how each layer is quantized.
 inline constexpr const char* kReferenceSidecarName = "model.safetensors.index.json.meta.json";
@@ -216,4 +216,4 @@ class ReferenceCheckpoint {
   std::vector<const Checkpoint::Tensor*> plain_;
 };
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

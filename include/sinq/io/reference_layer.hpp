@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// What a code of the reference stands for.
 enum class ReferenceLevels : std::uint8_t { kCodes, kNf4, kNf3 };
@@ -350,4 +350,4 @@ class ReferenceLayerFinder {
 
 }  // namespace detail
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -12,7 +12,7 @@
 #include <span>
 #include <string_view>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// How the SINQ reference (huawei-csl/SINQ) packs codes into words.
 enum class ReferencePacking : std::uint8_t { k8BitU8, k6Bit32, k5Bit32, k4BitU8, k3Bit32, k2BitU8, k1BitU8 };
@@ -140,4 +140,4 @@ inline void unpack_reference(ReferencePacking packing, std::span<const std::byte
   }
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// What a checkpoint of the SINQ reference says of a quantized layer beside its tensors.
 struct ReferenceMeta {
@@ -257,4 +257,4 @@ class SidecarEvents final : public JsonEvents {
   return out.dump();
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

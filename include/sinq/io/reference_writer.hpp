@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// How a layer's scales and zero points are written in the reference's layout.
 enum class ReferenceAux : std::uint8_t {
@@ -316,4 +316,4 @@ struct ReferenceNumbers {
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 namespace detail {
 
@@ -193,4 +193,4 @@ class SafetensorsFile {
 }
 MatrixView matrix_view(SafetensorsFile&&, const TensorInfo&) = delete;
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

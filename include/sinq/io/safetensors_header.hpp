@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// The longest header that is read, as in the reference implementation of the format.
 inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
@@ -232,4 +232,4 @@ inline void place_tensors(std::vector<TensorInfo>& tensors, std::uint64_t data_b
   return std::move(events.header);
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// A tensor to be written: its bytes, row-major and little-endian, stay with the caller.
 struct TensorData {
@@ -145,4 +145,4 @@ inline void write_safetensors(const std::filesystem::path& target, std::span<con
   file.commit();
 }
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sinq::io {
+namespace sinq::inline SINQ_ABI::io {
 
 /// What Hugging Face folders call their weights: one file, or several and the file that says which tensor is where.
 inline constexpr std::string_view kSingleFile = "model.safetensors";
@@ -144,4 +144,4 @@ namespace detail {
 
 }  // namespace detail
 
-}  // namespace sinq::io
+}  // namespace sinq::inline SINQ_ABI::io

@@ -6,7 +6,7 @@
 #include <concepts>
 #include <cstdint>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 namespace detail {
 
@@ -58,4 +58,4 @@ class Activations {
   Index stride_ = 0;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Thirty-two bytes; see Dot<isa::Portable> for what each member does.
 template <>
@@ -190,4 +190,4 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -19,7 +19,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Sixty-four bytes; see Dot<isa::Portable> for what each member does.
 template <>
@@ -203,7 +203,7 @@ struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop

@@ -7,7 +7,7 @@
 #include <sys/auxv.h>
 #endif
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 namespace isa {
 /// AVX-512 with byte dot products (VNNI): one instruction where `Avx512` takes three.
@@ -78,4 +78,4 @@ decltype(auto) dispatch_dot(Isa limit, F&& f) {
 }
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -12,7 +12,7 @@
 #define SINQ_TARGET_NEON_DOT __attribute__((target("arch=armv8.2-a+dotprod")))
 #define SINQ_INLINE_NEON_DOT __attribute__((always_inline)) SINQ_TARGET_NEON_DOT static inline
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Sixteen bytes; see Dot<isa::Portable> for what each member does.
 template <>
@@ -179,4 +179,4 @@ struct Dot<isa::NeonDot> : Dot<isa::Neon> {
 };
 #endif
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

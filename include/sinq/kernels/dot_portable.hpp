@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Plain C++: the definition of what every other specialisation does, and the path of last resort.
 template <>
@@ -189,4 +189,4 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

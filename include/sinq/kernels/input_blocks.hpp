@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Columns that share one activation scale: a group, or 256 columns of a longer one. 256 columns keep every integer sum
 /// of 8-bit codes with 15-bit activations below 2^31.
@@ -39,4 +39,4 @@ struct InputBlocks {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// level = base + step * t, t being what an integer kernel multiplies: the code itself, or a table entry.
 struct LevelAffine {
@@ -136,4 +136,4 @@ struct Levels {
   LevelTable own_;
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -4,7 +4,7 @@
 
 #include <span>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// y[b * y_stride + r] = row r of w times activation b, for the rows of `rows` and the whole batch of x; y_stride is at
 /// least w.rows(). Otherwise as `matvec`.
@@ -37,4 +37,4 @@ void matmul(const W& w, const Activations& x, std::span<float> y, Precision prec
                          [&](RowRange rows) { matmul(w, input, rows, y.data(), w.rows(), Output::kOverwrite, limit); });
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -4,7 +4,7 @@
 
 #include <span>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// y[r] = row r of w times x, for the rows of `rows`; y [w.rows()] covers all rows. Stateless, without allocation or
 /// threads: callers may split the rows as they like, and get the same bits for every split.
@@ -33,4 +33,4 @@ void matvec(const W& w, const Activations& x, std::span<float> y, Precision prec
                          [&](RowRange rows) { matvec(w, input, rows, y, Output::kOverwrite, limit); });
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

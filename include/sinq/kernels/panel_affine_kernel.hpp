@@ -1,7 +1,7 @@
 // Compiled once per instruction set by panel_aux.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Group parameters as kernels want them: a row's weights are a * t + b, t being codes or table entries.
 template <>
@@ -103,6 +103,6 @@ struct PanelAffine<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -4,7 +4,7 @@
 #include <sinq/kernels/level_table.hpp>
 #include <sinq/kernels/repack.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Aux values of one or several groups for 16 rows, as stored: 16 consecutive values of each kind and group.
 struct PanelAux {
@@ -147,7 +147,7 @@ struct PaddedAux {
 template <class Tag>
 struct PanelAffine;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/kernels/panel_affine_kernel.hpp>
 #include <sinq/kernels/for_each_dot.hpp>

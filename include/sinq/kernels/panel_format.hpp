@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Rows of a panel: one 64-byte line holds a dword for each of them.
 inline constexpr Index kPanelRows = 16;
@@ -183,4 +183,4 @@ constexpr void unpack_unit(const std::uint32_t (&lines)[Bits], std::uint32_t (&q
   }
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

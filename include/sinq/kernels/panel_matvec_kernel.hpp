@@ -1,7 +1,7 @@
 // Compiled once per instruction set by panel_matvec.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Sixteen rows times one vector, in one pass over the panel: codes go from memory into the dot product.
 template <>
@@ -232,6 +232,6 @@ struct PanelMatvec<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <span>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// A row-interleaved quantized matrix in memory that somebody else owns (a `RepackedMatrix`, a mapped file): the layout
 /// that kernels stream at the speed of memory. Cheap to copy; reading from several threads is safe.
@@ -311,4 +311,4 @@ inline void check_magnitudes(const QuantizedView& view) {
   return out;
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -12,7 +12,7 @@
 #include <concepts>
 #include <type_traits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What happens to the old values of y.
 enum class Output : std::uint8_t {
@@ -147,4 +147,4 @@ void for_each_share(Index rows, const E& executor, F f) {
 }
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by row_matvec.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Rows of a row-major matrix times one vector, straight from their bit streams: vectors run along a row, a block's
 /// dot product stays spread over the lanes, and lanes are added up once per row.
@@ -270,6 +270,6 @@ struct RowMatvec<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <sinq/abi.hpp>
+
 #include <array>
 #include <cstdint>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// How vectors take codes of one width out of a row's bit stream: sixteen codes are 2 * bits bytes, and a code lies in
 /// two neighbouring bytes at most. Even and odd codes are brought into 16-bit lanes by byte shuffles, shifted to the
@@ -43,4 +45,4 @@ inline constexpr std::array<UnpackPlan, 9> kUnpackPlans = {
     UnpackPlan{5}, UnpackPlan{6}, UnpackPlan{7}, UnpackPlan{8},
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by scaled_input.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Multiplies activations by column scales, block by block, and stores them in the form that kernels read.
 template <>
@@ -150,6 +150,6 @@ struct InputScaler<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

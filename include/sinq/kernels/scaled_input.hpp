@@ -7,6 +7,7 @@
 #include <sinq/kernels/dots.hpp>
 #include <sinq/kernels/input_blocks.hpp>
 #include <sinq/kernels/level_table.hpp>
+#include <sinq/kernels/precision.hpp>
 #include <sinq/kernels/repack.hpp>
 #include <sinq/quantized_matrix.hpp>
 
@@ -15,16 +16,7 @@
 #include <cstring>
 #include <vector>
 
-namespace sinq {
-
-/// What activations become before they meet packed codes. Errors are relative to the norm of the result, for Gaussian
-/// activations; in general an integer form moves each activation by at most 1/254 (int8) or 1/32512 (int15) of the
-/// largest one of its block.
-enum class Precision : std::uint8_t {
-  kFloat,  ///< float32: within float rounding of dequantize-then-multiply
-  kInt15,  ///< 15 bits as two int8 with a scale per block: 5e-5, at the speed of int8 where memory is the limit
-  kInt8,   ///< int8 with a scale per block: 7e-3
-};
+namespace sinq::inline SINQ_ABI {
 
 namespace detail {
 
@@ -67,12 +59,12 @@ template <class Tag>
 struct InputScaler;
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI
 
 #define SINQ_KERNEL <sinq/kernels/scale_input_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Activations prepared for one matrix: multiplied by its column scales (the second axis costs nothing after this),
 /// quantized in the same pass if asked, with the sum of every block for the groups' zero points; and the levels of a
@@ -192,4 +184,4 @@ class ScaledInput {
   detail::LevelTable table_;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -6,7 +6,7 @@
 #include <sinq/kernels/unit_decoder.hpp>
 #include <sinq/kernels/vector_decoder.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Room for a block of codes of 16 rows, one byte each in quads [quad][16 rows][4], that starts inside a unit.
 inline constexpr Index kTileBytes = (kMaxBlockCols + kUnitCols) * kPanelRows;
@@ -63,7 +63,7 @@ struct TileDecoder;
 template <class Tag>
 struct TileMultiply;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/kernels/tile_decoder_kernel.hpp>
 #include <sinq/kernels/for_each_dot.hpp>

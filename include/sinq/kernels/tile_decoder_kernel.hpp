@@ -1,7 +1,7 @@
 // Compiled once per instruction set by tile.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Blocks of 16 rows, out of any layout, as one byte per code or one float per weight: what batches are multiplied
 /// with, and what formats without a kernel of their own go through.
@@ -180,6 +180,6 @@ struct TileDecoder<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

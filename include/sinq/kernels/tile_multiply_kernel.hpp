@@ -1,7 +1,7 @@
 // Compiled once per instruction set by tile.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// A few rows times a batch: each block is decoded once into the cache and multiplied with all activations.
 template <>
@@ -240,6 +240,6 @@ struct TileMultiply<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

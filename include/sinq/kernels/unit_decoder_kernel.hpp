@@ -1,7 +1,7 @@
 // Compiled once per instruction set by unit_decoder.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Codes of one unit (32 columns) of a panel, in registers.
 template <>
@@ -136,6 +136,6 @@ struct UnitDecoder<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

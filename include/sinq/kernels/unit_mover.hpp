@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Copies `count` items of `size` bytes that are `from_stride` and `to_stride` bytes apart.
 inline void copy_strided(const std::byte* from, Index from_stride, std::byte* to, Index to_stride, Index count,
@@ -127,4 +127,4 @@ decltype(auto) with_vector_bits(int bits, F&& f) {
   return f(std::integral_constant<int, 6>{});
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by vector_decoder.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Vector codes of one unit (128 columns) of a panel, in registers: quad q = 0..31 is columns 4q..4q+3.
 template <>
@@ -49,6 +49,6 @@ struct VectorDecoder<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -5,12 +5,12 @@
 #include <sinq/kernels/unit_decoder.hpp>
 #include <sinq/kernels/vector_decoder.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <class Tag>
 struct VectorMatvec;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/kernels/vector_matvec_kernel.hpp>
 #include <sinq/kernels/for_each_dot.hpp>

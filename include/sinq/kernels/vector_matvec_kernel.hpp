@@ -1,7 +1,7 @@
 // Compiled once per instruction set by vector_matvec.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Sixteen rows of vector codes times one vector of integers, in one pass over the panel: each code is looked up in
 /// registers and meets its four activations with the signs of its weights. Groups may start at any multiple of 8
@@ -170,6 +170,6 @@ struct VectorMatvec<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

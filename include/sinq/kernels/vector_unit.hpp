@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Where the 32 codes of a row of a vector unit (128 columns) lie in its dwords of `Bits` lines: 32 / Bits codes per
 /// dword, from bit 0 up. With 5 and 6 bits that are 30 codes; the last two lie one behind the other in the two top bits
@@ -45,4 +45,4 @@ struct VectorUnit {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -3,7 +3,7 @@
 #include <sinq/detail/matrix_scale.hpp>
 #include <sinq/normalize/normalizer.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// The dual scale of a whole matrix: w[r,c] = normalized[r,c] * row[r] * col[c].
 struct DualScale {
@@ -41,4 +41,4 @@ template <Normalizer N>
   return out;
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

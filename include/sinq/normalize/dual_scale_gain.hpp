@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Whether one column's factor stands out so far that its weights, coarsened by it, may cost more than all others gain.
 [[nodiscard]] inline bool has_dominant_column(const float* inv_col, Index cols) noexcept {
@@ -88,4 +88,4 @@ namespace sinq::detail {
   return after >= (1.0 - kLeastGain) * before;
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -2,7 +2,7 @@
 
 #include <sinq/normalize/normalizer.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// No second axis: plain group quantization, the round-to-nearest baseline.
 struct Identity {
@@ -19,4 +19,4 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

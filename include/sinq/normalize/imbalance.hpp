@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 namespace detail {
 
 /// Unbiased standard deviations of all rows and columns, two passes in double. Needs two rows and columns.
@@ -59,4 +59,4 @@ struct Deviations {
   return most == 0.0 ? 1.0 : most / std::min(*row_least, *col_least);
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

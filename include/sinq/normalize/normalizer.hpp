@@ -8,7 +8,7 @@
 #include <concepts>
 #include <cstdint>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What a normalizer did to one tile.
 enum class TileOutcome : std::uint8_t {
@@ -46,4 +46,4 @@ concept Normalizer = std::copyable<N> &&
   { N::kColScale } -> std::convertible_to<ColScaleUse>;
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// What Sinkhorn does about tiles on which standard deviations mislead: nearly constant rows or columns, large offsets.
 enum class DegenerateTiles : std::uint8_t {
@@ -115,4 +115,4 @@ inline BalanceReport Sinkhorn::balance(const TileView& tile, DualScaleSpan scale
   return report;
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

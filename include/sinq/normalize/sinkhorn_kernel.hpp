@@ -1,7 +1,7 @@
 // Compiled once per instruction set by sinkhorn.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct SinkhornSteps<SINQ_ISA> {
@@ -102,6 +102,6 @@ struct SinkhornSteps<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Above this ratio of mean^2 to variance, E[x^2] - E[x]^2 in float32 loses more than four bits of the variance: such a
 /// tile is measured again in two passes with double accumulation.
@@ -30,12 +30,12 @@ struct RowRanges {
 template <class Tag>
 struct SinkhornSteps;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/normalize/sinkhorn_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// The standard deviations (unbiased) of all rows and columns of a tile under the scales of the moment, and those
 /// scales, kept as inverses because every pass multiplies.
@@ -191,4 +191,4 @@ class TileDeviations {
   std::vector<float*> left_out_;
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

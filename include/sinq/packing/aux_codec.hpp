@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// How group scales, zero points and column scales are stored.
 enum class AuxFormat : std::uint8_t {
@@ -93,4 +93,4 @@ inline void decode_aux(AuxFormat format, AuxCurve curve, AuxColumn column, RowRa
   }
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

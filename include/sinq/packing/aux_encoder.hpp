@@ -3,7 +3,7 @@
 #include <sinq/detail/simd_math.hpp>
 #include <sinq/packing/aux_codec.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Scales below this are stored as this: the logarithm of zero has no code.
 inline constexpr float kLeastLogScale = 0x1p-100F;
@@ -24,12 +24,12 @@ inline constexpr float kLeastLogScale = 0x1p-100F;
 template <class Tag>
 struct AuxEncode;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/packing/aux_encoder_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Where the aux values of one group go, for all rows of the matrix.
 struct AuxTarget {
@@ -67,4 +67,4 @@ inline void encode_aux(AuxFormat format, AuxCurve curve, AuxTarget target, RowRa
   }
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by aux_encoder.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct AuxEncode<SINQ_ISA> {
@@ -54,6 +54,6 @@ struct AuxEncode<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

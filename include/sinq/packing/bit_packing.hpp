@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Bytes that `count` codes of `bits` bits take: tight, 3 bits mean 3 bits.
 [[nodiscard]] constexpr Index packed_bytes(Index count, int bits) noexcept { return ceil_div(count * bits, 8); }
@@ -102,4 +102,4 @@ decltype(auto) with_bits(int bits, F&& f) {
   }
 }
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

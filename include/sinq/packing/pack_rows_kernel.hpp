@@ -1,7 +1,7 @@
 // Compiled once per instruction set by pack_rows.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct PackRows<SINQ_ISA> {
@@ -115,6 +115,6 @@ struct PackRows<SINQ_ISA> {
   static constexpr Index kBlock = 8;  // one AVX-512 vector of words, the codes of 64 weights
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <omp.h>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// An executor on OpenMP's threads (compile with -fopenmp). Inside a parallel region of the caller it stays on the
 /// calling thread, as OpenMP does by default.
@@ -22,6 +22,6 @@ struct OpenMp {
 };
 static_assert(Executor<OpenMp>);
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI
 
 #endif

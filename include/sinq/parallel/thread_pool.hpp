@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// An executor of standard threads, started once and kept. The calling thread works too, so a pool of n starts n - 1.
 /// One `run` at a time: a call from inside a task, or while another thread's `run` is under way, does its work on the
@@ -100,4 +100,4 @@ class ThreadPool {
 };
 static_assert(Executor<ThreadPool>);
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

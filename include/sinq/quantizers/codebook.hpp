@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Round to the nearest of 2 to 256 levels. A group's scale makes its largest deviation from its mean (asymmetric; the
 /// mean becomes the zero point) or from zero (symmetric) meet the outermost level.
@@ -124,4 +124,4 @@ class Codebook {
   std::array<float, kMaxLevels> midpoints_{};
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -3,7 +3,7 @@
 #include <sinq/quantizers/least_squares.hpp>
 #include <sinq/quantizers/uniform.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// An even grid whose scale and real zero point minimise the squared error of the group: several clipped ranges, each
 /// refined by alternating rounding and least squares. In the normalized tile, where plain squared error already stands
@@ -64,4 +64,4 @@ struct Fitted {
   [[nodiscard]] Uniform uniform() const noexcept { return {.bits = bits, .symmetry = symmetry}; }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

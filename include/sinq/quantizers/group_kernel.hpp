@@ -1,7 +1,7 @@
 // Compiled once per instruction set by group_kernels.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct GroupKernels<SINQ_ISA> {
@@ -143,6 +143,6 @@ struct GroupKernels<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

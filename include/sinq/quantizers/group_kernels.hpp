@@ -3,7 +3,7 @@
 #include <sinq/isa.hpp>
 #include <sinq/tile.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// How weights are divided by a group's scale before rounding.
 enum class Division : std::uint8_t {
@@ -25,12 +25,12 @@ template <class Tag>
 struct GroupKernels;
 
 }  // namespace detail
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI
 
 #define SINQ_KERNEL <sinq/quantizers/group_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Calls f(params index of row 0, count of columns, stats) for every group of columns of `tile`.
 template <class F>
@@ -45,4 +45,4 @@ void for_each_group_stats(const TileView& tile, Index group_size, Scratch& scrat
   }
 }
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail

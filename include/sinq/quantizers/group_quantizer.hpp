@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <span>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Where an asymmetric group's zero point may lie.
 enum class ZeroPoint : std::uint8_t {
@@ -162,4 +162,4 @@ struct PerGroup {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 struct HqqGroup {
   float inverse_scale, zero_point;
@@ -19,12 +19,12 @@ struct HqqSettings {
 template <class Tag>
 struct HqqSteps;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/quantizers/hqq_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Half-Quadratic Quantization (Badri & Shaji, 2023): a uniform grid whose zero points are refined by proximal steps
 /// for an l_p norm of the error. One iterate is chosen for a tile by its mean absolute error, as in the SINQ reference;
@@ -103,4 +103,4 @@ struct Hqq {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by hqq.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct HqqSteps<SINQ_ISA> {
@@ -51,6 +51,6 @@ struct HqqSteps<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// 2^bits levels of the matrix's own, stored with it: Lloyd iterations on a sample of normalized groups, alternated
 /// with the groups' scales and offsets, each group's error weighted by its scale. The groups of the whole matrix are
@@ -146,4 +146,4 @@ class LearnedCodebook {
   std::array<float, 256> midpoints_{};
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

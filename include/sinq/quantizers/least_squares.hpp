@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// The levels that a fit may use: lowest .. highest in whole steps, or a table of 2^bits of them.
 struct FitGrid {
@@ -32,7 +32,7 @@ struct FitPlan {
 template <class Tag>
 struct LeastSquares;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/quantizers/least_squares_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

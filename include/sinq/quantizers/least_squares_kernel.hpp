@@ -1,7 +1,7 @@
 // Compiled once per instruction set by least_squares.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Lanes are rows: every quantity of a group is one lane, and nothing is ever summed across lanes.
 template <>
@@ -147,6 +147,6 @@ struct LeastSquares<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

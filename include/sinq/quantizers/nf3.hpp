@@ -3,8 +3,8 @@
 #include <sinq/quantizers/codebook.hpp>
 #include <sinq/quantizers/nf_levels.hpp>
 
-namespace sinq::codebooks {
+namespace sinq::inline SINQ_ABI::codebooks {
 
 inline constexpr Codebook kNf3{kNf3Levels};
 
-}  // namespace sinq::codebooks
+}  // namespace sinq::inline SINQ_ABI::codebooks

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <sinq/abi.hpp>
+
 #include <array>
 
-namespace sinq::codebooks {
+namespace sinq::inline SINQ_ABI::codebooks {
 
 /// NormalFloat-4 (QLoRA, arXiv 2305.14314; the table of bitsandbytes): quantiles of a normal distribution, with zero.
 inline constexpr std::array<float, 16> kNf4Levels{-1.0F,
@@ -32,4 +34,4 @@ inline constexpr std::array<float, 8> kNf3Levels{-1.0F,
                                                  0.6229856610298157F,
                                                  1.0F};
 
-}  // namespace sinq::codebooks
+}  // namespace sinq::inline SINQ_ABI::codebooks

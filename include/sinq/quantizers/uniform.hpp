@@ -3,7 +3,7 @@
 #include <sinq/quantizers/group_kernels.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Which levels a symmetric group uses.
 enum class SymmetricRange : std::uint8_t {
@@ -111,4 +111,4 @@ struct Uniform {
   }
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace sinq {
+namespace sinq::inline SINQ_ABI {
 
 /// Two, four or eight neighbours of a row coded together: their signs, a bit each, and the nearest of 2^bits vectors
 /// of magnitudes, a table of the matrix's own. The table is learned by weighted k-means in the normalized domain,
@@ -202,4 +202,4 @@ class VectorCodebook {
   float unit_ = 1.0F;                ///< rms of a group over its scale
 };
 
-}  // namespace sinq
+}  // namespace sinq::inline SINQ_ABI

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// The table of a vector codebook: magnitudes of `dim` neighbours.
 struct VectorTable {
@@ -32,7 +32,7 @@ struct VectorPlan {
 template <class Tag>
 struct VectorSearch;
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/quantizers/vector_search_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

@@ -1,7 +1,7 @@
 // Compiled once per instruction set by vector_search.hpp.
 #ifdef SINQ_ISA
 
-namespace sinq::detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Lanes are rows, as in LeastSquares: table entries are broadcast, and nothing is ever summed across lanes.
 ///
@@ -169,6 +169,6 @@ struct VectorSearch<SINQ_ISA> {
   }
 };
 
-}  // namespace sinq::detail
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #endif

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldArchitectureTest, KnowsFamiliesByName) {
@@ -25,4 +27,4 @@ TEST(FoldArchitectureTest, LayersWithoutExpertsAreDense) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldConsumerStackTest, StacksRowsAndSharedColumns) {
@@ -20,7 +22,7 @@ TEST(FoldConsumerStackTest, StacksRowsAndSharedColumns) {
   FactorMap factors;
   factors.of("a").cols = {1.0, 2.0, 1.0, 1.0};
   factors.of("a").rows = {1.0, 10.0};
-  const detail::ConsumerStack stack(edge, factors, [&](const std::string& name) {
+  const fold::detail::ConsumerStack stack(edge, factors, [&](const std::string& name) {
     return name == "a" ? MatrixView::row_major(a.data(), 2, 4) : MatrixView::row_major(b.data(), 1, 8);
   });
   ASSERT_EQ(stack.rows(), 4);
@@ -33,4 +35,4 @@ TEST(FoldConsumerStackTest, StacksRowsAndSharedColumns) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

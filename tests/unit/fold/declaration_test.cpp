@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldDeclarationTest, BiasesAreProducersWhereTheyExist) {
   const auto edges = [](const std::vector<TensorShape>& tensors) {
-    detail::Declaration declaration(tensors);
+    fold::detail::Declaration declaration(tensors);
     declaration.norm("n", 4);
     declaration.linear("up", 6, 4);
     declaration.linear("down", 4, 6);
@@ -36,4 +38,4 @@ TEST(FoldDeclarationTest, BiasesAreProducersWhereTheyExist) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

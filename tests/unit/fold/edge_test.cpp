@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldEdgeTest, ColumnsOfSharedHeads) {
@@ -30,4 +32,4 @@ TEST(FoldEdgeTest, RowsOfInterleavedHeads) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldFactorsTest, ScalesSomeRowsOfAMatrix) {
@@ -36,4 +38,4 @@ TEST(FoldFactorsTest, AreFoundByName) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

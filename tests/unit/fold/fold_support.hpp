@@ -6,7 +6,9 @@
 
 #include <string>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 
 /// That `call` throws an Error of that code whose text holds `part`.
 template <class Call>
@@ -20,4 +22,4 @@ void expect_error(Call&& call, Errc code, const std::string& part) {
   }
 }
 
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

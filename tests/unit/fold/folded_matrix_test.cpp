@@ -7,7 +7,9 @@
 
 #include <limits>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldedMatrixTest, ReadsProductsRoundedOnce) {
@@ -81,4 +83,4 @@ TEST(FoldedMatrixTest, RefusesFactorsOfAnotherSize) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 const std::vector<TensorShape> kTensors{{"norm", {8}},  {"norm.bias", {8}}, {"a", {5, 8}},
@@ -50,4 +52,4 @@ TEST(FoldPlanTest, RefusesEdgesThatDoNotFit) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 constexpr EdgeChoice kAllEdges{.norms = true, .up_down = true, .value_output = true, .head = true};
@@ -40,18 +42,18 @@ TEST_P(EveryFamily, EachEdgeIsExact) {
     Vector scales(static_cast<std::size_t>(edge.channels));
     for (double& t : scales) t = std::exp2(2.0 * random.uniform() - 1.0);
     FactorMap factors;
-    detail::fold_in(edge, scales, plan, factors);
+    fold::detail::fold_in(edge, scales, plan, factors);
     EXPECT_LT(difference(original, folded(original, factors)), kSame) << edge.name();
     // One consumer less, or one producer, is another model: what the test would not see, it would not test.
     Edge less = edge;
     less.consumers.pop_back();
     factors = {};
-    detail::fold_in(less, scales, plan, factors);
+    fold::detail::fold_in(less, scales, plan, factors);
     EXPECT_GT(difference(original, folded(original, factors)), 1e-6) << edge.name();
     less = edge;
     less.producers.pop_back();
     factors = {};
-    detail::fold_in(less, scales, plan, factors);
+    fold::detail::fold_in(less, scales, plan, factors);
     EXPECT_GT(difference(original, folded(original, factors)), 1e-6) << edge.name();
   }
 }
@@ -131,4 +133,4 @@ TEST(FoldPresetTest, RefusesWhatContradictsTheArchitecture) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -13,7 +13,9 @@
 
 // Models of every family with random weights, and what they compute, in double and as plainly as possible: nothing here
 // knows of edges.
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 
 using Vector = std::vector<double>;
 
@@ -370,4 +372,4 @@ inline double difference(const Model& a, const Model& b) {
   return apart / most;
 }
 
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <vector>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 template <class Stored>
@@ -44,4 +46,4 @@ TEST(FoldRoundingTest, ReportsWhatLeavesTheRange) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

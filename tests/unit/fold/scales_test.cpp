@@ -8,7 +8,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 struct TestEdge {
@@ -163,4 +165,4 @@ TEST(FoldScalesTest, TheRouterHasNoSay) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
-namespace sinq::fold::test {
+namespace sinq::test {
+
+using namespace fold;
 namespace {
 
 TEST(FoldSearchTest, TheFirstOfTheBestWins) {
@@ -40,4 +42,4 @@ TEST(FoldSearchTest, TheGridKeepsTheRest) {
 }
 
 }  // namespace
-}  // namespace sinq::fold::test
+}  // namespace sinq::test
