@@ -70,13 +70,12 @@ void validate_vectors(const Config& config, const CodeFormat& format) {
 template <class Q, class N>
 void validate(const Config<Q, N>& config) {
   const auto refuse = [](const auto&... parts) { SINQ_THROW(Errc::kBadConfig, detail::text(parts...)); };
-  constexpr Index kMaxGroup = Index{1} << 40;
   config.quantizer.validate();
   config.normalizer.validate();
   if (config.group_size <= 0) refuse("group_size ", config.group_size, " is not positive");
   if (config.group_size % 8 != 0) refuse("group_size ", config.group_size, " is not a multiple of 8");
-  if (config.group_size > kMaxGroup) refuse("group_size ", config.group_size, " is more than 2^40");
-  if (config.tile_cols < 0 || config.tile_cols > kMaxGroup || config.tile_cols % config.group_size != 0) {
+  if (config.group_size > kMaxWeights) refuse("group_size ", config.group_size, " is more than 2^", kMaxWeightsLog2);
+  if (config.tile_cols < 0 || config.tile_cols > kMaxWeights || config.tile_cols % config.group_size != 0) {
     refuse("tile_cols ", config.tile_cols, " is not 0 or a multiple of group_size ", config.group_size);
   }
   if (!(config.kurtosis_gate >= 0.0F)) refuse("kurtosis_gate ", config.kurtosis_gate, " is not 0 or positive");

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -63,7 +64,7 @@ std::string text(const Parts&... parts) {
   throw Error(code, message);
 #else
   static_cast<void>(code);
-  static_cast<void>(message);
+  std::fputs(("sinq: " + message + '\n').c_str(), stderr);
   std::abort();
 #endif
 }
@@ -72,7 +73,7 @@ std::string text(const Parts&... parts) {
 }  // namespace sinq::inline SINQ_ABI
 
 /// How an error leaves the library. Define it before the first include to route errors elsewhere; it must not return.
-/// Without exceptions the default aborts.
+/// Without exceptions the default writes the text to stderr and aborts.
 #ifndef SINQ_THROW
 #define SINQ_THROW(code, message) ::sinq::detail::raise((code), (message))
 #endif

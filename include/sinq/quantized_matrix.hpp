@@ -137,13 +137,12 @@ struct LayoutFlaw {
 
 /// The first rule that `layout` breaks, if any.
 [[nodiscard]] inline std::optional<LayoutFlaw> find_flaw(const Layout& layout) {
-  // 2^40 elements keep every size below 2^63 bytes: 4 bytes, times at most two aux values, times padding.
-  constexpr Index kMaxElements = Index{1} << 40;
   const auto flaw = [](Errc code, const auto&... parts) { return LayoutFlaw{code, text(parts...)}; };
   if (layout.rows < 1) return flaw(Errc::kBadShape, "rows ", layout.rows, " is not at least 1");
   if (layout.cols < 1) return flaw(Errc::kBadShape, "cols ", layout.cols, " is not at least 1");
-  if (layout.rows > kMaxElements / layout.cols) {
-    return flaw(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^40 weights");
+  if (layout.rows > kMaxWeights / layout.cols) {
+    return flaw(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^", kMaxWeightsLog2,
+                " weights");
   }
   const int d = layout.vector_dim;
   if (d != 1 && d != 2 && d != 4 && d != 8) return flaw(Errc::kBadConfig, "vector_dim ", d, " is not 1, 2, 4 or 8");
@@ -151,7 +150,7 @@ struct LayoutFlaw {
   if (layout.bits < 1 || layout.bits > max_bits) {
     return flaw(Errc::kBadConfig, "bits ", layout.bits, " is not in 1..", max_bits);
   }
-  if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxElements) {
+  if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxWeights) {
     return flaw(Errc::kBadConfig, "group_size ", layout.group_size, " is not a positive multiple of 8");
   }
   if (layout.row_block < 1 || layout.row_block > layout.rows) {

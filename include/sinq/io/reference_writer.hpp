@@ -2,6 +2,7 @@
 
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
+#include <sinq/io/memory_size.hpp>
 #include <sinq/io/reference_aux.hpp>
 #include <sinq/io/reference_packing.hpp>
 #include <sinq/io/reference_sidecar.hpp>
@@ -211,7 +212,7 @@ struct ReferenceNumbers {
       unpack<decltype(bits)::value>(q.codes(r), shape.cols, codes.data() + r * shape.cols);
     }
   });
-  std::vector<std::byte> out(static_cast<std::size_t>(bytes));
+  std::vector<std::byte> out(detail::memory_size(bytes));
   pack_reference(shape.packing, codes, out);
   return out;
 }

@@ -105,7 +105,7 @@ struct PanelMatvec<SINQ_ISA> {
     constexpr int kSums = TDigits == 2 && XDigits == 2 ? 3 : (TDigits == 2 ? 2 : 1) * XDigits;
     // At least two chains of dependent sums, or their latency shows.
     constexpr int kChains = kSlots == 1 ? 2 : kSlots;
-    I sums[kParts][kSums][kChains];
+    I sums[std::size_t{kParts}][std::size_t{kSums}][std::size_t{kChains}];
     SINQ_UNROLL_VECTORS
     for (int p = 0; p < kParts; ++p) {
       SINQ_UNROLL_VECTORS
@@ -123,7 +123,7 @@ struct PanelMatvec<SINQ_ISA> {
         Decoder::decode<Bits, kSlots>(lines + p * S::kBytes, quads);
         SINQ_UNROLL_VECTORS
         for (int q = 0; q < 8; ++q) {
-          I(&at)[kSums][kChains] = sums[p];
+          I(&at)[std::size_t{kSums}][std::size_t{kChains}] = sums[p];
           const int k = q % kChains;
           const B x_high = S::broadcast4(high + 4 * q);
           const B t_high = TDigits == 0 ? quads[q] : S::lookup_bytes16(table[0], quads[q]);
@@ -155,7 +155,7 @@ struct PanelMatvec<SINQ_ISA> {
   }
 
   template <int Shift, int Chains, int At>
-  SINQ_INLINE I merge_chains(const I (&sums)[Chains]) noexcept {
+  SINQ_INLINE I merge_chains(const I (&sums)[std::size_t{Chains}]) noexcept {
     const I own = S::template scale_down<Shift * At>(sums[At]);
     if constexpr (At + 1 == Chains) {
       return own;

@@ -107,7 +107,7 @@ struct TileMultiply<SINQ_ISA> {
   template <int Largest, int Panels, int Batch>
   SINQ_TARGET static void dot_tile(std::uint8_t* const (&codes)[kPanels], Index quads, const InputView& in, Index block,
                                    Index at, const float* a, const float* b, float* out) noexcept {
-    I sum[Panels * kParts][Batch];
+    I sum[std::size_t{Panels * kParts}][std::size_t{Batch}];
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
       SINQ_UNROLL_VECTORS
@@ -123,7 +123,7 @@ struct TileMultiply<SINQ_ISA> {
       }
       const std::int8_t* x = in.digit(d, block) + at * 4;
       for (Index q = 0; q < quads; ++q, x += in.batch * 4) {
-        B w[Panels * kParts];
+        B w[std::size_t{Panels * kParts}];
         SINQ_UNROLL_VECTORS
         for (int v = 0; v < Panels * kParts; ++v) {
           w[v] = S::load_bytes(codes[v / kParts] + q * kLineBytes + v % kParts * S::kBytes);
@@ -185,14 +185,14 @@ struct TileMultiply<SINQ_ISA> {
   template <int Panels, int Batch>
   SINQ_TARGET static void float_tile(const float* weights, Index cols, const float* x, Index batch,
                                      float* out) noexcept {
-    F sum[Panels * kParts][Batch];
+    F sum[std::size_t{Panels * kParts}][std::size_t{Batch}];
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
       SINQ_UNROLL_VECTORS
       for (int j = 0; j < Batch; ++j) sum[v][j] = S::load(out + j * kRows + v * S::kWidth);
     }
     for (Index c = 0; c < cols; ++c, weights += kRows, x += batch) {
-      F w[Panels * kParts];
+      F w[std::size_t{Panels * kParts}];
       SINQ_UNROLL_VECTORS
       for (int v = 0; v < Panels * kParts; ++v) w[v] = S::load(weights + v * S::kWidth);
       SINQ_UNROLL_VECTORS

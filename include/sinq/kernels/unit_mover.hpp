@@ -36,7 +36,7 @@ struct UnitMover {
       const Index n = std::min(kUnitCols, geometry.col_count(super) - c);
       std::uint8_t codes[kUnitCols] = {};
       unpack<Bits>(row_codes + (first + c) * Bits / 8, n, codes);
-      std::uint32_t quads[8], dwords[Bits];
+      std::uint32_t quads[8], dwords[std::size_t{Bits}];
       for (int q = 0; q < 8; ++q) quads[q] = quad_at(codes + 4 * q);
       pack_unit<Bits>(quads, dwords);
       copy_strided(reinterpret_cast<const std::byte*>(dwords), 4, lines, kLineBytes, Bits, 4);
@@ -46,7 +46,7 @@ struct UnitMover {
     const Index first = geometry.first_col(super);
     for (Index c = 0; c < geometry.col_count(super); c += kUnitCols, lines += Bits * kLineBytes) {
       const Index n = std::min(kUnitCols, geometry.col_count(super) - c);
-      std::uint32_t quads[8], dwords[Bits];
+      std::uint32_t quads[8], dwords[std::size_t{Bits}];
       copy_strided(lines, kLineBytes, reinterpret_cast<std::byte*>(dwords), 4, Bits, 4);
       unpack_unit<Bits>(dwords, quads);
       std::uint8_t codes[kUnitCols];
@@ -72,7 +72,7 @@ struct VectorMover {
       std::uint8_t signs[kSignBytes] = {}, codes[Unit::kCodes] = {};
       std::memcpy(signs, row_signs + first / 8, static_cast<std::size_t>(ceil_div(n, 8)));
       unpack<Bits>(row_codes + first / 4 * Bits / 8, ceil_div(n, 4), codes);
-      std::uint32_t dwords[kVectorSignLines + Bits], packed[Bits];
+      std::uint32_t dwords[std::size_t{kVectorSignLines + Bits}], packed[std::size_t{Bits}];
       for (int l = 0; l < kVectorSignLines; ++l) dwords[l] = interleave(signs + 4 * l);
       Unit::pack(codes, packed);
       std::copy(packed, packed + Bits, dwords + kVectorSignLines);
@@ -83,7 +83,7 @@ struct VectorMover {
     for (Index c = 0; c < geometry.col_count(super); c += kVectorUnitCols, lines += kUnitBytes) {
       const Index first = geometry.first_col(super) + c;
       const Index n = std::min(kVectorUnitCols, geometry.col_count(super) - c);
-      std::uint32_t dwords[kVectorSignLines + Bits], packed[Bits];
+      std::uint32_t dwords[std::size_t{kVectorSignLines + Bits}], packed[std::size_t{Bits}];
       copy_strided(lines, kLineBytes, reinterpret_cast<std::byte*>(dwords), 4, kVectorSignLines + Bits, 4);
       std::uint8_t signs[kSignBytes], codes[Unit::kCodes];
       for (int l = 0; l < kVectorSignLines; ++l) separate(dwords[l], signs + 4 * l);

@@ -20,7 +20,7 @@ class ThreadPool {
   /// `threads` in all; 0 means as many as the machine has. Throws Errc::kBadConfig below 0.
   explicit ThreadPool(Index threads = 0) : concurrency_(threads) {
     if (threads < 0) SINQ_THROW(Errc::kBadConfig, detail::text("ThreadPool: threads ", threads, " is negative"));
-    if (threads == 0) concurrency_ = std::max<Index>(1, std::thread::hardware_concurrency());
+    if (threads == 0) concurrency_ = std::max(Index{1}, static_cast<Index>(std::thread::hardware_concurrency()));
     for (Index worker = 1; worker < concurrency_; ++worker) {
       threads_.emplace_back([this, worker] { serve(worker); });
     }
