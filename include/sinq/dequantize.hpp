@@ -184,7 +184,7 @@ void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = I
                detail::text("dequantize_into: the buffer has ", out.size(), " floats, needed are ", size));
   }
   constexpr Index kRowsPerTask = 4 * detail::kDequantizeRows;
-  executor.run(ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
+  detail::run_tasks(executor, ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
     const RowRange range{task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, q.rows())};
     dequantize_rows(q, range, out.subspan(static_cast<std::size_t>(range.begin * q.cols())), 0, limit);
   });

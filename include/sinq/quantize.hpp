@@ -135,6 +135,7 @@ template <class Q, class N, Executor E = Serial>
 QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std::span<std::byte> out,
                             const QuantizeOptions& options = {}, const E& executor = {}) {
   const Layout layout = detail::require_data(w, config);
+  std::vector<detail::TileWorker> workers(static_cast<std::size_t>(detail::worker_count(executor)));
   if (static_cast<Index>(out.size()) < storage_bytes(layout)) {
     SINQ_THROW(Errc::kBadShape, detail::text("quantize_into: the buffer has ", out.size(), " bytes, required_bytes is ",
                                              storage_bytes(layout)));
@@ -151,7 +152,6 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
   auto quantizer = detail::as_tile_quantizer(config.quantizer);
   detail::TilePipeline<decltype(quantizer), N> pipeline(w, config, quantizer, layout, out, options.col_importance,
                                                         options.isa);
-  std::vector<detail::TileWorker> workers(static_cast<std::size_t>(executor.concurrency()));
   const Index tasks = pipeline.task_count();
   // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.
   do {
@@ -159,7 +159,7 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
     std::atomic<Index> done{0};
     std::atomic<bool> cancelled{false};
     std::mutex progress_lock;
-    executor.run(tasks, [&](Index task, Index worker) {
+    detail::run_tasks(executor, tasks, [&](Index task, Index worker) {
       if (cancelled.load(std::memory_order_relaxed)) return;
       pipeline.run(task, workers[static_cast<std::size_t>(worker)]);
       const Index count = done.fetch_add(1) + 1;

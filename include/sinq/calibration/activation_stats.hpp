@@ -71,6 +71,7 @@ class ActivationStats {
       SINQ_THROW(Errc::kBadShape,
                  detail::text("ActivationStats: the batch has ", x.cols, " columns, the statistics ", cols_));
     }
+    static_cast<void>(detail::worker_count(executor));
     std::vector<float> block(static_cast<std::size_t>(std::min(kBlockRows, x.rows) * cols_));
     for_each_block(x, block, [&](Index first, Index rows) { require_finite(first, rows, block); });
     std::vector<double> columns;

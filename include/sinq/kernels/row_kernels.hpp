@@ -139,9 +139,10 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
 /// Splits all rows of a matrix over the workers of an executor; results do not depend on their number.
 template <Executor E, class F>
 void for_each_share(Index rows, const E& executor, F f) {
-  const Index shares = executor.concurrency() == 1 ? 1 : 4 * static_cast<Index>(executor.concurrency());
+  const Index workers = worker_count(executor);
+  const Index shares = workers == 1 ? 1 : 4 * workers;
   const Index step = round_up(ceil_div(rows, shares), 2 * kPanelRows);
-  executor.run(ceil_div(rows, step), [&](Index share, Index) {
+  run_tasks(executor, ceil_div(rows, step), [&](Index share, Index) {
     f(RowRange{share * step, std::min(rows, (share + 1) * step)});
   });
 }
