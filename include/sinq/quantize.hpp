@@ -81,10 +81,6 @@ namespace detail {
   return layout_for(gated_method(method, quantizer), rows, cols);
 }
 
-inline void require_data(const MatrixView& w) {
-  if (w.data == nullptr) SINQ_THROW(Errc::kBadShape, "quantize: the matrix has no data");
-}
-
 inline void check_importance(std::span<const float> importance, Index cols) {
   if (importance.empty()) return;
   if (static_cast<Index>(importance.size()) != cols) {
@@ -153,7 +149,7 @@ decltype(auto) with_gated_call(const QuantizeCall& call, F f) {
 
 [[nodiscard]] inline QuantizedView quantize_into(const QuantizeCall& call, std::span<std::byte> out) {
   const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
-  require_data(call.w);
+  require_readable("quantize", call.w);
   if (static_cast<Index>(out.size()) < storage_bytes(layout)) {
     SINQ_THROW(Errc::kBadShape,
                text("quantize_into: the buffer has ", out.size(), " bytes, required_bytes is ", storage_bytes(layout)));
@@ -171,7 +167,7 @@ decltype(auto) with_gated_call(const QuantizeCall& call, F f) {
 
 [[nodiscard]] inline QuantizedMatrix quantize(const QuantizeCall& call) {
   const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
-  require_data(call.w);
+  require_readable("quantize", call.w);
   if (gate_fires(call.w, call.method)) {
     QuantizedMatrix out = with_gated_call(call, [](const QuantizeCall& c) { return quantize(c); });
     if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
@@ -197,7 +193,7 @@ template <class Q, class N>
 template <class Q, class N>
 [[nodiscard]] Layout layout_for(const MatrixView& w, const Config<Q, N>& config) {
   const Layout layout = layout_for(config, w.rows, w.cols);
-  detail::require_data(w);
+  detail::require_readable("quantize", w);
   const detail::Method method = detail::method_of(config);
   return detail::gate_fires(w, method) ? detail::gated_layout(method, w.rows, w.cols) : layout;
 }

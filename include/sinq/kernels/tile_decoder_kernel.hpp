@@ -14,7 +14,7 @@ struct TileDecoder<SINQ_ISA> {
   using Vectors = VectorDecoder<SINQ_ISA>;
 
   /// Codes of a block as quads [quad][16 rows][4] in `tile` [kTileBytes]; returns the block's first quad in it. Codes
-  /// behind the block's last column are arbitrary. Interleaved vector codes come as levels + kVectorZero.
+  /// behind the block's last column are arbitrary. Vector codes come as levels + kLevelZero.
   template <class View>
   SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
                                          std::uint8_t* tile) noexcept {
@@ -105,7 +105,7 @@ struct TileDecoder<SINQ_ISA> {
     constexpr Index kOctets = kVectorUnitCols / 8;
     // Negated modulo 256, 128 + magnitude is 128 - magnitude.
     alignas(64) std::uint8_t biased[4 << Bits];
-    for (int i = 0; i < 4 << Bits; ++i) biased[i] = static_cast<std::uint8_t>(magnitudes[i] + kVectorZero);
+    for (int i = 0; i < 4 << Bits; ++i) biased[i] = static_cast<std::uint8_t>(magnitudes[i] + kLevelZero);
     const auto table = S::template load_quad_table<Bits>(biased);
     for (Index unit = first / kOctets; unit * kOctets < end; ++unit) {
       const std::uint8_t* const from = lines + unit * kUnitBytes;
@@ -147,6 +147,10 @@ struct TileDecoder<SINQ_ISA> {
         std::memset(rows + r * kMaxBlockCols, 0, static_cast<std::size_t>(count));
         continue;
       }
+      if (view.layout().vector_dim != 1) {
+        vector_row(view, panel * kPanelRows + r, first, blocks.col_count(block), rows + r * kMaxBlockCols);
+        continue;
+      }
       const std::uint8_t* const from = codes_at(view, panel * kPanelRows + r, first);
       const Index left = codes_left(view, first);
       switch (view.layout().bits) {
@@ -166,6 +170,19 @@ struct TileDecoder<SINQ_ISA> {
       }
     }
     return tile;
+  }
+  /// Levels + kLevelZero of `count` columns of stored row `row`, from column `first` of the window on.
+  static void vector_row(const QuantizedView& view, Index row, Index first, Index count, std::uint8_t* out) noexcept {
+    const Layout& layout = view.layout();
+    const Index dim = layout.vector_dim;
+    // Codes are counted from the start of the stored row: a block may start inside a byte.
+    const auto* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
+    const CodeReader code(codes + row * layout.code_row_bytes(), layout.code_row_bytes(), layout.bits);
+    const Index first_code = (view.col_range().begin + first) / dim;
+    const auto code_of = [&](Index i) { return code(first_code + i); };
+    copy_entries(view.vector_levels(), layout.vector_dim, ceil_div(count, dim), code_of, out);
+    const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
+    bias_levels(signs == nullptr ? nullptr : signs + first / 8, count, out);
   }
   /// `count` codes of one row, one per byte.
   template <int Bits>

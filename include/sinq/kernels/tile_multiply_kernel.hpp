@@ -27,7 +27,7 @@ struct TileMultiply<SINQ_ISA> {
                               const Levels& levels, float* out) noexcept {
     for (Index i = 0; i < count * kRows; ++i) out[i] = 0.0F;
     alignas(64) float a[kRows], b[kRows];
-    const TileFormat format(view, levels.table);
+    const TileFormat format(view.layout(), levels.table);
     Index group = -1;
     for (Index block = 0; block < in.blocks.count; ++block) {
       if (in.blocks.group(block) != group) {
@@ -36,12 +36,6 @@ struct TileMultiply<SINQ_ISA> {
           PaddedAux padded;
           PanelAffine<SINQ_ISA>::run(readable_aux(view, panel + p, group, padded), 1, format.affine, a + p * kPanelRows,
                                      b + p * kPanelRows);
-        }
-      }
-      if constexpr (std::is_same_v<View, QuantizedView>) {
-        if (view.layout().vector_dim != 1) {
-          vectors(view, panel, panels, in, block, first, count, a, b, out);
-          continue;
         }
       }
       alignas(64) std::uint8_t tile[kPanels][kTileBytes];
@@ -207,36 +201,6 @@ struct TileMultiply<SINQ_ISA> {
       SINQ_UNROLL_VECTORS
       for (int j = 0; j < Batch; ++j) S::store(out + j * kRows + v * S::kWidth, sum[v][j]);
     }
-  }
-
-  /// Vector codes: one code gives `vector_dim` columns of a row; decoded one by one.
-  SINQ_TARGET static void vectors(const QuantizedView& view, Index panel, int panels, const InputView& in, Index block,
-                                  Index first, Index count, const float* a, const float* b, float* out) noexcept {
-    const Index cols = in.blocks.col_count(block);
-    alignas(64) float weights[kFloatCols * kRows];
-    for (Index c = 0; c < cols; c += kFloatCols) {
-      const Index n = cols - c < kFloatCols ? cols - c : kFloatCols;
-      for (Index r = 0; r < panels * kPanelRows; ++r) {
-        const Index row = panel * kPanelRows + r;
-        for (Index k = 0; k < n; ++k) {
-          const bool present = row < view.layout().rows;
-          const float value = present ? vector_level(view, row, in.blocks.first_col(block) + c + k) : 0.0F;
-          weights[k * kRows + r] = value * a[r] + b[r];
-        }
-      }
-      const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
-      each_float_tile(weights, panels, n, x, in.batch, count, out);
-    }
-  }
-  static float vector_level(const QuantizedView& view, Index row, Index col) noexcept {
-    const Layout& layout = view.layout();
-    // Codes are counted from the start of the stored row: a window may start inside a byte.
-    const std::uint8_t* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
-    const Index index = (view.col_range().begin + col) / layout.vector_dim;
-    const auto code = static_cast<Index>(code_at(codes + row * layout.code_row_bytes(), index, layout.bits));
-    const float level = view.vector_levels()[code * layout.vector_dim + col % layout.vector_dim];
-    const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
-    return signs != nullptr && (signs[col / 8] >> (col % 8) & 1) != 0 ? -level : level;
   }
 };
 
