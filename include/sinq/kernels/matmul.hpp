@@ -18,11 +18,12 @@ void matmul(const W& w, const ScaledInput& x, RowRange rows, float* y, Index y_s
                                              view.rows(), " rows"));
   }
   const detail::ResultView result{y, y_stride, output};
+  if (detail::multiply_vectors(view, x, rows, result, limit)) return;
   detail::dispatch_dot(limit, [&](auto tag) {
     if (x.batch() == 1) {
       detail::matvec_rows<decltype(tag)>(view, x, rows, result);
     } else {
-      detail::matmul_rows<decltype(tag)>(view, x, rows, result);
+      detail::matmul_rows<decltype(tag), detail::Dot<decltype(tag)>::kBatchTile>(view, x, rows, result);
     }
   });
 }

@@ -22,6 +22,7 @@ void matvec(const W& w, const ScaledInput& x, RowRange rows, std::span<float> y,
     SINQ_THROW(Errc::kBadShape, detail::text("matvec: y has ", y.size(), " elements, the rows end at ", rows.end));
   }
   const detail::ResultView result{y.data(), 0, output};
+  if (detail::multiply_vectors(view, x, rows, result, limit)) return;
   detail::dispatch_dot(limit, [&](auto tag) { detail::matvec_rows<decltype(tag)>(view, x, rows, result); });
 }
 

@@ -4,7 +4,6 @@
 #include <sinq/kernels/panel_matvec.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/unit_decoder.hpp>
-#include <sinq/kernels/vector_decoder.hpp>
 #include <sinq/packing/vector_levels.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {

@@ -20,9 +20,11 @@ struct TileMultiply<SINQ_ISA> {
   /// Columns of float weights that are kept at once.
   static constexpr Index kFloatCols = 64;
 
+  /// `Batch` activations meet a decoded tile at once, as long as that many are left: S::kBatchTile, or 1 where one is
+  /// all there is.
   /// out[count][kRows] = rows of `panels` (at most kPanels) panels from `panel` on, times activations first..first +
   /// count of the batch (at most kMaxBatch).
-  template <class View>
+  template <int Batch, class View>
   SINQ_TARGET static void run(const View& view, Index panel, int panels, const InputView& in, Index first, Index count,
                               const Levels& levels, float* out) noexcept {
     for (Index i = 0; i < count * kRows; ++i) out[i] = 0.0F;
@@ -42,14 +44,15 @@ struct TileMultiply<SINQ_ISA> {
       std::uint8_t* codes[kPanels] = {};
       for (int p = 0; p < panels; ++p) codes[p] = Decoder::codes(view, panel + p, in.blocks, block, tile[p]);
       if (in.digits == 0) {
-        floats(codes, panels, format.entries, in, block, first, count, levels, a, b, out);
+        floats<Batch>(codes, panels, format.entries, in, block, first, count, levels, a, b, out);
       } else {
-        integers(codes, panels, format, in, block, first, count, levels, a, b, out);
+        integers<Batch>(codes, panels, format, in, block, first, count, levels, a, b, out);
       }
     }
   }
 
  private:
+  template <int Batch>
   SINQ_TARGET static void integers(std::uint8_t* const (&codes)[kPanels], int panels, const TileFormat& format,
                                    const InputView& in, Index block, Index first, Index count, const Levels& levels,
                                    const float* a, const float* b, float* out) noexcept {
@@ -58,8 +61,8 @@ struct TileMultiply<SINQ_ISA> {
     // Entries of a table never exceed kMaxCode.
     constexpr int kNarrow = S::kMaxCode;
     if (digits == 0) {
-      if (format.is_wide) return each_tile<255>(codes, panels, quads, in, block, first, count, a, b, out);
-      return each_tile<kNarrow>(codes, panels, quads, in, block, first, count, a, b, out);
+      if (format.is_wide) return each_tile<255, Batch>(codes, panels, quads, in, block, first, count, a, b, out);
+      return each_tile<kNarrow, Batch>(codes, panels, quads, in, block, first, count, a, b, out);
     }
     alignas(64) std::uint8_t found[kPanels][kMaxBlockCols * kPanelRows];
     std::uint8_t* entry[kPanels];
@@ -73,17 +76,17 @@ struct TileMultiply<SINQ_ISA> {
       }
       const float weight = digits == 2 && d == 0 ? 128.0F : 1.0F;
       for (Index r = 0; r < kRows; ++r) scale[r] = r < panels * kPanelRows ? a[r] * weight : 0.0F;
-      each_tile<kNarrow>(entry, panels, quads, in, block, first, count, scale, d == 0 ? b : none, out);
+      each_tile<kNarrow, Batch>(entry, panels, quads, in, block, first, count, scale, d == 0 ? b : none, out);
     }
   }
 
-  template <int Largest>
+  template <int Largest, int Batch>
   SINQ_TARGET static void each_tile(std::uint8_t* const (&codes)[kPanels], int panels, Index quads, const InputView& in,
                                     Index block, Index first, Index count, const float* a, const float* b,
                                     float* out) noexcept {
     Index i = 0;
-    for (; i + S::kBatchTile <= count; i += S::kBatchTile) {
-      batch_tile<Largest, S::kBatchTile>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
+    for (; i + Batch <= count; i += Batch) {
+      batch_tile<Largest, Batch>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
     }
     for (; i < count; ++i) batch_tile<Largest, 1>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
   }
@@ -145,6 +148,7 @@ struct TileMultiply<SINQ_ISA> {
     }
   }
 
+  template <int Batch>
   SINQ_TARGET static void floats(std::uint8_t* const (&codes)[kPanels], int panels, Index entries, const InputView& in,
                                  Index block, Index first, Index count, const Levels& levels, const float* a,
                                  const float* b, float* out) noexcept {
@@ -157,14 +161,15 @@ struct TileMultiply<SINQ_ISA> {
                          b + p * kPanelRows, kRows, weights + p * kPanelRows);
       }
       const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
-      each_float_tile(weights, panels, n, x, in.batch, count, out);
+      each_float_tile<Batch>(weights, panels, n, x, in.batch, count, out);
     }
   }
+  template <int Batch>
   SINQ_TARGET static void each_float_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
                                           Index count, float* out) noexcept {
     Index i = 0;
-    for (; i + S::kBatchTile <= count; i += S::kBatchTile) {
-      float_batch_tile<S::kBatchTile>(weights, panels, cols, x + i, batch, out + i * kRows);
+    for (; i + Batch <= count; i += Batch) {
+      float_batch_tile<Batch>(weights, panels, cols, x + i, batch, out + i * kRows);
     }
     for (; i < count; ++i) float_batch_tile<1>(weights, panels, cols, x + i, batch, out + i * kRows);
   }

@@ -1,5 +1,6 @@
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/matvec.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "every_dot.hpp"
 #include "random_matrix.hpp"
@@ -59,7 +60,7 @@ void check(const Layout& layout, Index batch) {
   const QuantizedMatrix q = random_matrix(layout);
   check_view(q.view(), q.view(), batch, describe(layout) + " row-major");
   if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   check_view(m.view(), q.view(), batch, describe(layout) + " interleaved");
 }
 
@@ -118,7 +119,7 @@ TEST(Matmul, EveryRowRangeGivesTheSameBits) {
   Layout layout = make_layout(37, 130, 4, 64);
   layout.row_block = 10;
   const QuantizedMatrix q = random_matrix(layout);
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   constexpr Index kBatch = 5;
   const std::vector<float> x = gaussian(kBatch * 130);
   for (const DotKind kind : supported_dots()) {
@@ -142,7 +143,7 @@ TEST(Matmul, EveryRowRangeGivesTheSameBits) {
 
 TEST(Matmul, NamesBrokenPreconditionsInEveryBuild) {
   const QuantizedMatrix q = random_matrix(make_layout(40, 64, 4, 64));
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   const std::vector<float> x = gaussian(3 * 64);
   std::vector<float> y(3 * 40, -5.0F);
   ScaledInput none, in;

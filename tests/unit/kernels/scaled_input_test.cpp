@@ -1,4 +1,5 @@
 #include <sinq/kernels/scaled_input.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "random_matrix.hpp"
 #include "support/isa_list.hpp"
@@ -209,7 +210,7 @@ TEST(ScaledInput, IsSharedWhereColumnScalesAreTheSame) {
 TEST(ScaledInput, OfIntegersIsNothingForRowMajorVectorCodes) {
   if (resolve(Isa::kBest) == Isa::kPortable) GTEST_SKIP() << "everything is kFloat";
   const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   ScaledInput in;
   in.assign(m, gaussian(64), Precision::kInt8);
   in.require_fit("call", m.view(), {0, 16});
