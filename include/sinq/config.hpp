@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/finite.hpp>
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 #include <sinq/packing/aux_codec.hpp>
@@ -79,7 +80,8 @@ void validate(const Config<Q, N>& config) {
   if (config.tile_cols < 0 || config.tile_cols > kMaxGroup || config.tile_cols % config.group_size != 0) {
     refuse("tile_cols ", config.tile_cols, " is not 0 or a multiple of group_size ", config.group_size);
   }
-  if (!(config.kurtosis_gate >= 0.0F)) refuse("kurtosis_gate ", config.kurtosis_gate, " is not 0 or positive");
+  if (is_nan(config.kurtosis_gate) || config.kurtosis_gate < 0.0F)
+    refuse("kurtosis_gate ", config.kurtosis_gate, " is not 0 or positive");
   const CodeFormat format = config.quantizer.format();
   if (format.vector_dim != 1) return detail::validate_vectors(config, format);
   if (format.bits < 1 || format.bits > 8) refuse("quantizer: bits ", format.bits, " is not in 1..8");
@@ -87,7 +89,7 @@ void validate(const Config<Q, N>& config) {
     refuse("quantizer: ", format.levels.size(), " levels are not 2^bits, bits = ", format.bits);
   }
   for (std::size_t i = 0; i < format.levels.size(); ++i) {
-    if (!std::isfinite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
+    if (!is_finite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
       refuse("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
     }
   }

@@ -10,27 +10,29 @@ struct TileLoad<SINQ_ISA> {
   using Moments = MomentKernel<SINQ_ISA>;
 
   /// Copies rows of `Source` to the tile, times `factor` (a power of two), and takes their moments while they are in
-  /// the first cache. `ones` holds a 1 for every row and every column.
+  /// the first cache. `ones` holds a 1 for every row and every column. Returns the bits of the greatest magnitude that
+  /// was read.
   template <class Source>
-  SINQ_TARGET static void run(const Source* first, Index row_stride, float factor, InputRounding rounding,
-                              const TileView& tile, const TileMoments& moments, const float* ones) noexcept {
+  SINQ_TARGET static std::int32_t run(const Source* first, Index row_stride, float factor, InputRounding rounding,
+                                      const TileView& tile, const TileMoments& moments, const float* ones) noexcept {
     const ScaledTileReader<SINQ_ISA> reader{tile, ones};
     Moments::clear(tile.cols, moments);
+    std::int32_t greatest = 0;
     for (Index r = 0; r < tile.rows; r += kMomentRows) {
       const RowRange rows{r, r + kMomentRows < tile.rows ? r + kMomentRows : tile.rows};
-      if (rounding == InputRounding::kF16) {
-        copy<InputRounding::kF16>(first, row_stride, factor, tile, rows);
-      } else {
-        copy<InputRounding::kNone>(first, row_stride, factor, tile, rows);
-      }
+      const std::int32_t bits = rounding == InputRounding::kF16
+                                    ? copy<InputRounding::kF16>(first, row_stride, factor, tile, rows)
+                                    : copy<InputRounding::kNone>(first, row_stride, factor, tile, rows);
+      greatest = bits > greatest ? bits : greatest;
       Moments::add_rows(reader, rows, tile.cols, ones, moments);
     }
+    return greatest;
   }
 
  private:
   template <InputRounding kRounding, class Source>
-  SINQ_TARGET static void copy(const Source* first, Index row_stride, float factor, const TileView& tile,
-                               RowRange rows) noexcept {
+  SINQ_TARGET static std::int32_t copy(const Source* first, Index row_stride, float factor, const TileView& tile,
+                                       RowRange rows) noexcept {
     // Rows of a strip lie a matrix row apart, where no hardware prefetcher follows, and often a power of two, so that
     // the first cache could hold no more than 12 of them. Any distance from 20 to 96 rows is as good as this one.
     constexpr Index kRowsAhead = 48;
@@ -38,23 +40,29 @@ struct TileLoad<SINQ_ISA> {
     const F scale = S::set1(factor);
     const Index whole = tile.cols / S::kWidth * S::kWidth;
     const int tail = static_cast<int>(tile.cols - whole);
+    auto greatest = S::set1_index(0);
     for (Index r = rows.begin; r < rows.end; ++r) {
       const Source* from = first + r * row_stride;
       float* to = tile.row(r);
       const Source* ahead = first + (r + kRowsAhead < tile.rows ? r + kRowsAhead : r) * row_stride;
       for (Index c = 0; c < whole; c += S::kWidth) {
         if (kPerLine <= S::kWidth || c % kPerLine == 0) S::prefetch_far(ahead + c);
-        S::store(to + c, S::mul(rounded<kRounding>(read(from + c)), scale));
+        const F x = rounded<kRounding>(read(from + c));
+        greatest = S::max_bits(greatest, x);
+        S::store(to + c, S::mul(x, scale));
       }
       Index c = whole;
       if (tail != 0) {
         Source lanes[S::kWidth] = {};
         for (int i = 0; i < tail; ++i) lanes[i] = from[whole + i];
-        S::store(to + c, S::mul(rounded<kRounding>(read(lanes)), scale));
+        const F x = rounded<kRounding>(read(lanes));
+        greatest = S::max_bits(greatest, x);
+        S::store(to + c, S::mul(x, scale));
         c += S::kWidth;
       }
       for (; c < tile.stride; c += S::kWidth) S::store(to + c, S::zero());
     }
+    return S::reduce_max_index(greatest);
   }
 
   SINQ_TARGET static F read(const float* p) noexcept { return S::load(p); }
