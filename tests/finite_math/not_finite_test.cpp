@@ -111,9 +111,8 @@ TEST(NotFinite, Importance) {
   for (const float bad : not_finite_values()) {
     std::vector<float> importance(kCols, 1.0F);
     importance[7] = bad;
-    EXPECT_TRUE(throws_error(Errc::kBadData, {"col_importance[7]"}, [&] {
-      return sinq::quantize(view(w), {}, {.col_importance = importance});
-    }));
+    EXPECT_TRUE(throws_error(Errc::kBadData, {"col_importance[7]"},
+                             [&] { return sinq::quantize(view(w), {}, {.col_importance = importance}); }));
   }
 }
 
@@ -168,7 +167,6 @@ TEST(NotFinite, Calibration) {
     bad_w(9, 5) = bad;
     EXPECT_TRUE(throws_error(Errc::kBadData, {"[257, 11]"}, [&] { stats.add(view(bad_x)); }));
     EXPECT_TRUE(throws_error(Errc::kBadData, {"[9, 5]"}, [&] { gptq(view(bad_w), stats, q); }));
-    EXPECT_TRUE(throws_error(Errc::kBadData, {"[9, 5]"}, [&] { return quantize_awq(view(bad_w), stats); }));
     EXPECT_TRUE(throws_error(Errc::kBadConfig, {"damping"}, [&] { gptq(view(w), stats, q, {.damping = bad}); }));
   }
 }
@@ -177,15 +175,12 @@ TEST(NotFinite, Folding) {
   using namespace sinq::fold;
   TestMatrix w = matrix();
   w(3, 4) = not_finite_values()[0];
-  const Edge edge{.kind = EdgeKind::kUpDown,
-                  .channels = kCols,
-                  .producers = {{.tensor = "up"}},
-                  .consumers = {{.tensor = "down"}}};
+  const Edge edge{
+      .kind = EdgeKind::kUpDown, .channels = kCols, .producers = {{.tensor = "up"}}, .consumers = {{.tensor = "down"}}};
   const std::vector<TensorShape> shapes{{"up", {kCols, 8}}, {"down", {kRows, kCols}}};
   const Plan plan = make_plan({edge}, shapes);
-  EXPECT_TRUE(throws_error(Errc::kBadData, {"NaN"}, [&] {
-    return find_factors(plan, [&](const std::string&) { return view(w); });
-  }));
+  EXPECT_TRUE(throws_error(Errc::kBadData, {"NaN"},
+                           [&] { return find_factors(plan, [&](const std::string&) { return view(w); }); }));
   RangeReport report;
   std::byte out[16];
   const std::vector<double> values{1e300, 1e5, 1.0};
@@ -216,9 +211,8 @@ TEST(NotFinite, Settings) {
     layout.matrix_scale = bad;
     EXPECT_TRUE(throws_error(Errc::kBadConfig, {"matrix_scale"}, [&] { validate(layout); }));
   }
-  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"kurtosis_gate"}, [&] {
-    validate(Config<>{.kurtosis_gate = not_finite_values()[0]});
-  }));
+  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"kurtosis_gate"},
+                           [&] { validate(Config<>{.kurtosis_gate = not_finite_values()[0]}); }));
 }
 
 }  // namespace
