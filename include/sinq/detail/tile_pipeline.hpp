@@ -231,8 +231,8 @@ class TilePipeline {
   [[nodiscard]] std::byte* region(Region r) const noexcept { return regions_[static_cast<int>(r)]; }
 
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
-  /// an enormous weight would have more to say than all others. It keeps its shape, and the say of a 32nd of the
-  /// sample, 64 groups at most, by which a table still gets levels for it.
+  /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
+  /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
   [[nodiscard]] static TileView bounded_groups(std::vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
     std::vector<double> squares(static_cast<std::size_t>(count), 0.0);
@@ -244,7 +244,7 @@ class TilePipeline {
     const auto quartile = sorted.begin() + (count - 1) * 3 / 4;
     std::nth_element(sorted.begin(), quartile, sorted.end());
     if (!(*quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
-    const double most = *quartile * std::clamp(static_cast<double>(count) / 32.0, 4.0, 64.0);
+    const double most = *quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
     double sum = 0.0;
     for (Index g = 0; g < count; ++g) {
       const double square = squares[static_cast<std::size_t>(g)];
