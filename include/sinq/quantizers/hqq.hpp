@@ -30,7 +30,7 @@ namespace sinq::inline SINQ_ABI {
 /// Half-Quadratic Quantization (Badri & Shaji, 2023): a uniform grid whose zero points are refined by proximal steps
 /// for an l_p norm of the error. One iterate is chosen for a tile by its mean absolute error, as in the SINQ reference;
 /// codes are then rounded with that iterate's zero points, so the two belong together (the reference returns codes of
-/// the last iterate instead).
+/// the last iterate instead). With one bit, the levels of Uniform, moved where that has less squared error.
 struct Hqq {
   static constexpr FitScope kFitScope = FitScope::kTile;
   /// The reference's limits of the inverse scale, per unit of the tile; below kMinRange a group keeps inverse scale 1.
