@@ -1,6 +1,7 @@
 #include "gguf/tensor_encoder.hpp"
 
 #include <sinq/detail/tile_loader.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/gguf.hpp>
 
@@ -21,7 +22,8 @@ template <class Round>
 void encode_halves(std::span<const float> row, std::byte* out, Round round, float (*back)(std::uint16_t)) {
   for (std::size_t c = 0; c < row.size(); ++c) {
     const std::uint16_t bits = round(row[c]);
-    if (!std::isfinite(back(bits))) {
+    const float held = back(bits);
+    if (!sinq::is_finite(held)) {
       throw sinq::Error(sinq::Errc::kBadData, "column " + std::to_string(c) + ": " + std::to_string(row[c]) +
                                                   " is beyond the type's range, or no number");
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/packing/aux_codec.hpp>
 #include <sinq/packing/bit_packing.hpp>
 #include <sinq/types.hpp>
@@ -166,10 +167,10 @@ struct LayoutFlaw {
   if (d == 1 && layout.signs != SignStorage::kInLevels) {
     return flaw(Errc::kBadConfig, "separate signs belong to vector codes");
   }
-  if (!(layout.matrix_scale > 0.0F) || !std::isfinite(layout.matrix_scale)) {
+  if (!is_positive(layout.matrix_scale)) {
     return flaw(Errc::kBadConfig, "matrix_scale ", layout.matrix_scale, " is not positive and finite");
   }
-  if (!std::isfinite(layout.shared_zero_point)) {
+  if (!is_finite(layout.shared_zero_point)) {
     return flaw(Errc::kBadConfig, "shared_zero_point ", layout.shared_zero_point, " is not finite");
   }
   return std::nullopt;

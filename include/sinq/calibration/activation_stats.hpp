@@ -4,6 +4,7 @@
 #include <sinq/detail/tile_loader.hpp>
 #include <sinq/error.hpp>
 #include <sinq/executor.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/matrix_view.hpp>
 
 #include <algorithm>
@@ -137,13 +138,11 @@ class ActivationStats {
   }
 
   void require_finite(Index first, Index rows, const std::vector<float>& block) const {
-    for (Index i = 0; i < rows * cols_; ++i) {
-      const float value = block[static_cast<std::size_t>(i)];
-      if (!std::isfinite(value)) {
-        SINQ_THROW(Errc::kBadData, detail::text("ActivationStats: activation [", first + i / cols_, ", ", i % cols_,
-                                                "] is ", value, "; every activation must be finite"));
-      }
-    }
+    const Index i = first_not_finite(block.data(), rows * cols_);
+    if (i == rows * cols_) return;
+    SINQ_THROW(Errc::kBadData,
+               detail::text("ActivationStats: activation [", first + i / cols_, ", ", i % cols_, "] is ",
+                            block[static_cast<std::size_t>(i)], "; every activation must be finite"));
   }
 
   void add_row(std::span<const float> row) {

@@ -3,6 +3,7 @@
 #include <sinq/any_config.hpp>
 #include <sinq/calibration/gptq.hpp>
 #include <sinq/calibration/output_loss.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/packing/aux_encoder.hpp>
 #include <sinq/quantize.hpp>
 
@@ -94,7 +95,7 @@ template <class Q, class N, Executor E>
   for (Index i = 0; i < count; ++i) {
     float& x = scaled.inverse[static_cast<std::size_t>(i)];
     x = 1.0F / x;
-    if (!(x > 0.0F) || !std::isfinite(x)) return {};
+    if (!is_positive(x)) return {};
   }
   const QuantizedMatrix bare = quantize(scaled.view(), without_normalizer(config), options, executor);
   for (int i = 0; i < kRegionCount; ++i) {

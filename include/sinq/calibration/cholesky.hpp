@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/calibration/symmetric_update.hpp>
+#include <sinq/finite.hpp>
 
 #include <cmath>
 
@@ -25,7 +26,7 @@ inline constexpr Index kCholeskyBlock = 64;
     for (Index i = j; i < size; ++i) {
       double sum = a[i * stride + j];
       for (Index k = 0; k < j; ++k) sum -= a[i * stride + k] * a[j * stride + k];
-      if (i == j && !(sum > 0.0 && std::isfinite(sum))) return false;
+      if (i == j && !is_positive(sum)) return false;
       a[i * stride + j] = i == j ? std::sqrt(sum) : sum / a[j * stride + j];
     }
   }

@@ -2,7 +2,7 @@
 
 #include <sinq/any_config.hpp>
 #include <sinq/calibration/re_encode.hpp>
-#include <sinq/detail/kurtosis.hpp>
+#include <sinq/detail/finite_weights.hpp>
 #include <sinq/quantize.hpp>
 
 namespace sinq::inline SINQ_ABI {
@@ -34,21 +34,14 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
   if (stats.kind() != StatsKind::kGram) {
     SINQ_THROW(Errc::kBadConfig, "gptq: the statistics are StatsKind::kChannels; GPTQ needs kGram");
   }
-  if (!(options.damping >= 0.0F) || !std::isfinite(options.damping)) {
+  if (!is_not_negative(options.damping)) {
     SINQ_THROW(Errc::kBadConfig, text("gptq: damping ", options.damping, " is not 0 or positive and finite"));
   }
   if (options.order == ColumnOrder::kByActivation && layout.vector_dim != 1) {
     SINQ_THROW(Errc::kUnsupported,
                text("gptq: ColumnOrder::kByActivation would tear vectors of ", layout.vector_dim, " columns apart"));
   }
-  for_each_rows(w, InputRounding::kNone, [&](Index first, Index rows, const float* x) {
-    for (Index i = 0; i < rows * w.cols; ++i) {
-      if (!std::isfinite(x[i])) {
-        SINQ_THROW(Errc::kBadData, text("gptq: weight [", first + i / w.cols, ", ", i % w.cols, "] is ", x[i],
-                                        "; every weight must be finite in float32"));
-      }
-    }
-  });
+  require_finite_weights("gptq", w, InputRounding::kNone);
 }
 
 }  // namespace detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/detail/kurtosis.hpp>
+#include <sinq/finite.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -19,7 +20,7 @@ namespace sinq::inline SINQ_ABI::detail {
   const auto collect = [&](Index step) {
     for (Index r = 0; r < w.rows; r += step) {
       const double value = mean_square(r);
-      if (value > 0.0 && std::isfinite(value)) mean_squares.push_back(value);
+      if (is_positive(value)) mean_squares.push_back(value);
     }
   };
   collect(ceil_div(w.rows, kSampledRows));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/io/quantized_layout.hpp>
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/quantized_matrix.hpp>
@@ -71,7 +72,7 @@ inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
 /// Why `scale` cannot be a matrix_scale, or null.
 [[nodiscard]] inline const char* matrix_scale_flaw(float scale) noexcept {
   int exponent = 0;
-  const bool good = scale > 0.0F && std::isfinite(scale) && std::frexp(scale, &exponent) == 0.5F;
+  const bool good = is_positive(scale) && std::frexp(scale, &exponent) == 0.5F;
   return good ? nullptr : "is not a positive power of two";
 }
 
@@ -141,7 +142,7 @@ class QuantizedReader {
       for (Index i = 0; i < layout.level_count; ++i) {
         float level = 0.0F;
         std::memcpy(&level, levels + i * Index{sizeof level}, sizeof level);
-        if (!std::isfinite(level)) refuse(table, "level ", i, " is not finite");
+        if (!is_finite(level)) refuse(table, "level ", i, " is not finite");
       }
       return;
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/reference_aux.hpp>
@@ -90,7 +91,7 @@ namespace detail {
       std::memcpy(&half, bytes.data() + 2 * i, 2);
       out[i] = tensor.info.dtype == DType::kF16 ? half_to_float(half) : bfloat16_to_float(half);
     }
-    if (!std::isfinite(out[i])) {
+    if (!is_finite(out[i])) {
       refuse_tensor(Errc::kBadData, tensor,
                     sinq::detail::text("element ", i, ", at byte ", tensor.info.begin + i * width, ", is ", out[i],
                                        ", not a finite number"));
@@ -109,7 +110,7 @@ namespace detail {
   std::vector<float> out(bytes.size());
   decode_reference_aux(coded, aux.type, out);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    if (!std::isfinite(out[i])) {
+    if (!is_finite(out[i])) {
       refuse_tensor(Errc::kBadData, *aux.codes, sinq::detail::text("element ", i, " decodes to ", out[i]));
     }
   }

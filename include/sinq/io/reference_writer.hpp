@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/memory_size.hpp>
 #include <sinq/io/reference_aux.hpp>
@@ -176,7 +177,7 @@ struct ReferenceNumbers {
   const auto store = [&](std::vector<float>& values, std::string_view what, float factor) {
     for (float& value : values) {
       const float stored = round_to(type, value * factor);
-      if (!std::isfinite(stored) || (stored == 0.0F && value != 0.0F && what != "zero point")) {
+      if (!is_finite(stored) || (stored == 0.0F && value != 0.0F && what != "zero point")) {
         SINQ_THROW(Errc::kUnsupported, sinq::detail::text("reference layout: layer ", name_text(layer), ": ", what, " ",
                                                           value * factor, " is beyond ", io::name(type)));
       }

@@ -26,12 +26,13 @@ template <Normalizer N>
   Scratch moments;
   detail::LoadedTile loaded({.data = memory.floats(w.rows * stride), .rows = w.rows, .cols = w.cols, .stride = stride},
                             moments);
-  const double mean_square = loaded.load(w, 0, 0, 1.0F / matrix_scale, InputRounding::kNone, limit);
-  if (!std::isfinite(mean_square)) {
+  if (!loaded.load(w, 0, 0, 1.0F / matrix_scale, InputRounding::kNone, limit)) {
     SINQ_THROW(Errc::kBadData, "balance: the matrix holds NaN, Inf or magnitudes beyond float32");
   }
-  const TileView tile =
-      loaded.view(thresholds == Thresholds::kAbsolute ? 1.0F / matrix_scale : detail::power_of_two_near(mean_square));
+  loaded.clip(w, 0, 0, 1.0F / matrix_scale, InputRounding::kNone, limit);
+  const TileView tile = loaded.view(thresholds == Thresholds::kAbsolute
+                                        ? 1.0F / matrix_scale
+                                        : detail::power_of_two_near(loaded.typical_square(loaded.mean_square())));
   DualScale out{
       std::vector<float>(static_cast<std::size_t>(w.rows)), std::vector<float>(static_cast<std::size_t>(w.cols)), {}};
   out.report = normalizer.balance(tile, {out.row.data(), out.col.data()}, scratch, limit);
