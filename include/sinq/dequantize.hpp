@@ -160,4 +160,14 @@ void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = I
   });
 }
 
+/// Of a matrix that may be a temporary, as `dequantize_rows(quantize(w), ...)`.
+inline void dequantize_rows(const QuantizedMatrix& q, RowRange range, std::span<float> out, Index out_stride = 0,
+                            Isa limit = Isa::kBest) {
+  dequantize_rows(q.view(), range, out, out_stride, limit);
+}
+template <Executor E = Serial>
+void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit = Isa::kBest, const E& executor = {}) {
+  dequantize_into(q.view(), out, limit, executor);
+}
+
 }  // namespace sinq::inline SINQ_ABI

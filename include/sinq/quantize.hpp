@@ -85,7 +85,7 @@ template <class Q, class N>
 template <class Q, class N>
 Layout require_data(const MatrixView& w, const Config<Q, N>& config) {
   const Layout layout = layout_for(config, w.rows, w.cols);
-  if (w.data == nullptr) SINQ_THROW(Errc::kBadShape, "quantize: the matrix has no data");
+  require_readable("quantize", w);
   return layout;
 }
 

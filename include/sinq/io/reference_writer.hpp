@@ -302,6 +302,12 @@ struct ReferenceNumbers {
   return out;
 }
 
+/// Of a matrix that may be a temporary.
+[[nodiscard]] inline ReferenceLayerData reference_layer_data(std::string_view layer, const QuantizedMatrix& q,
+                                                             ReferenceAux aux) {
+  return reference_layer_data(layer, q.view(), aux);
+}
+
 /// config.json with the "quantization_config" by which huawei-csl/SINQ and transformers know such a checkpoint; layers
 /// speak for themselves, `typical` stands for them all. Throws Errc::kBadFile if `config` is no JSON object.
 [[nodiscard]] inline std::string reference_config_json(std::string_view config, const ReferenceMeta& typical) {

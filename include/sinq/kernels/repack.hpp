@@ -47,14 +47,16 @@ class RepackedView {
   }
 
   /// Throws kUnsupported for what the row-interleaved layout cannot hold: most vector codes (see `is_panel_vector`).
+  /// Kernels run those from row-major order.
   static void check(const Layout& layout) {
     validate(layout);
     const bool is_scalar = layout.vector_dim == 1 && layout.signs == SignStorage::kInLevels;
     if (is_scalar || is_panel_vector(layout)) return;
     SINQ_THROW(Errc::kUnsupported,
-               detail::text("repack: vector_dim ", layout.vector_dim, ", bits ", layout.bits,
-                            ": vector codes stay in row-major order, but those of 4 columns and 4 to 6 bits with "
-                            "separate signs and a shared zero point of 0"));
+               detail::text("repack: vector codes of vector_dim ", layout.vector_dim, " and bits ", layout.bits,
+                            " have no row-interleaved order; only those of vector_dim 4 and bits 4 to 6 with separate "
+                            "signs and a shared zero point of 0 do. Give matvec and matmul the matrix as it is: they "
+                            "run from row-major order too. Or quantize to scalar levels, with LearnedCodebook"));
   }
 
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
@@ -132,17 +134,20 @@ namespace detail {
 
 /// The layout of a window as a matrix of its own. Throws kUnsupported where its parts do not fall on boundaries.
 [[nodiscard]] inline Layout window_layout(const QuantizedView& view) {
+  if (view.rows() < 1) SINQ_THROW(Errc::kBadShape, "repack: the matrix has no rows: it was never assigned");
   Layout layout = view.layout();
   const Index first = view.row_range().begin;
   const Index last = view.row_range().end - 1;
   const bool one_block = first / layout.row_block == last / layout.row_block;
   if (!one_block && first % layout.row_block != 0) {
-    SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
-                                                ", not on a boundary of row_block ", layout.row_block));
+    SINQ_THROW(Errc::kUnsupported,
+               detail::text("repack: the window starts at row ", first, ", not on a boundary of row_block ",
+                            layout.row_block, ": start it at a multiple, or run it row-major, without repack"));
   }
   if (has_aux_blocks(layout.aux) && first % kAuxBlockRows != 0) {
-    SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
-                                                ", 8- and 6-bit aux need a multiple of ", kAuxBlockRows));
+    SINQ_THROW(Errc::kUnsupported,
+               detail::text("repack: the window starts at row ", first, ", 8- and 6-bit aux need a multiple of ",
+                            kAuxBlockRows, ": start it there, or run it row-major, without repack"));
   }
   layout.row_block = one_block ? view.rows() : layout.row_block;
   layout.rows = view.rows();
@@ -203,7 +208,10 @@ inline void check_magnitudes(const QuantizedView& view) {
   const Index count = view.layout().level_count * view.layout().vector_dim;
   const std::int8_t* const levels = view.vector_levels();
   if (levels == nullptr || std::all_of(levels, levels + count, [](std::int8_t level) { return level >= 0; })) return;
-  SINQ_THROW(Errc::kUnsupported, "repack: a level is negative, beside separate signs levels are magnitudes");
+  SINQ_THROW(
+      Errc::kUnsupported,
+      "repack: a level is negative, beside separate signs levels are magnitudes: run the matrix row-major, without "
+      "repack, or quantize it again");
 }
 
 }  // namespace detail
@@ -266,6 +274,9 @@ inline void check_magnitudes(const QuantizedView& view) {
   return out;
 }
 
+/// Of a whole matrix, which may be a temporary: nothing of it is referred to later.
+[[nodiscard]] inline RepackedMatrix repack(const QuantizedMatrix& q) { return repack(q.view()); }
+
 /// The matrix in row-major order again: the bytes that `repack` was given.
 [[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedView& view) {
   const Layout& layout = view.layout();
@@ -310,5 +321,8 @@ inline void check_magnitudes(const QuantizedView& view) {
   copy(PanelRegion::kLevels, Region::kLevels);
   return out;
 }
+
+/// Of a matrix that may be a temporary.
+[[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedMatrix& m) { return to_row_major(m.view()); }
 
 }  // namespace sinq::inline SINQ_ABI
