@@ -7,9 +7,9 @@
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/tile.hpp>
 #include <sinq/kernels/vector_matvec.hpp>
+#include <sinq/kernels/weights.hpp>
 
 #include <algorithm>
-#include <concepts>
 #include <type_traits>
 
 namespace sinq::inline SINQ_ABI {
@@ -20,17 +20,7 @@ enum class Output : std::uint8_t {
   kAccumulate,  ///< y += W x
 };
 
-/// A weight matrix that kernels run from: row-major or row-interleaved, owning or not.
-template <class T>
-concept Weights = std::same_as<T, QuantizedView> || std::same_as<T, QuantizedMatrix> || std::same_as<T, RepackedView> ||
-    std::same_as<T, RepackedMatrix>;
-
 namespace detail {
-
-[[nodiscard]] inline const QuantizedView& view_of(const QuantizedView& w) noexcept { return w; }
-[[nodiscard]] inline const RepackedView& view_of(const RepackedView& w) noexcept { return w; }
-[[nodiscard]] inline QuantizedView view_of(const QuantizedMatrix& w) { return w.view(); }
-[[nodiscard]] inline RepackedView view_of(const RepackedMatrix& w) { return w.view(); }
 
 /// Where results go: y[batch][rows of the window], `stride` floats from one activation's results to the next.
 struct ResultView {

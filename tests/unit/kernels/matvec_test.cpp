@@ -6,9 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
+#include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -19,8 +23,83 @@ using namespace sinq::test;
 
 constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Precision::kInt8};
 
-static_assert(noexcept(matvec(std::declval<const QuantizedView&>(), std::declval<const ScaledInput&>(), RowRange{},
-                              std::span<float>{})));
+static_assert(!noexcept(matvec(std::declval<const QuantizedView&>(), std::declval<const ScaledInput&>(), RowRange{},
+                               std::span<float>{})),
+              "broken preconditions are named, in every build");
+
+/// One broken precondition after the other; y stays as it was.
+template <class W>
+void refuses_broken_preconditions(const W& w, const W& wider) {
+  ScaledInput in, batch, other;
+  std::vector<float> y(40, -5.0F);
+  const auto refused = [&](std::initializer_list<std::string_view> words, const ScaledInput& x, RowRange rows,
+                           std::size_t size) {
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, [&] { matvec(w, x, rows, std::span(y).first(size)); }));
+    for (const float value : y) ASSERT_EQ(value, -5.0F);
+  };
+  refused({"matvec", "never assigned"}, in, {0, 40}, 40);
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"columns"}, [&] { in.assign(w, gaussian(65)); }));
+  refused({"matvec", "never assigned"}, in, {0, 40}, 40);
+  in.assign(w, gaussian(64));
+  other.assign(wider, gaussian(128));
+  batch.assign(w, Activations(gaussian(128).data(), 2, 64));
+  refused({"matvec", "128 columns", "64"}, other, {0, 40}, 40);
+  refused({"matvec", "rows [0, 41)", "40 rows"}, in, {0, 41}, 40);
+  refused({"matvec", "rows [-1, 3)"}, in, {-1, 3}, 40);
+  refused({"matvec", "rows [4, 3)"}, in, {4, 3}, 40);
+  refused({"matvec", "y has 39", "40"}, in, {0, 40}, 39);
+  refused({"matvec", "batch of 2", "matmul"}, batch, {0, 40}, 40);
+  matvec(w, in, {0, 40}, y);
+  EXPECT_NE(y[39], -5.0F);
+}
+
+TEST(Matvec, NamesBrokenPreconditionsInEveryBuild) {
+  const QuantizedMatrix q = random_matrix(make_layout(40, 64, 4, 64)),
+                        wider = random_matrix(make_layout(40, 128, 4, 64));
+  refuses_broken_preconditions(q, wider);
+  refuses_broken_preconditions(q.view(), wider.view());
+  refuses_broken_preconditions(repack(q), repack(wider));
+  std::vector<float> y(40);
+  const std::vector<float> x = gaussian(64);
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { matvec(QuantizedView(), x, std::span(y).first(0)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { matvec(RepackedView(), x, std::span(y).first(0)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"rows 0"}, [&] { matvec(QuantizedMatrix(), x, std::span(y).first(0)); }));
+}
+
+/// q, k and v of the same shape, each with column scales of its own.
+TEST(Matvec, RefusesAnInputThatWasAssignedForAnotherMatrix) {
+  const Layout layout = make_layout(40, 128, 4, 64);
+  const QuantizedMatrix q = random_matrix(layout, 1), k = random_matrix(layout, 2);
+  const RepackedMatrix packed_q = repack(q), packed_k = repack(k);
+  std::vector<float> y(40);
+  ScaledInput in;
+  for (const Precision precision : kPrecisions) {
+    in.assign(q, gaussian(128), precision);
+    matvec(packed_q, in, {0, 40}, y);
+    const std::initializer_list<std::string_view> words = {"matvec", "another matrix", "scale of column 0"};
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, [&] { matvec(k, in, {0, 40}, y); }));
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, [&] { matvec(packed_k, in, {3, 4}, y); }));
+  }
+}
+
+/// The way to share: quantized as one matrix, whose row slices have the same column scales.
+TEST(Matvec, RowSlicesOfOneMatrixShareAnInput) {
+  const QuantizedMatrix qkv = random_matrix(make_layout(96, 128, 4, 64));
+  const std::vector<float> x = gaussian(128);
+  std::vector<float> all(96), y(32), z(32);
+  matvec(qkv, x, all);
+  ScaledInput in;
+  for (const Index first : {0, 32, 64}) {
+    const QuantizedView slice = qkv.view().row_slice({first, first + 32});
+    const RepackedMatrix packed = repack(slice);
+    if (first == 0) in.assign(packed, x);
+    matvec(slice, in, {0, 32}, y);
+    matvec(packed, in, {0, 32}, z);
+    const auto want = std::span(all).subspan(static_cast<std::size_t>(first), 32);
+    EXPECT_TRUE(std::equal(y.begin(), y.end(), want.begin()));
+    EXPECT_TRUE(all_near(z, want, 1e-5, 1e-5));
+  }
+}
 
 template <class View>
 void check_view(const View& view, const Expected& want, const float* x, const std::string& what) {
