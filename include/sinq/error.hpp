@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -68,6 +69,12 @@ std::string text(const Parts&... parts) {
 #endif
 }
 
+/// Of SINQ_ASSERT: says what and where before it ends the program.
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line) {
+  std::fprintf(stderr, "sinq: %s:%d: not true: %s\n", file, line, condition);
+  std::abort();
+}
+
 }  // namespace detail
 }  // namespace sinq::inline SINQ_ABI
 
@@ -77,11 +84,13 @@ std::string text(const Parts&... parts) {
 #define SINQ_THROW(code, message) ::sinq::detail::raise((code), (message))
 #endif
 
-/// A precondition inside a kernel: checked in debug builds only. Define it before the first include to override.
+/// What the library promises itself inside a kernel: checked in debug builds only. (What callers promise is always
+/// checked, by SINQ_THROW.) Define it before the first include to override.
 #ifndef SINQ_ASSERT
 #ifdef NDEBUG
 #define SINQ_ASSERT(condition) static_cast<void>(0)
 #else
-#define SINQ_ASSERT(condition) ((condition) ? static_cast<void>(0) : std::abort())
+#define SINQ_ASSERT(condition) \
+  ((condition) ? static_cast<void>(0) : ::sinq::detail::assertion_failed(#condition, __FILE__, __LINE__))
 #endif
 #endif
