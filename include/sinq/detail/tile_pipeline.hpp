@@ -3,6 +3,7 @@
 #include <sinq/config.hpp>
 #include <sinq/detail/matrix_scale.hpp>
 #include <sinq/detail/tile_apply.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/detail/zero_point_range.hpp>
 #include <sinq/packing/aux_encoder.hpp>
 #include <sinq/packing/pack_rows.hpp>
@@ -49,8 +50,8 @@ template <class Config>
 /// Memory and findings of one thread.
 struct TileWorker {
   Scratch tile, moments, chunk, scales, params, normalizer, quantizer;
-  std::vector<std::uint8_t> codes, held_back;
-  std::vector<std::uint16_t> vector_codes;
+  Vector<std::uint8_t> codes, held_back;
+  Vector<std::uint16_t> vector_codes;
   Index bad_tile = -1;     ///< the first of this worker's tiles with a weight that is not finite
   float max_scale = 0.0F;  ///< greatest group scale before storage
 };
@@ -129,7 +130,7 @@ class TilePipeline {
     const Index bands_in_all = bands() * strips();
     const Index tiles = std::min(kSampledTiles, bands_in_all);
     const Index stride = round_up(group_size, kTileStride);
-    std::vector<float> sample;
+    Vector<float> sample;
     for (Index i = 0; i < tiles; ++i) {
       Band band = load_band(i * bands_in_all / tiles, worker);
       if (band.tile.data == nullptr) return;  // not finite: the run itself will say where
