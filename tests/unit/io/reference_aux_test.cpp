@@ -34,14 +34,14 @@ TEST(ReferenceAux, ColumnsAreStrided) {
 
 TEST(ReferenceAux, RoundsHalfToEven) {
   const auto coded = encode_reference_aux(std::array{0.0F, 0.5F, 1.5F, 2.5F, 255.0F}, 5, DType::kF32);
-  EXPECT_EQ(coded.codes, (std::vector<std::uint8_t>{0, 0, 2, 2, 255}));
+  EXPECT_THAT(coded.codes, testing::ElementsAre(0, 0, 2, 2, 255));
 }
 
 TEST(ReferenceAux, AStepThatUnderflowsGivesTheMinimum) {
   // 2^-24 is the least float16; a 255th of it is nothing, and what lies above the minimum gets the last code.
   const auto coded = encode_reference_aux(std::array{0.0F, 0x1p-24F}, 2, DType::kF16);
   EXPECT_EQ(coded.step[0], 0.0F);
-  EXPECT_EQ(coded.codes, (std::vector<std::uint8_t>{0, 255}));
+  EXPECT_THAT(coded.codes, testing::ElementsAre(0, 255));
   EXPECT_EQ(decoded(coded, DType::kF16), (std::vector<float>{0.0F, 0.0F}));
 }
 
