@@ -35,7 +35,7 @@ void copy_tensor(const TensorTask& task, sinq::io::ShardWriter& writer) {
   const auto bytes = task.source->bytes();
   for (std::uint64_t at = 0; at < bytes.size(); at += kCopiedAtOnce) {
     const std::uint64_t size = std::min<std::uint64_t>(kCopiedAtOnce, bytes.size() - at);
-    writer.write(info.name, at, bytes.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size)));
+    writer.write(info.name, at, bytes.subspan(at, size));
     file.release(info, at, at + size);
   }
 }

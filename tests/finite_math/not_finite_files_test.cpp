@@ -58,9 +58,8 @@ TEST_F(NotFiniteFiles, NumbersOfTheReferencesCheckpoints) {
     write_safetensors(folder_ / "model.safetensors",
                       std::vector<TensorData>{{"scale", DType::kF32, {6}, std::as_bytes(std::span(values))}}, {});
     const Checkpoint checkpoint = Checkpoint::open(folder_);
-    EXPECT_TRUE(throws_error(Errc::kBadData, {"scale", "element 4"}, [&] {
-      static_cast<void>(sinq::io::detail::finite_values(checkpoint.at("scale")));
-    }));
+    EXPECT_TRUE(throws_error(Errc::kBadData, {"scale", "element 4"},
+                             [&] { static_cast<void>(sinq::io::detail::finite_values(checkpoint.at("scale"))); }));
   }
 }
 

@@ -14,6 +14,7 @@ struct Cholesky;
 
 #define SINQ_KERNEL <sinq/calibration/cholesky_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -37,7 +38,7 @@ inline constexpr Index kCholeskyBlock = 64;
 /// written. False, and rubbish, if `a` is not positive definite. The same bits for every number of threads.
 template <Executor E>
 [[nodiscard]] bool factorize_cholesky(double* a, Index size, Isa limit, const E& executor) {
-  std::vector<double> below;  // the rows below a block [rows][width], without gaps
+  Vector<double> below;  // the rows below a block [rows][width], without gaps
   for (Index b = 0; b < size; b += kCholeskyBlock) {
     const Index width = std::min(kCholeskyBlock, size - b);
     double* diagonal = a + b * size + b;

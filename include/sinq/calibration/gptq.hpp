@@ -3,6 +3,7 @@
 #include <sinq/any_config.hpp>
 #include <sinq/calibration/re_encode.hpp>
 #include <sinq/detail/finite_weights.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/quantize.hpp>
 
 namespace sinq::inline SINQ_ABI {
@@ -61,7 +62,7 @@ void gptq(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q,
   const Layout& layout = q.layout();
   detail::validate(w, stats, layout, options);
   detail::ReEncoder encoder(w, q, options.isa);
-  std::vector<float> col_scale(static_cast<std::size_t>(layout.cols));
+  detail::Vector<float> col_scale(static_cast<std::size_t>(layout.cols));
   for (Index row = 0; row < layout.rows; row += layout.row_block) {
     q.view().col_scales(row, {0, layout.cols}, col_scale.data());
     const detail::FeedbackFactor factor = detail::factorize_feedback(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/normalize/imbalance.hpp>
 #include <sinq/quantized_matrix.hpp>
 
@@ -25,7 +26,7 @@ struct ImbalancePair {
   };
   const Layout& layout = q.layout();
   const bool scaled = layout.col_scale == ColScaleKind::kStored;
-  std::vector<float> tile, col_scale(static_cast<std::size_t>(std::min(layout.group_size, q.cols())));
+  Vector<float> tile, col_scale(static_cast<std::size_t>(std::min(layout.group_size, q.cols())));
   ImbalancePair sum{0.0, 0.0};
   Index tiles = 0;
   for (Index r = 0; r < w.rows; r += layout.row_block) {

@@ -85,9 +85,9 @@ class LoadedTile {
   LoadedTile(const TileView& tile, Scratch& scratch) : tile_(tile) {
     const Index padded = round_up(tile.rows, kTileStride);
     const Index longest = std::max(padded, tile.stride);
-    float* memory = scratch.floats(2 * padded + longest + 4 * tile.stride);
-    moments_ = {memory, memory + padded, reinterpret_cast<double*>(memory + 2 * padded + longest), nullptr};
-    moments_.col_square = moments_.col_sum + tile.stride;
+    float* memory = scratch.floats(2 * padded + longest);
+    double* totals = scratch.doubles(2 * tile.stride);
+    moments_ = {memory, memory + padded, totals, totals + tile.stride};
     ones_ = memory + 2 * padded;
     std::fill(ones_, ones_ + longest, 1.0F);
   }

@@ -6,6 +6,7 @@
 #include <sinq/detail/method_refs.hpp>
 #include <sinq/detail/oversized_scales.hpp>
 #include <sinq/detail/tile_apply.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/detail/zero_point_range.hpp>
 #include <sinq/packing/aux_encoder.hpp>
 #include <sinq/packing/pack_rows.hpp>
@@ -64,8 +65,8 @@ struct TileFindings {
 /// Memory and findings of one thread.
 struct TileWorker {
   Scratch tile, moments, chunk, scales, params, normalizer, quantizer;
-  std::vector<std::uint8_t> codes, held_back;
-  std::vector<std::uint16_t> vector_codes;
+  Vector<std::uint8_t> codes, held_back;
+  Vector<std::uint16_t> vector_codes;
   Index bad_tile = -1;  ///< the first of this worker's tiles with a weight that is not finite
   OversizedScales oversized;
 };
@@ -145,7 +146,7 @@ class TilePipeline {
     const Index bands_in_all = bands() * strips();
     const Index tiles = std::min(kSampledTiles, bands_in_all);
     const Index stride = round_up(group_size, kTileStride);
-    std::vector<float> sample;
+    Vector<float> sample;
     for (Index i = 0; i < tiles; ++i) {
       Band band = load_band(i * bands_in_all / tiles, worker);
       if (band.tile.data == nullptr) return;  // not finite: the run itself will say where
@@ -234,7 +235,7 @@ class TilePipeline {
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
   /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
   /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
-  [[nodiscard]] static TileView bounded_groups(std::vector<float>& sample, Index group_size, Index stride) {
+  [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
     std::vector<double> squares(static_cast<std::size_t>(count), 0.0);
     for (Index i = 0; i < count * stride; ++i) {

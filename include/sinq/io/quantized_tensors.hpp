@@ -2,6 +2,7 @@
 
 #include <sinq/error.hpp>
 #include <sinq/finite.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/quantized_layout.hpp>
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/quantized_matrix.hpp>
@@ -160,8 +161,7 @@ class QuantizedReader {
 };
 
 /// The names of the quantized tensors that the metadata of a file describes, sorted.
-[[nodiscard]] inline std::vector<std::string> quantized_names(const std::map<std::string, std::string>& metadata,
-                                                              std::string_view what) {
+[[nodiscard]] inline std::vector<std::string> quantized_names(const Metadata& metadata, std::string_view what) {
   check_quantized_version(metadata, what);
   std::vector<std::string> out;
   for (auto at = metadata.lower_bound(std::string(kQuantizedLayoutKey));

@@ -5,7 +5,6 @@
 #include <sinq/quantizers/uniform.hpp>
 
 #include <limits>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -24,6 +23,7 @@ struct HqqSteps;
 
 #define SINQ_KERNEL <sinq/quantizers/hqq_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -67,7 +67,7 @@ struct Hqq {
                                        p,          1.0F / beta};
     const Index groups = ceil_div(tile.cols, group_size);
     float* zero_points = scratch.floats(groups * tile.rows * iterations);
-    std::vector<double> error(static_cast<std::size_t>(iterations), 0.0);
+    detail::Vector<double> error(static_cast<std::size_t>(iterations), 0.0);
     dispatch(limit, [&](auto tag) {
       float* out = zero_points;
       for (Index g = 0; g < groups; ++g) {

@@ -206,7 +206,7 @@ TEST_P(EveryBlockFormat, BlocksDependOnNothingButThemselves) {
   std::vector<float> importance(row.size());
   for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = static_cast<float>(i % 7 + 1);
   std::vector<std::byte> one_by_one;
-  const auto size = static_cast<std::ptrdiff_t>(block_size(format_));
+  const auto size = block_size(format_);
   for (std::ptrdiff_t at = 0; at < 1280; at += size) {
     const std::vector<float> weights(row.begin() + at, row.begin() + at + size);
     const std::vector<float> importances(importance.begin() + at, importance.begin() + at + size);

@@ -398,7 +398,7 @@ double distance(const RepackedView& view, const std::vector<float>& x, Precision
   matvec(view, x, y, precision);
   double error = 0.0, norm = 0.0;
   for (std::size_t r = 0; r < y.size(); ++r) {
-    error += std::pow(static_cast<double>(y[r]) - exact[r], 2);
+    error += std::pow(static_cast<double>(y[r]) - static_cast<double>(exact[r]), 2);
     norm += std::pow(static_cast<double>(exact[r]), 2);
   }
   return std::sqrt(error / norm);
