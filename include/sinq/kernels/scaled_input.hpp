@@ -74,7 +74,7 @@ namespace sinq::inline SINQ_ABI {
 /// quantized in the same pass if asked, with the sum of every block for the groups' zero points; and the levels of a
 /// codebook as bytes. It belongs to that matrix, and to every other one with the same column scales, groups,
 /// matrix_scale and levels: row slices of one strip-tiled matrix (q, k and v quantized as one, then sliced), repacked
-/// or not. The kernels compare all of these, value by value, and refuse what does not agree. Reusable scratch: shapes
+/// or not. The kernels compare all of these, and refuse what does not agree. Reusable scratch: shapes
 /// and levels that stay the same cost nothing again. Reading from several threads is safe.
 class ScaledInput {
  public:
