@@ -14,7 +14,7 @@ struct ImbalancePair {
 /// normalizer's row factors are folded into the group scales and cannot be told apart from them; in their place each
 /// row is brought to unit deviation, which is what they aim at. Constant rows and columns are left out.
 [[nodiscard]] inline ImbalancePair tile_imbalance(const MatrixView& w, const QuantizedView& q) {
-  const auto ratio = [](const std::vector<double>& rows, const std::vector<double>& cols) {
+  const auto ratio = [](const Vector<double>& rows, const Vector<double>& cols) {
     double least = std::numeric_limits<double>::infinity(), most = 0.0;
     for (const auto* list : {&rows, &cols}) {
       for (const double s : *list) {
