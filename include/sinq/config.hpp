@@ -130,6 +130,10 @@ inline void validate(const Method& method) {
   return size;
 }
 
+[[nodiscard]] inline Index tile_cols(const Method& method, Index group_size) noexcept {
+  return method.tile_cols == 0 ? group_size : method.tile_cols / method.group_size * group_size;
+}
+
 }  // namespace detail
 
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.

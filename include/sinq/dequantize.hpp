@@ -1,19 +1,79 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/executor.hpp>
 #include <sinq/isa.hpp>
-#include <sinq/packing/pack_rows.hpp>
-#include <sinq/packing/vector_levels.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <array>
 #include <cstdint>
 #include <cstring>
 
-namespace sinq::inline SINQ_ABI::detail {
+namespace sinq::inline SINQ_ABI {
+
+namespace detail {
 
 /// Rows that are decoded together: one block of 8-bit aux values.
 inline constexpr Index kDequantizeRows = kAuxBlockRows;
+
+/// Decodes the rows to `out`, `out_stride` apart.
+SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit);
+
+}  // namespace detail
+
+/// Decodes rows [begin, end) of `q` to `out` [range.size(), out_stride], float32, row-major; out_stride 0 means cols.
+/// Throws Errc::kBadShape if the range or the buffer does not fit.
+inline void dequantize_rows(const QuantizedView& q, RowRange range, std::span<float> out, Index out_stride = 0,
+                            Isa limit = Isa::kBest) {
+  const Index stride = out_stride == 0 ? q.cols() : out_stride;
+  if (range.begin < 0 || range.begin > range.end || range.end > q.rows()) {
+    SINQ_THROW(Errc::kBadShape, detail::text("dequantize_rows: [", range.begin, ", ", range.end,
+                                             ") is not a range within ", q.rows(), " rows"));
+  }
+  if (range.size() == 0) return;
+  if (stride < q.cols()) {
+    SINQ_THROW(Errc::kBadShape, detail::text("dequantize_rows: out_stride ", stride, " is less than cols ", q.cols()));
+  }
+  const Index needed = (range.size() - 1) * stride + q.cols();
+  if (static_cast<Index>(out.size()) < needed) {
+    SINQ_THROW(Errc::kBadShape,
+               detail::text("dequantize_rows: the buffer has ", out.size(), " floats, needed are ", needed));
+  }
+  detail::dequantize_codes(q, range, out.data(), stride, limit);
+}
+
+/// Decodes all of `q` to `out` [rows, cols], float32, row-major. Throws Errc::kBadShape if the buffer does not fit.
+template <Executor E = Serial>
+void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = Isa::kBest, const E& executor = {}) {
+  const Index size = q.rows() * q.cols();
+  if (static_cast<Index>(out.size()) < size) {
+    SINQ_THROW(Errc::kBadShape,
+               detail::text("dequantize_into: the buffer has ", out.size(), " floats, needed are ", size));
+  }
+  constexpr Index kRowsPerTask = 4 * detail::kDequantizeRows;
+  detail::run_tasks(executor, ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
+    const RowRange range{task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, q.rows())};
+    dequantize_rows(q, range, out.subspan(static_cast<std::size_t>(range.begin * q.cols())), 0, limit);
+  });
+}
+
+/// Of a matrix that may be a temporary, as `dequantize_rows(quantize(w), ...)`.
+inline void dequantize_rows(const QuantizedMatrix& q, RowRange range, std::span<float> out, Index out_stride = 0,
+                            Isa limit = Isa::kBest) {
+  dequantize_rows(q.view(), range, out, out_stride, limit);
+}
+template <Executor E = Serial>
+void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit = Isa::kBest, const E& executor = {}) {
+  dequantize_into(q.view(), out, limit, executor);
+}
+
+}  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(RUN)
+#include <sinq/packing/pack_rows.hpp>
+#include <sinq/packing/vector_levels.hpp>
+
+namespace sinq::inline SINQ_ABI::detail {
 
 /// What one row is decoded with; group g's scale and offset are at [g * kDequantizeRows].
 struct DequantizeRow {
@@ -71,7 +131,7 @@ void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffer
 }
 
 /// Row by row, so that both sides are read and written in their order: unpacks a row, then scales it.
-inline void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit) {
+SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit) {
   const Layout& layout = q.layout();
   const bool is_vector = layout.vector_dim != 1;
   std::array<float, 16> small_table{};  // lookup16 reads sixteen entries, whatever the table has
@@ -123,51 +183,5 @@ inline void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, 
 }
 
 }  // namespace detail
-
-/// Decodes rows [begin, end) of `q` to `out` [range.size(), out_stride], float32, row-major; out_stride 0 means cols.
-/// Throws Errc::kBadShape if the range or the buffer does not fit.
-inline void dequantize_rows(const QuantizedView& q, RowRange range, std::span<float> out, Index out_stride = 0,
-                            Isa limit = Isa::kBest) {
-  const Index stride = out_stride == 0 ? q.cols() : out_stride;
-  if (range.begin < 0 || range.begin > range.end || range.end > q.rows()) {
-    SINQ_THROW(Errc::kBadShape, detail::text("dequantize_rows: [", range.begin, ", ", range.end,
-                                             ") is not a range within ", q.rows(), " rows"));
-  }
-  if (range.size() == 0) return;
-  if (stride < q.cols()) {
-    SINQ_THROW(Errc::kBadShape, detail::text("dequantize_rows: out_stride ", stride, " is less than cols ", q.cols()));
-  }
-  const Index needed = (range.size() - 1) * stride + q.cols();
-  if (static_cast<Index>(out.size()) < needed) {
-    SINQ_THROW(Errc::kBadShape,
-               detail::text("dequantize_rows: the buffer has ", out.size(), " floats, needed are ", needed));
-  }
-  detail::dequantize_codes(q, range, out.data(), stride, limit);
-}
-
-/// Decodes all of `q` to `out` [rows, cols], float32, row-major. Throws Errc::kBadShape if the buffer does not fit.
-template <Executor E = Serial>
-void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = Isa::kBest, const E& executor = {}) {
-  const Index size = q.rows() * q.cols();
-  if (static_cast<Index>(out.size()) < size) {
-    SINQ_THROW(Errc::kBadShape,
-               detail::text("dequantize_into: the buffer has ", out.size(), " floats, needed are ", size));
-  }
-  constexpr Index kRowsPerTask = 4 * detail::kDequantizeRows;
-  detail::run_tasks(executor, ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
-    const RowRange range{task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, q.rows())};
-    dequantize_rows(q, range, out.subspan(static_cast<std::size_t>(range.begin * q.cols())), 0, limit);
-  });
-}
-
-/// Of a matrix that may be a temporary, as `dequantize_rows(quantize(w), ...)`.
-inline void dequantize_rows(const QuantizedMatrix& q, RowRange range, std::span<float> out, Index out_stride = 0,
-                            Isa limit = Isa::kBest) {
-  dequantize_rows(q.view(), range, out, out_stride, limit);
-}
-template <Executor E = Serial>
-void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit = Isa::kBest, const E& executor = {}) {
-  dequantize_into(q.view(), out, limit, executor);
-}
-
 }  // namespace sinq::inline SINQ_ABI
+#endif

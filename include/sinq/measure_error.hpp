@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sinq/dequantize.hpp>
-#include <sinq/detail/kurtosis.hpp>
-#include <sinq/detail/tile_imbalance.hpp>
-#include <sinq/detail/vector.hpp>
+#include <sinq/compiled.hpp>
+#include <sinq/matrix_view.hpp>
 #include <sinq/quantized_matrix.hpp>
+
+#include <limits>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -24,8 +24,26 @@ struct ErrorReport {
 
 /// Compares `q` with the matrix it came from, optionally also on activations X [tokens, cols].
 /// Throws Errc::kBadShape if shapes differ. Memory: a few rows, a tile, and the activations as floats.
-[[nodiscard]] inline ErrorReport measure_error(const MatrixView& w, const QuantizedView& q,
+[[nodiscard]] SINQ_DECL ErrorReport measure_error(const MatrixView& w, const QuantizedView& q,
+                                                  const MatrixView& activations = {});
+
+/// Of a matrix that may be a temporary, as `measure_error(w, quantize(w))`.
+[[nodiscard]] inline ErrorReport measure_error(const MatrixView& w, const QuantizedMatrix& q,
                                                const MatrixView& activations = {}) {
+  return measure_error(w, q.view(), activations);
+}
+
+}  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(MEASURE)
+#include <sinq/dequantize.hpp>
+#include <sinq/detail/kurtosis.hpp>
+#include <sinq/detail/tile_imbalance.hpp>
+#include <sinq/detail/vector.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+SINQ_DECL ErrorReport measure_error(const MatrixView& w, const QuantizedView& q, const MatrixView& activations) {
   if (w.rows != q.rows() || w.cols != q.cols()) {
     SINQ_THROW(Errc::kBadShape, detail::text("measure_error: the matrix is ", w.rows, " x ", w.cols,
                                              ", the quantized one ", q.rows(), " x ", q.cols()));
@@ -81,10 +99,5 @@ struct ErrorReport {
   return report;
 }
 
-/// Of a matrix that may be a temporary, as `measure_error(w, quantize(w))`.
-[[nodiscard]] inline ErrorReport measure_error(const MatrixView& w, const QuantizedMatrix& q,
-                                               const MatrixView& activations = {}) {
-  return measure_error(w, q.view(), activations);
-}
-
 }  // namespace sinq::inline SINQ_ABI
+#endif

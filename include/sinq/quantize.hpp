@@ -1,16 +1,17 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/config.hpp>
 #include <sinq/detail/executor_ref.hpp>
-#include <sinq/detail/tile_pipeline.hpp>
+#include <sinq/detail/normalizer_ref.hpp>
+#include <sinq/detail/quantizer_ref.hpp>
 #include <sinq/executor.hpp>
 #include <sinq/finite.hpp>
 #include <sinq/matrix_view.hpp>
+#include <sinq/quantize_report.hpp>
 #include <sinq/quantized_matrix.hpp>
 
-#include <atomic>
 #include <functional>
-#include <mutex>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -83,24 +84,8 @@ namespace detail {
   return layout_for(gated_method(method, quantizer), rows, cols);
 }
 
-inline void check_importance(std::span<const float> importance, Index cols) {
-  if (importance.empty()) return;
-  if (static_cast<Index>(importance.size()) != cols) {
-    SINQ_THROW(Errc::kBadShape,
-               text("col_importance has ", importance.size(), " values, the matrix ", cols, " columns"));
-  }
-  for (std::size_t c = 0; c < importance.size(); ++c) {
-    if (!is_positive(importance[c])) {
-      SINQ_THROW(Errc::kBadData, text("col_importance[", c, "] = ", importance[c], " is not positive and finite"));
-    }
-  }
-}
-
-[[nodiscard]] inline bool gate_fires(const MatrixView& w, const Method& method) {
-  // The gate judges the dual scale: there is nothing to switch off in plain quantization.
-  return method.col_scale == ColScaleUse::kUsed && method.kurtosis_gate > 0.0F &&
-         kurtosis(w, method.input_rounding) > static_cast<double>(method.kurtosis_gate);
-}
+/// Whether the matrix's kurtosis is above the method's gate.
+[[nodiscard]] SINQ_DECL bool gate_fires(const MatrixView& w, const Method& method);
 
 /// One call of `quantize`, its types erased: what follows is compiled once for all of them.
 struct QuantizeCall {
@@ -112,73 +97,8 @@ struct QuantizeCall {
   ExecutorRef executor;
 };
 
-/// Calls f(call) with plain rounding in the place of the method.
-template <class F>
-decltype(auto) with_gated_call(const QuantizeCall& call, F f) {
-  Uniform quantizer = gated_quantizer(call.method);
-  quantizer.validate();
-  return f(QuantizeCall{call.w, gated_method(call.method, quantizer), QuantizerRef(quantizer),
-                        NormalizerRef(Identity{}), call.options, call.executor});
-}
-
-/// Runs all tiles into `out`, which the layout fits; returns the layout with its matrix_scale.
-[[nodiscard]] inline Layout run_tiles(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out) {
-  const QuantizeOptions& options = call.options;
-  check_importance(options.col_importance, call.w.cols);
-  std::vector<TileWorker> workers(static_cast<std::size_t>(worker_count(call.executor)));
-  TilePipeline pipeline(call.w, call.method, call.quantizer, call.normalizer, layout, out, options.col_importance,
-                        options.isa);
-  const Index tasks = pipeline.task_count();
-  // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.
-  do {
-    pipeline.learn(workers[0]);
-    std::atomic<Index> done{0};
-    std::atomic<bool> cancelled{false};
-    std::mutex progress_lock;
-    run_tasks(call.executor, tasks, [&](Index task, Index worker) {
-      if (cancelled.load(std::memory_order_relaxed)) return;
-      pipeline.run(task, workers[static_cast<std::size_t>(worker)]);
-      const Index count = done.fetch_add(1) + 1;
-      if (!options.progress) return;
-      const std::lock_guard<std::mutex> guard(progress_lock);
-      if (options.progress(count, tasks) == ProgressAction::kCancel) cancelled.store(true);
-    });
-    if (cancelled.load()) SINQ_THROW(Errc::kCancelled, "quantize: cancelled by the progress callback");
-  } while (pipeline.needs_another_round(workers));
-  if (options.report != nullptr) *options.report = pipeline.report();
-  return pipeline.layout();
-}
-
-[[nodiscard]] inline QuantizedView quantize_into(const QuantizeCall& call, std::span<std::byte> out) {
-  const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
-  require_readable("quantize", call.w);
-  if (static_cast<Index>(out.size()) < storage_bytes(layout)) {
-    SINQ_THROW(Errc::kBadShape,
-               text("quantize_into: the buffer has ", out.size(), " bytes, required_bytes is ", storage_bytes(layout)));
-  }
-  if (reinterpret_cast<std::uintptr_t>(out.data()) % kRegionAlignment != 0) {
-    SINQ_THROW(Errc::kBadShape, "quantize_into: the buffer is not aligned to 64 bytes");
-  }
-  if (gate_fires(call.w, call.method)) {
-    const QuantizedView view = with_gated_call(call, [&](const QuantizeCall& c) { return quantize_into(c, out); });
-    if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
-    return view;
-  }
-  return QuantizedView::from_buffer(run_tiles(call, layout, out), out);
-}
-
-[[nodiscard]] inline QuantizedMatrix quantize(const QuantizeCall& call) {
-  const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
-  require_readable("quantize", call.w);
-  if (gate_fires(call.w, call.method)) {
-    QuantizedMatrix out = with_gated_call(call, [](const QuantizeCall& c) { return quantize(c); });
-    if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
-    return out;
-  }
-  QuantizedMatrix out(layout);
-  out.set_matrix_scale(run_tiles(call, layout, out.storage()).matrix_scale);
-  return out;
-}
+[[nodiscard]] SINQ_DECL QuantizedView quantize_into(const QuantizeCall& call, std::span<std::byte> out);
+[[nodiscard]] SINQ_DECL QuantizedMatrix quantize(const QuantizeCall& call);
 
 }  // namespace detail
 
@@ -240,3 +160,101 @@ template <Executor E = Serial>
 }
 
 }  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(QUANTIZE)
+#include <sinq/detail/tile_pipeline.hpp>
+
+#include <atomic>
+#include <mutex>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+inline void check_importance(std::span<const float> importance, Index cols) {
+  if (importance.empty()) return;
+  if (static_cast<Index>(importance.size()) != cols) {
+    SINQ_THROW(Errc::kBadShape,
+               text("col_importance has ", importance.size(), " values, the matrix ", cols, " columns"));
+  }
+  for (std::size_t c = 0; c < importance.size(); ++c) {
+    if (!is_positive(importance[c])) {
+      SINQ_THROW(Errc::kBadData, text("col_importance[", c, "] = ", importance[c], " is not positive and finite"));
+    }
+  }
+}
+
+SINQ_DECL bool gate_fires(const MatrixView& w, const Method& method) {
+  // The gate judges the dual scale: there is nothing to switch off in plain quantization.
+  return method.col_scale == ColScaleUse::kUsed && method.kurtosis_gate > 0.0F &&
+         kurtosis(w, method.input_rounding) > static_cast<double>(method.kurtosis_gate);
+}
+
+/// Calls f(call) with plain rounding in the place of the method.
+template <class F>
+decltype(auto) with_gated_call(const QuantizeCall& call, F f) {
+  Uniform quantizer = gated_quantizer(call.method);
+  quantizer.validate();
+  return f(QuantizeCall{call.w, gated_method(call.method, quantizer), QuantizerRef(quantizer),
+                        NormalizerRef(Identity{}), call.options, call.executor});
+}
+
+/// Runs all tiles into `out`, which the layout fits; returns the layout with its matrix_scale.
+[[nodiscard]] inline Layout run_tiles(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out) {
+  const QuantizeOptions& options = call.options;
+  check_importance(options.col_importance, call.w.cols);
+  std::vector<TileWorker> workers(static_cast<std::size_t>(worker_count(call.executor)));
+  TilePipeline pipeline(call.w, call.method, call.quantizer, call.normalizer, layout, out, options.col_importance,
+                        options.isa);
+  const Index tasks = pipeline.task_count();
+  // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.
+  do {
+    pipeline.learn(workers[0]);
+    std::atomic<Index> done{0};
+    std::atomic<bool> cancelled{false};
+    std::mutex progress_lock;
+    run_tasks(call.executor, tasks, [&](Index task, Index worker) {
+      if (cancelled.load(std::memory_order_relaxed)) return;
+      pipeline.run(task, workers[static_cast<std::size_t>(worker)]);
+      const Index count = done.fetch_add(1) + 1;
+      if (!options.progress) return;
+      const std::lock_guard<std::mutex> guard(progress_lock);
+      if (options.progress(count, tasks) == ProgressAction::kCancel) cancelled.store(true);
+    });
+    if (cancelled.load()) SINQ_THROW(Errc::kCancelled, "quantize: cancelled by the progress callback");
+  } while (pipeline.needs_another_round(workers));
+  if (options.report != nullptr) *options.report = pipeline.report();
+  return pipeline.layout();
+}
+
+SINQ_DECL QuantizedView quantize_into(const QuantizeCall& call, std::span<std::byte> out) {
+  const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
+  require_readable("quantize", call.w);
+  if (static_cast<Index>(out.size()) < storage_bytes(layout)) {
+    SINQ_THROW(Errc::kBadShape,
+               text("quantize_into: the buffer has ", out.size(), " bytes, required_bytes is ", storage_bytes(layout)));
+  }
+  if (reinterpret_cast<std::uintptr_t>(out.data()) % kRegionAlignment != 0) {
+    SINQ_THROW(Errc::kBadShape, "quantize_into: the buffer is not aligned to 64 bytes");
+  }
+  if (gate_fires(call.w, call.method)) {
+    const QuantizedView view = with_gated_call(call, [&](const QuantizeCall& c) { return quantize_into(c, out); });
+    if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
+    return view;
+  }
+  return QuantizedView::from_buffer(run_tiles(call, layout, out), out);
+}
+
+SINQ_DECL QuantizedMatrix quantize(const QuantizeCall& call) {
+  const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
+  require_readable("quantize", call.w);
+  if (gate_fires(call.w, call.method)) {
+    QuantizedMatrix out = with_gated_call(call, [](const QuantizeCall& c) { return quantize(c); });
+    if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
+    return out;
+  }
+  QuantizedMatrix out(layout);
+  out.set_matrix_scale(run_tiles(call, layout, out.storage()).matrix_scale);
+  return out;
+}
+
+}  // namespace sinq::inline SINQ_ABI::detail
+#endif

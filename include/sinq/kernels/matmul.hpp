@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sinq/kernels/row_kernels.hpp>
+#include <sinq/kernels/multiply.hpp>
 
 #include <span>
 
@@ -18,14 +18,11 @@ void matmul(const W& w, const ScaledInput& x, RowRange rows, float* y, Index y_s
                                              view.rows(), " rows"));
   }
   const detail::ResultView result{y, y_stride, output};
-  if (detail::multiply_vectors(view, x, rows, result, limit)) return;
-  detail::dispatch_dot(limit, [&](auto tag) {
-    if (x.batch() == 1) {
-      detail::matvec_rows<decltype(tag)>(view, x, rows, result);
-    } else {
-      detail::matmul_rows<decltype(tag), detail::Dot<decltype(tag)>::kBatchTile>(view, x, rows, result);
-    }
-  });
+  if (x.batch() == 1) {
+    detail::multiply_vector(view, x, rows, result, limit);
+  } else {
+    detail::multiply_batch(view, x, rows, result, limit);
+  }
 }
 
 /// The same, and y must hold what is written: (x.batch() - 1) * y_stride + rows.end floats.

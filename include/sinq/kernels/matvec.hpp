@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sinq/kernels/row_kernels.hpp>
+#include <sinq/kernels/multiply.hpp>
 
 #include <span>
 
@@ -21,9 +21,7 @@ void matvec(const W& w, const ScaledInput& x, RowRange rows, std::span<float> y,
   if (static_cast<Index>(y.size()) < rows.end) {
     SINQ_THROW(Errc::kBadShape, detail::text("matvec: y has ", y.size(), " elements, the rows end at ", rows.end));
   }
-  const detail::ResultView result{y.data(), 0, output};
-  if (detail::multiply_vectors(view, x, rows, result, limit)) return;
-  detail::dispatch_dot(limit, [&](auto tag) { detail::matvec_rows<decltype(tag)>(view, x, rows, result); });
+  detail::multiply_vector(view, x, rows, {y.data(), 0, output}, limit);
 }
 
 /// y = w x, the rows spread over `executor`. Throws kBadShape.

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/detail/cleared_on_move.hpp>
 #include <sinq/detail/zeroed_bytes.hpp>
 #include <sinq/error.hpp>
 #include <sinq/kernels/panel_format.hpp>
-#include <sinq/kernels/unit_mover.hpp>
 #include <sinq/kernels/vector_kernels.hpp>
 #include <sinq/quantized_matrix.hpp>
 
@@ -141,6 +141,39 @@ class RepackedMatrix {
 
 namespace detail {
 
+/// Rows of panel `panel` that the matrix has: 16 but for the last.
+[[nodiscard]] inline Index panel_row_count(Index rows, Index panel) noexcept {
+  return std::min(kPanelRows, rows - panel * kPanelRows);
+}
+
+}  // namespace detail
+
+/// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
+/// Vector codes need `vectors`: kVectorCodes of kernels/vector_codes.hpp.
+/// Throws kUnsupported for vector codes that `RepackedView::check` refuses, and for windows that start inside a row
+/// block or, with 8- or 6-bit aux, at a row that is no multiple of 64.
+[[nodiscard]] SINQ_DECL RepackedMatrix repack(const QuantizedView& view, const VectorKernels* vectors = nullptr);
+
+/// Of a whole matrix, which may be a temporary: nothing of it is referred to later.
+[[nodiscard]] inline RepackedMatrix repack(const QuantizedMatrix& q, const VectorKernels* vectors = nullptr) {
+  return repack(q.view(), vectors);
+}
+
+/// The matrix in row-major order again: the bytes that `repack` was given.
+[[nodiscard]] SINQ_DECL QuantizedMatrix to_row_major(const RepackedView& view);
+
+/// Of a matrix that may be a temporary.
+[[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedMatrix& m) { return to_row_major(m.view()); }
+
+}  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(RUN)
+#include <sinq/kernels/unit_mover.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+namespace detail {
+
 /// The layout of a window as a matrix of its own. Throws kUnsupported where its parts do not fall on boundaries.
 [[nodiscard]] inline Layout window_layout(const QuantizedView& view) {
   if (view.rows() < 1) SINQ_THROW(Errc::kBadShape, "repack: the matrix has no rows: it was never assigned");
@@ -162,11 +195,6 @@ namespace detail {
   layout.rows = view.rows();
   layout.cols = view.cols();
   return layout;
-}
-
-/// Rows of panel `panel` that the matrix has: 16 but for the last.
-[[nodiscard]] inline Index panel_row_count(Index rows, Index panel) noexcept {
-  return std::min(kPanelRows, rows - panel * kPanelRows);
 }
 
 /// Codes of `count` rows of a super-block from row-major order ...
@@ -203,11 +231,7 @@ inline void check_magnitudes(const QuantizedView& view) {
 
 }  // namespace detail
 
-/// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
-/// Vector codes need `vectors`: kVectorCodes of kernels/vector_codes.hpp.
-/// Throws kUnsupported for vector codes that `RepackedView::check` refuses, and for windows that start inside a row
-/// block or, with 8- or 6-bit aux, at a row that is no multiple of 64.
-[[nodiscard]] inline RepackedMatrix repack(const QuantizedView& view, const VectorKernels* vectors = nullptr) {
+SINQ_DECL RepackedMatrix repack(const QuantizedView& view, const VectorKernels* vectors) {
   RepackedMatrix out(detail::window_layout(view), vectors);
   detail::check_magnitudes(view);
   const Layout& layout = out.layout();
@@ -266,13 +290,7 @@ inline void check_magnitudes(const QuantizedView& view) {
   return out;
 }
 
-/// Of a whole matrix, which may be a temporary: nothing of it is referred to later.
-[[nodiscard]] inline RepackedMatrix repack(const QuantizedMatrix& q, const VectorKernels* vectors = nullptr) {
-  return repack(q.view(), vectors);
-}
-
-/// The matrix in row-major order again: the bytes that `repack` was given.
-[[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedView& view) {
+SINQ_DECL QuantizedMatrix to_row_major(const RepackedView& view) {
   const Layout& layout = view.layout();
   const PanelGeometry& geometry = view.geometry();
   QuantizedMatrix out(layout);
@@ -320,7 +338,5 @@ inline void check_magnitudes(const QuantizedView& view) {
   return out;
 }
 
-/// Of a matrix that may be a temporary.
-[[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedMatrix& m) { return to_row_major(m.view()); }
-
 }  // namespace sinq::inline SINQ_ABI
+#endif

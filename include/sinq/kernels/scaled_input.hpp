@@ -1,11 +1,12 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/detail/cleared_on_move.hpp>
-#include <sinq/detail/simd.hpp>
+#include <sinq/detail/copy_strided.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/isa.hpp>
 #include <sinq/kernels/activations.hpp>
-#include <sinq/kernels/dots.hpp>
 #include <sinq/kernels/input_blocks.hpp>
 #include <sinq/kernels/input_factors.hpp>
 #include <sinq/kernels/level_table.hpp>
@@ -58,17 +59,7 @@ struct InputSink {
   float* sums = nullptr;
 };
 
-template <class Tag>
-struct InputScaler;
-
 }  // namespace detail
-}  // namespace sinq::inline SINQ_ABI
-
-#define SINQ_KERNEL <sinq/kernels/scale_input_kernel.hpp>
-#include <sinq/detail/for_each_isa.hpp>
-#include <sinq/detail/vector.hpp>
-
-namespace sinq::inline SINQ_ABI {
 
 /// Activations prepared for one matrix: multiplied by its column scales (the second axis costs nothing after this),
 /// quantized in the same pass if asked, with the sum of every block for the groups' zero points; and the levels of a
@@ -140,18 +131,7 @@ class ScaledInput {
   }
   [[nodiscard]] static bool needs_floats(const RepackedView&) noexcept { return false; }
 
-  void prepare(const detail::InputFactors& factors, const Activations& x, Precision precision, Isa limit) {
-    if (x.cols() != factors.cols) {
-      SINQ_THROW(Errc::kBadShape,
-                 detail::text("ScaledInput: activations have ", x.cols(), " columns, the matrix ", factors.cols));
-    }
-    is_assigned_ = false;
-    reserve(factors, x.batch(), precision);
-    copy_scales(factors);
-    fill(x, limit);
-    prepare_levels(factors.levels, factors.level_count, limit);
-    is_assigned_ = true;
-  }
+  void prepare(const detail::InputFactors& factors, const Activations& x, Precision precision, Isa limit);
 
   void reserve(const detail::InputFactors& factors, Index batch, Precision precision) {
     const InputBlocks blocks(factors.cols, factors.group_size);
@@ -175,17 +155,7 @@ class ScaledInput {
     factors_.plane_stride = size;
   }
 
-  void prepare_levels(const float* levels, Index level_count, Isa limit) {
-    // Floats look levels up in the matrix; vector codes have theirs as bytes already.
-    const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : level_count);
-    factors_.level_count = static_cast<Index>(count);
-    const int max_code = detail::dispatch_dot(limit, [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
-    const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_->max_code;
-    if (known && (count == 0 || std::memcmp(levels, levels_.data(), count * sizeof(float)) == 0)) return;
-    levels_.assign(levels, levels + count);
-    table_digits_ = digits();
-    table_ = detail::LevelTable(levels, static_cast<Index>(count), max_code, detail::level_tolerance(table_digits_));
-  }
+  void prepare_levels(const float* levels, Index level_count, Isa limit);
 
   /// What x was prepared with, in memory of this object.
   [[nodiscard]] detail::InputFactors factors() const noexcept {
@@ -195,20 +165,7 @@ class ScaledInput {
     return own;
   }
 
-  void fill(const Activations& x, Isa limit) noexcept {
-    const detail::InputFactors own = factors();
-    for (Index plane = 0; plane < planes_; ++plane) {
-      const detail::ColumnScales scales{own.plane_scales(plane), own.format};
-      std::byte* base = memory_.data() + plane * plane_bytes_;
-      detail::InputSink sink{blocks_, batch_, digits(), nullptr, nullptr, nullptr, nullptr, nullptr};
-      sink.high = reinterpret_cast<std::uint8_t*>(base);
-      sink.low = sink.high + value_count();
-      sink.values = reinterpret_cast<float*>(base);
-      sink.scales = reinterpret_cast<float*>(base + value_bytes());
-      sink.sums = sink.scales + blocks_->count * batch_;
-      dispatch(limit, [&](auto tag) { detail::InputScaler<decltype(tag)>::run(x, scales, own.matrix_scale, sink); });
-    }
-  }
+  void fill(const Activations& x, Isa limit) noexcept;
 
   detail::ClearedOnMove<InputBlocks> blocks_;
   detail::ClearedOnMove<Index> planes_, batch_;
@@ -224,3 +181,62 @@ class ScaledInput {
 };
 
 }  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(RUN)
+#include <sinq/kernels/dots.hpp>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+template <class Tag>
+struct InputScaler;
+
+}  // namespace sinq::inline SINQ_ABI::detail
+
+#define SINQ_KERNEL <sinq/kernels/scale_input_kernel.hpp>
+#include <sinq/detail/for_each_isa.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+SINQ_DECL void ScaledInput::prepare(const detail::InputFactors& factors, const Activations& x, Precision precision,
+                                    Isa limit) {
+  if (x.cols() != factors.cols) {
+    SINQ_THROW(Errc::kBadShape,
+               detail::text("ScaledInput: activations have ", x.cols(), " columns, the matrix ", factors.cols));
+  }
+  is_assigned_ = false;
+  reserve(factors, x.batch(), precision);
+  copy_scales(factors);
+  fill(x, limit);
+  prepare_levels(factors.levels, factors.level_count, limit);
+  is_assigned_ = true;
+}
+
+SINQ_DECL void ScaledInput::prepare_levels(const float* levels, Index level_count, Isa limit) {
+  // Floats look levels up in the matrix; vector codes have theirs as bytes already.
+  const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : level_count);
+  factors_.level_count = static_cast<Index>(count);
+  const int max_code = detail::dispatch_dot(limit, [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
+  const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_->max_code;
+  if (known && (count == 0 || std::memcmp(levels, levels_.data(), count * sizeof(float)) == 0)) return;
+  levels_.assign(levels, levels + count);
+  table_digits_ = digits();
+  table_ = detail::LevelTable(levels, static_cast<Index>(count), max_code, detail::level_tolerance(table_digits_));
+}
+
+SINQ_DECL void ScaledInput::fill(const Activations& x, Isa limit) noexcept {
+  const detail::InputFactors own = factors();
+  for (Index plane = 0; plane < planes_; ++plane) {
+    const detail::ColumnScales scales{own.plane_scales(plane), own.format};
+    std::byte* base = memory_.data() + plane * plane_bytes_;
+    detail::InputSink sink{blocks_, batch_, digits(), nullptr, nullptr, nullptr, nullptr, nullptr};
+    sink.high = reinterpret_cast<std::uint8_t*>(base);
+    sink.low = sink.high + value_count();
+    sink.values = reinterpret_cast<float*>(base);
+    sink.scales = reinterpret_cast<float*>(base + value_bytes());
+    sink.sums = sink.scales + blocks_->count * batch_;
+    dispatch(limit, [&](auto tag) { detail::InputScaler<decltype(tag)>::run(x, scales, own.matrix_scale, sink); });
+  }
+}
+
+}  // namespace sinq::inline SINQ_ABI
+#endif

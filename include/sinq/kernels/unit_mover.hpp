@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/copy_strided.hpp>
 #include <sinq/kernels/panel_format.hpp>
 #include <sinq/packing/bit_packing.hpp>
 
@@ -9,14 +10,6 @@
 #include <cstring>
 
 namespace sinq::inline SINQ_ABI::detail {
-
-/// Copies `count` items of `size` bytes that are `from_stride` and `to_stride` bytes apart.
-inline void copy_strided(const std::byte* from, Index from_stride, std::byte* to, Index to_stride, Index count,
-                         Index size) noexcept {
-  for (Index i = 0; i < count; ++i) {
-    std::memcpy(to + i * to_stride, from + i * from_stride, static_cast<std::size_t>(size));
-  }
-}
 
 [[nodiscard]] constexpr std::uint32_t quad_at(const std::uint8_t* bytes) noexcept {
   return static_cast<std::uint32_t>(bytes[0]) | static_cast<std::uint32_t>(bytes[1]) << 8 |

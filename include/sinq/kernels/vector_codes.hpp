@@ -1,5 +1,15 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
+#include <sinq/kernels/vector_kernels.hpp>
+
+#if SINQ_COMPILED
+namespace sinq::inline SINQ_ABI::detail {
+extern const VectorKernels kVectorKernels;
+}  // namespace sinq::inline SINQ_ABI::detail
+#endif
+
+#if SINQ_HAS_BODIES(VECTORS)
 #include <sinq/kernels/row_kernels.hpp>
 #include <sinq/kernels/vector_decoder.hpp>
 #include <sinq/kernels/vector_matvec.hpp>
@@ -65,13 +75,22 @@ void vector_rows(const RepackedView& view, const ScaledInput& in, RowRange rows,
   }
 }
 
-inline constexpr VectorKernels kVectorKernels{
-    &vectors_to_panel, &vectors_to_rows,
-    [](const RepackedView& view, const ScaledInput& x, RowRange rows, const ResultView& result, Isa limit) {
-      dispatch_dot(limit, [&](auto tag) { vector_rows<decltype(tag)>(view, x, rows, result); });
-    }};
+#if SINQ_COMPILED
+const VectorKernels kVectorKernels
+#else
+inline constexpr VectorKernels kVectorKernels
+#endif
+    {&vectors_to_panel, &vectors_to_rows,
+     [](const RepackedView& view, const ScaledInput& x, RowRange rows, const ResultView& result, Isa limit) {
+       dispatch_dot(limit, [&](auto tag) { vector_rows<decltype(tag)>(view, x, rows, result); });
+     }};
 
 }  // namespace detail
+
+}  // namespace sinq::inline SINQ_ABI
+#endif
+
+namespace sinq::inline SINQ_ABI {
 
 /// The last argument of `repack`, `RepackedView` and `RepackedMatrix` for vector codes.
 inline constexpr const VectorKernels* kVectorCodes = &detail::kVectorKernels;

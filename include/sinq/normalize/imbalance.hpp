@@ -1,5 +1,18 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
+#include <sinq/matrix_view.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+/// Matrix imbalance (arXiv 2509.22944, eq. 5): the greatest over the least of all row and column standard deviations,
+/// unbiased. 1 for a matrix with fewer than two rows or columns or without any deviation; a constant row or column
+/// beside others makes it infinite. Throws Errc::kBadShape for an empty matrix.
+[[nodiscard]] SINQ_DECL double imbalance(const MatrixView& w);
+
+}  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(MEASURE)
 #include <sinq/detail/tile_loader.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
@@ -44,10 +57,7 @@ struct Deviations {
 
 }  // namespace detail
 
-/// Matrix imbalance (arXiv 2509.22944, eq. 5): the greatest over the least of all row and column standard deviations,
-/// unbiased. 1 for a matrix with fewer than two rows or columns or without any deviation; a constant row or column
-/// beside others makes it infinite. Throws Errc::kBadShape for an empty matrix.
-[[nodiscard]] inline double imbalance(const MatrixView& w) {
+SINQ_DECL double imbalance(const MatrixView& w) {
   detail::require_readable("imbalance", w);
   if (w.rows < 2 || w.cols < 2) return 1.0;
   const detail::Deviations std = detail::deviations(w);
@@ -58,3 +68,4 @@ struct Deviations {
 }
 
 }  // namespace sinq::inline SINQ_ABI
+#endif

@@ -1,9 +1,8 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/finite.hpp>
-#include <sinq/normalize/dual_scale_gain.hpp>
 #include <sinq/normalize/normalizer.hpp>
-#include <sinq/normalize/tile_deviations.hpp>
 
 #include <cmath>
 #include <limits>
@@ -59,7 +58,16 @@ struct Sinkhorn {
   }
 };
 
-inline BalanceReport Sinkhorn::balance(const TileView& tile, DualScaleSpan scales, Scratch& scratch, Isa limit) const {
+}  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(QUANTIZE)
+#include <sinq/normalize/dual_scale_gain.hpp>
+#include <sinq/normalize/tile_deviations.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+SINQ_DECL BalanceReport Sinkhorn::balance(const TileView& tile, DualScaleSpan scales, Scratch& scratch,
+                                          Isa limit) const {
   // Nearly constant: below a thousandth of the tile's median deviation.
   constexpr float kNearlyConstant = 1e-3F;
   // Deviations this far apart come from single weights; in the strips of lm30m they are 2.8 apart, 7 at most.
@@ -117,3 +125,4 @@ inline BalanceReport Sinkhorn::balance(const TileView& tile, DualScaleSpan scale
 }
 
 }  // namespace sinq::inline SINQ_ABI
+#endif

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/finite.hpp>
-#include <sinq/quantizers/group_kernels.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
 #include <limits>
@@ -73,29 +73,10 @@ class Codebook {
             .levels = {levels_.data(), std::size_t{1} << bits_}};
   }
 
-  void fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch, Isa limit) const {
-    detail::for_each_group_stats(
-        tile, group_size, scratch, limit, [&](Index g, Index count, const detail::GroupStats& stats) {
-          float* scale = params.scale + g * params.stride;
-          float* zero = params.zero_point + g * params.stride;
-          const float to_level = clip / reach();
-          const float inverse_count = 1.0F / static_cast<float>(count);
-          for (Index r = 0; r < tile.rows; ++r) {
-            const float mean = symmetry == Symmetry::kAsymmetric ? stats.sum[r] * inverse_count : 0.0F;
-            const float magnitude = std::max(stats.high[r] - mean, mean - stats.low[r]);
-            scale[r] = std::max(magnitude, kMinMagnitude * tile.unit) * to_level;
-            zero[r] = -mean / scale[r];
-          }
-        });
-  }
+  void fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch, Isa limit) const;
 
   void encode(const TileView& tile, Index group_size, const GroupParams& params, std::uint8_t* codes, Index code_stride,
-              Isa limit) const {
-    dispatch(limit, [&](auto tag) {
-      detail::GroupKernels<decltype(tag)>::encode_levels(tile, group_size, params, midpoints_.data(), bits_, codes,
-                                                         code_stride);
-    });
-  }
+              Isa limit) const;
 
   friend bool operator==(const Codebook&, const Codebook&) = default;
 
@@ -128,3 +109,36 @@ class Codebook {
 };
 
 }  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(QUANTIZE)
+#include <sinq/quantizers/group_kernels.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+SINQ_DECL void Codebook::fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch,
+                             Isa limit) const {
+  detail::for_each_group_stats(
+      tile, group_size, scratch, limit, [&](Index g, Index count, const detail::GroupStats& stats) {
+        float* scale = params.scale + g * params.stride;
+        float* zero = params.zero_point + g * params.stride;
+        const float to_level = clip / reach();
+        const float inverse_count = 1.0F / static_cast<float>(count);
+        for (Index r = 0; r < tile.rows; ++r) {
+          const float mean = symmetry == Symmetry::kAsymmetric ? stats.sum[r] * inverse_count : 0.0F;
+          const float magnitude = std::max(stats.high[r] - mean, mean - stats.low[r]);
+          scale[r] = std::max(magnitude, kMinMagnitude * tile.unit) * to_level;
+          zero[r] = -mean / scale[r];
+        }
+      });
+}
+
+SINQ_DECL void Codebook::encode(const TileView& tile, Index group_size, const GroupParams& params, std::uint8_t* codes,
+                                Index code_stride, Isa limit) const {
+  dispatch(limit, [&](auto tag) {
+    detail::GroupKernels<decltype(tag)>::encode_levels(tile, group_size, params, midpoints_.data(), bits_, codes,
+                                                       code_stride);
+  });
+}
+
+}  // namespace sinq::inline SINQ_ABI
+#endif

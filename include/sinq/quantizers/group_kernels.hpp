@@ -1,17 +1,10 @@
 #pragma once
 
 #include <sinq/isa.hpp>
+#include <sinq/quantizers/division.hpp>
 #include <sinq/tile.hpp>
 
-namespace sinq::inline SINQ_ABI {
-
-/// How weights are divided by a group's scale before rounding.
-enum class Division : std::uint8_t {
-  kReciprocal,  ///< times 1 / scale: a tie may fall to either side
-  kExact,       ///< as the reference divides
-};
-
-namespace detail {
+namespace sinq::inline SINQ_ABI::detail {
 
 /// Least, greatest and sum of a group, per row.
 struct GroupStats {
@@ -24,8 +17,7 @@ struct GroupStats {
 template <class Tag>
 struct GroupKernels;
 
-}  // namespace detail
-}  // namespace sinq::inline SINQ_ABI
+}  // namespace sinq::inline SINQ_ABI::detail
 
 #define SINQ_KERNEL <sinq/quantizers/group_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
-#include <sinq/quantizers/least_squares.hpp>
 
 #include <array>
 #include <span>
@@ -48,47 +48,12 @@ class LearnedCodebook {
   }
 
   /// Learns the levels from normalized groups [groups][group_size], one to a row.
-  void learn(const TileView& groups, Scratch& scratch, Isa limit) {
-    detail::Vector<float> levels = even_levels();
-    detail::Vector<float> scale(static_cast<std::size_t>(round_up(groups.rows, kTileStride))), zero(scale.size());
-    detail::Vector<double> sum(levels.size()), weight(levels.size());
-    const GroupParams params{scale.data(), zero.data(), groups.rows};
-    for (int i = 0; i < iterations; ++i) {
-      set_levels(levels);
-      // The groups need not be fitted to the end between two steps of the levels.
-      fit_groups(groups, groups.cols, params, kStarts, 1, scratch, limit);
-      std::fill(sum.begin(), sum.end(), 0.0);
-      std::fill(weight.begin(), weight.end(), 0.0);
-      for (Index r = 0; r < groups.rows; ++r) {
-        const float a = scale[static_cast<std::size_t>(r)], z = zero[static_cast<std::size_t>(r)];
-        if (a == 0.0F) continue;  // all zeros
-        const auto w = static_cast<double>(a) * static_cast<double>(a);
-        for (Index c = 0; c < groups.cols; ++c) {
-          const float u = groups.row(r)[c] / a + z;
-          const std::size_t k = nearest(u);
-          sum[k] += w * static_cast<double>(u);
-          weight[k] += w;
-        }
-      }
-      for (std::size_t k = 0; k < levels.size(); ++k) {
-        if (weight[k] > 0.0) levels[k] = static_cast<float>(sum[k] / weight[k]);
-      }
-      std::sort(levels.begin(), levels.end());  // an empty level may have been overtaken
-    }
-    set_levels(levels);
-  }
+  void learn(const TileView& groups, Scratch& scratch, Isa limit);
 
-  void fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch, Isa limit) const {
-    fit_groups(tile, group_size, params, kStarts, rounds, scratch, limit);
-  }
+  void fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch, Isa limit) const;
 
   void encode(const TileView& tile, Index group_size, const GroupParams& params, std::uint8_t* codes, Index code_stride,
-              Isa limit) const {
-    dispatch(limit, [&](auto tag) {
-      detail::GroupKernels<decltype(tag)>::encode_levels(tile, group_size, params, midpoints_.data(), bits, codes,
-                                                         code_stride);
-    });
-  }
+              Isa limit) const;
 
  private:
   [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << bits; }
@@ -114,26 +79,7 @@ class LearnedCodebook {
   }
 
   void fit_groups(const TileView& tile, Index group_size, const GroupParams& params, std::span<const float> clips,
-                  int refinements, Scratch& scratch, Isa limit) const {
-    const float lowest = levels_[0], highest = levels_[count() - 1];
-    const detail::FitGrid grid{lowest, highest, levels_.data(), midpoints_.data(), bits};
-    detail::FitPlan plan{.clips = clips.data(),
-                         .starts = static_cast<int>(clips.size()),
-                         .rounds = refinements,
-                         .least_scale = kMinMagnitude * tile.unit,
-                         .symmetry = symmetry,
-                         .reach_above = std::max(highest, 1e-3F),
-                         .reach_below = std::max(-lowest, 1e-3F)};
-    float* columns = scratch.floats(std::min(group_size, tile.cols) * kTileStride);
-    dispatch(limit, [&](auto tag) {
-      for (Index g = 0, c = 0; c < tile.cols; ++g, c += group_size) {
-        plan.col_weights = tile.col_weights == nullptr ? nullptr : tile.col_weights + c;
-        detail::LeastSquares<decltype(tag)>::fit(tile, c, std::min(group_size, tile.cols - c), grid, plan,
-                                                 params.scale + g * params.stride,
-                                                 params.zero_point + g * params.stride, columns);
-      }
-    });
-  }
+                  int refinements, Scratch& scratch, Isa limit) const;
 
   /// Fractions of a group's range that fits start from, also while levels are learned: with three of them the error of
   /// 4-bit levels is 2% higher.
@@ -147,3 +93,77 @@ class LearnedCodebook {
 };
 
 }  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(SEARCH)
+#include <sinq/quantizers/least_squares.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+SINQ_DECL void LearnedCodebook::learn(const TileView& groups, Scratch& scratch, Isa limit) {
+  detail::Vector<float> levels = even_levels();
+  detail::Vector<float> scale(static_cast<std::size_t>(round_up(groups.rows, kTileStride))), zero(scale.size());
+  detail::Vector<double> sum(levels.size()), weight(levels.size());
+  const GroupParams params{scale.data(), zero.data(), groups.rows};
+  for (int i = 0; i < iterations; ++i) {
+    set_levels(levels);
+    // The groups need not be fitted to the end between two steps of the levels.
+    fit_groups(groups, groups.cols, params, kStarts, 1, scratch, limit);
+    std::fill(sum.begin(), sum.end(), 0.0);
+    std::fill(weight.begin(), weight.end(), 0.0);
+    for (Index r = 0; r < groups.rows; ++r) {
+      const float a = scale[static_cast<std::size_t>(r)], z = zero[static_cast<std::size_t>(r)];
+      if (a == 0.0F) continue;  // all zeros
+      const auto w = static_cast<double>(a) * static_cast<double>(a);
+      for (Index c = 0; c < groups.cols; ++c) {
+        const float u = groups.row(r)[c] / a + z;
+        const std::size_t k = nearest(u);
+        sum[k] += w * static_cast<double>(u);
+        weight[k] += w;
+      }
+    }
+    for (std::size_t k = 0; k < levels.size(); ++k) {
+      if (weight[k] > 0.0) levels[k] = static_cast<float>(sum[k] / weight[k]);
+    }
+    std::sort(levels.begin(), levels.end());  // an empty level may have been overtaken
+  }
+  set_levels(levels);
+}
+
+SINQ_DECL void LearnedCodebook::fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch,
+                                    Isa limit) const {
+  fit_groups(tile, group_size, params, kStarts, rounds, scratch, limit);
+}
+
+SINQ_DECL void LearnedCodebook::encode(const TileView& tile, Index group_size, const GroupParams& params,
+                                       std::uint8_t* codes, Index code_stride, Isa limit) const {
+  dispatch(limit, [&](auto tag) {
+    detail::GroupKernels<decltype(tag)>::encode_levels(tile, group_size, params, midpoints_.data(), bits, codes,
+                                                       code_stride);
+  });
+}
+
+SINQ_DECL void LearnedCodebook::fit_groups(const TileView& tile, Index group_size, const GroupParams& params,
+                                           std::span<const float> clips, int refinements, Scratch& scratch,
+                                           Isa limit) const {
+  const float lowest = levels_[0], highest = levels_[count() - 1];
+  const detail::FitGrid grid{lowest, highest, levels_.data(), midpoints_.data(), bits};
+  detail::FitPlan plan{.clips = clips.data(),
+                       .starts = static_cast<int>(clips.size()),
+                       .rounds = refinements,
+                       .least_scale = kMinMagnitude * tile.unit,
+                       .symmetry = symmetry,
+                       .reach_above = std::max(highest, 1e-3F),
+                       .reach_below = std::max(-lowest, 1e-3F)};
+  float* columns = scratch.floats(std::min(group_size, tile.cols) * kTileStride);
+  dispatch(limit, [&](auto tag) {
+    for (Index g = 0, c = 0; c < tile.cols; ++g, c += group_size) {
+      plan.col_weights = tile.col_weights == nullptr ? nullptr : tile.col_weights + c;
+      detail::LeastSquares<decltype(tag)>::fit(tile, c, std::min(group_size, tile.cols - c), grid, plan,
+                                               params.scale + g * params.stride, params.zero_point + g * params.stride,
+                                               columns);
+    }
+  });
+}
+
+}  // namespace sinq::inline SINQ_ABI
+#endif

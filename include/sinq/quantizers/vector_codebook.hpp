@@ -1,10 +1,14 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
-#include <sinq/quantizers/vector_search.hpp>
 
 namespace sinq::inline SINQ_ABI {
+
+namespace detail {
+struct VectorTable;
+}
 
 /// Two, four or eight neighbours of a row coded together: their signs, a bit each, and the nearest of 2^bits vectors
 /// of magnitudes, a table of the matrix's own. The table is learned by weighted k-means in the normalized domain,
@@ -48,73 +52,20 @@ class VectorCodebook {
   }
 
   /// Learns the table from normalized groups [groups][group_size], one to a row.
-  void learn(const TileView& groups, Scratch& scratch, Isa limit) {
-    const auto width = static_cast<std::size_t>(dim);
-    const Index vectors = ceil_div(groups.cols, Index{dim});
-    detail::Vector<float> scale = rms_of(groups);
-    start_from_sample(groups, scale);
-    detail::Vector<std::uint16_t> codes(static_cast<std::size_t>(groups.rows * vectors));
-    detail::Vector<double> sum(table_.size()), weight(table_.size() / width);
-    for (int i = 0; i < iterations; ++i) {
-      encode_groups(groups, groups.cols, scale.data(), groups.rows, codes.data(), vectors, scratch, limit);
-      std::fill(sum.begin(), sum.end(), 0.0);
-      std::fill(weight.begin(), weight.end(), 0.0);
-      for (Index r = 0; r < groups.rows; ++r) {
-        float& a = scale[static_cast<std::size_t>(r)];
-        if (a == 0.0F) continue;
-        double norm = 0.0, pull = 0.0;
-        for (Index v = 0; v < vectors; ++v) {
-          const auto code = static_cast<std::size_t>(codes[static_cast<std::size_t>(r * vectors + v)]);
-          weight[code] += static_cast<double>(a) * static_cast<double>(a);
-          for (std::size_t k = 0; k < width; ++k) {
-            // Columns behind the last are zeros in the tile, and of a sampled group there are whole vectors only.
-            const auto m = static_cast<double>(std::fabs(groups.row(r)[v * dim + static_cast<Index>(k)]));
-            const auto t = static_cast<double>(table_[code * width + k]);
-            sum[code * width + k] += static_cast<double>(a) * m;
-            norm += t * t;
-            pull += t * m;
-          }
-        }
-        if (norm > 0.0 && pull > 0.0) a = static_cast<float>(pull / norm);
-      }
-      for (std::size_t e = 0; e < weight.size(); ++e) {
-        if (weight[e] > 0.0) {
-          for (std::size_t k = 0; k < width; ++k)
-            table_[e * width + k] = static_cast<float>(sum[e * width + k] / weight[e]);
-        } else {
-          restart_entry(e, groups, scale);
-        }
-      }
-    }
-    store_levels(groups, scale);
-  }
+  void learn(const TileView& groups, Scratch& scratch, Isa limit);
 
-  void fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch, Isa limit) const {
-    // On lm30m, three starts have 1% more error (64 entries; 256: 2%), one 5%; twice as many gain less than 0.1%.
-    static constexpr float kStarts[] = {0.75F, 0.83F, 0.91F, 1.0F, 1.1F, 1.2F, 1.32F};
-    const detail::VectorPlan plan{.starts = kStarts, .start_count = 7, .rounds = rounds, .unit = unit_};
-    const detail::VectorTable table = this->table();
-    float* work = scratch.floats(detail::vector_search_floats(table, std::min(group_size, tile.cols)));
-    for_each_group(tile, group_size, [&](const TileView& part, Index g, Index col, Index count) {
-      dispatch(limit, [&](auto tag) {
-        detail::VectorSearch<decltype(tag)>::fit(part, col, count, table, plan, params.scale + g * params.stride, work);
-      });
-      std::fill_n(params.zero_point + g * params.stride, tile.rows, 0.0F);
-    });
-  }
+  void fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch, Isa limit) const;
 
   /// Codes [rows][ceil(cols / dim)], against the signs of the tile.
   void encode(const TileView& tile, Index group_size, const GroupParams& params, std::uint16_t* codes,
-              Index code_stride, Scratch& scratch, Isa limit) const {
-    encode_groups(tile, group_size, params.scale, params.stride, codes, code_stride, scratch, limit);
-  }
+              Index code_stride, Scratch& scratch, Isa limit) const;
 
  private:
   /// Tables are learned from some hundred vectors per entry, and searched from end to end.
   static constexpr int kMaxBits = 12;
 
   [[nodiscard]] std::size_t size() const noexcept { return (std::size_t{1} << bits) * static_cast<std::size_t>(dim); }
-  [[nodiscard]] detail::VectorTable table() const noexcept { return {table_.data(), Index{1} << bits, dim}; }
+  [[nodiscard]] detail::VectorTable table() const noexcept;
 
   void reset() {
     if (bits < 1 || bits > kMaxBits || dim < 1 || dim > 8) return;  // `validate` will say so
@@ -128,16 +79,7 @@ class VectorCodebook {
   }
 
   void encode_groups(const TileView& tile, Index group_size, const float* scale, Index scale_stride,
-                     std::uint16_t* codes, Index code_stride, Scratch& scratch, Isa limit) const {
-    const detail::VectorTable table = this->table();
-    float* work = scratch.floats(detail::vector_search_floats(table, std::min(group_size, tile.cols)));
-    for_each_group(tile, group_size, [&](const TileView& part, Index g, Index col, Index count) {
-      dispatch(limit, [&](auto tag) {
-        detail::VectorSearch<decltype(tag)>::encode(part, col, count, table, scale + g * scale_stride,
-                                                    codes + col / dim, code_stride, work);
-      });
-    });
-  }
+                     std::uint16_t* codes, Index code_stride, Scratch& scratch, Isa limit) const;
 
   [[nodiscard]] static detail::Vector<float> rms_of(const TileView& groups) {
     detail::Vector<float> out;
@@ -202,3 +144,87 @@ class VectorCodebook {
 };
 
 }  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(SEARCH)
+#include <sinq/quantizers/vector_search.hpp>
+
+namespace sinq::inline SINQ_ABI {
+
+SINQ_DECL detail::VectorTable VectorCodebook::table() const noexcept { return {table_.data(), Index{1} << bits, dim}; }
+
+SINQ_DECL void VectorCodebook::learn(const TileView& groups, Scratch& scratch, Isa limit) {
+  const auto width = static_cast<std::size_t>(dim);
+  const Index vectors = ceil_div(groups.cols, Index{dim});
+  detail::Vector<float> scale = rms_of(groups);
+  start_from_sample(groups, scale);
+  detail::Vector<std::uint16_t> codes(static_cast<std::size_t>(groups.rows * vectors));
+  detail::Vector<double> sum(table_.size()), weight(table_.size() / width);
+  for (int i = 0; i < iterations; ++i) {
+    encode_groups(groups, groups.cols, scale.data(), groups.rows, codes.data(), vectors, scratch, limit);
+    std::fill(sum.begin(), sum.end(), 0.0);
+    std::fill(weight.begin(), weight.end(), 0.0);
+    for (Index r = 0; r < groups.rows; ++r) {
+      float& a = scale[static_cast<std::size_t>(r)];
+      if (a == 0.0F) continue;
+      double norm = 0.0, pull = 0.0;
+      for (Index v = 0; v < vectors; ++v) {
+        const auto code = static_cast<std::size_t>(codes[static_cast<std::size_t>(r * vectors + v)]);
+        weight[code] += static_cast<double>(a) * static_cast<double>(a);
+        for (std::size_t k = 0; k < width; ++k) {
+          // Columns behind the last are zeros in the tile, and of a sampled group there are whole vectors only.
+          const auto m = static_cast<double>(std::fabs(groups.row(r)[v * dim + static_cast<Index>(k)]));
+          const auto t = static_cast<double>(table_[code * width + k]);
+          sum[code * width + k] += static_cast<double>(a) * m;
+          norm += t * t;
+          pull += t * m;
+        }
+      }
+      if (norm > 0.0 && pull > 0.0) a = static_cast<float>(pull / norm);
+    }
+    for (std::size_t e = 0; e < weight.size(); ++e) {
+      if (weight[e] > 0.0) {
+        for (std::size_t k = 0; k < width; ++k)
+          table_[e * width + k] = static_cast<float>(sum[e * width + k] / weight[e]);
+      } else {
+        restart_entry(e, groups, scale);
+      }
+    }
+  }
+  store_levels(groups, scale);
+}
+
+SINQ_DECL void VectorCodebook::fit(const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch,
+                                   Isa limit) const {
+  // On lm30m, three starts have 1% more error (64 entries; 256: 2%), one 5%; twice as many gain less than 0.1%.
+  static constexpr float kStarts[] = {0.75F, 0.83F, 0.91F, 1.0F, 1.1F, 1.2F, 1.32F};
+  const detail::VectorPlan plan{.starts = kStarts, .start_count = 7, .rounds = rounds, .unit = unit_};
+  const detail::VectorTable table = this->table();
+  float* work = scratch.floats(detail::vector_search_floats(table, std::min(group_size, tile.cols)));
+  for_each_group(tile, group_size, [&](const TileView& part, Index g, Index col, Index count) {
+    dispatch(limit, [&](auto tag) {
+      detail::VectorSearch<decltype(tag)>::fit(part, col, count, table, plan, params.scale + g * params.stride, work);
+    });
+    std::fill_n(params.zero_point + g * params.stride, tile.rows, 0.0F);
+  });
+}
+
+SINQ_DECL void VectorCodebook::encode(const TileView& tile, Index group_size, const GroupParams& params,
+                                      std::uint16_t* codes, Index code_stride, Scratch& scratch, Isa limit) const {
+  encode_groups(tile, group_size, params.scale, params.stride, codes, code_stride, scratch, limit);
+}
+
+SINQ_DECL void VectorCodebook::encode_groups(const TileView& tile, Index group_size, const float* scale,
+                                             Index scale_stride, std::uint16_t* codes, Index code_stride,
+                                             Scratch& scratch, Isa limit) const {
+  const detail::VectorTable table = this->table();
+  float* work = scratch.floats(detail::vector_search_floats(table, std::min(group_size, tile.cols)));
+  for_each_group(tile, group_size, [&](const TileView& part, Index g, Index col, Index count) {
+    dispatch(limit, [&](auto tag) {
+      detail::VectorSearch<decltype(tag)>::encode(part, col, count, table, scale + g * scale_stride, codes + col / dim,
+                                                  code_stride, work);
+    });
+  });
+}
+
+}  // namespace sinq::inline SINQ_ABI
+#endif

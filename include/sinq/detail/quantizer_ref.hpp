@@ -1,12 +1,21 @@
 #pragma once
 
-#include <sinq/normalize/normalizer.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
 #include <cstdint>
 #include <type_traits>
 
 namespace sinq::inline SINQ_ABI::detail {
+
+/// What the pipeline runs of a quantizer.
+template <class Q>
+[[nodiscard]] auto as_tile_quantizer(const Q& quantizer) {
+  if constexpr (TileQuantizer<Q>) {
+    return quantizer;
+  } else {
+    return PerGroup<Q>{quantizer};
+  }
+}
 
 /// A quantizer whose type the pipeline need not know, so that it is compiled once for all of them. A call costs one
 /// jump for some thousand weights. Refers to the quantizer.
@@ -59,23 +68,6 @@ struct QuantizerRef {
     do_encode_vectors(quantizer, tile, group_size, params, codes, code_stride, scratch, limit);
   }
   void learn(const TileView& groups, Scratch& scratch, Isa limit) const { do_learn(quantizer, groups, scratch, limit); }
-};
-
-/// The same for a normalizer.
-struct NormalizerRef {
-  const void* normalizer;
-  BalanceReport (*do_balance)(const void*, const TileView&, DualScaleSpan, Scratch&, Isa);
-
-  template <Normalizer N>
-  explicit NormalizerRef(const N& n)
-      : normalizer(&n),
-        do_balance([](const void* p, const TileView& tile, DualScaleSpan scales, Scratch& scratch, Isa limit) {
-          return static_cast<const N*>(p)->balance(tile, scales, scratch, limit);
-        }) {}
-
-  [[nodiscard]] BalanceReport balance(const TileView& tile, DualScaleSpan scales, Scratch& scratch, Isa limit) const {
-    return do_balance(normalizer, tile, scales, scratch, limit);
-  }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -1,0 +1,3 @@
+// Interleaved vector codes.
+#define SINQ_BODIES_VECTORS 1
+#include <sinq/kernels/vector_codes.hpp>

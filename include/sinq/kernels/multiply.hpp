@@ -1,0 +1,90 @@
+#pragma once
+
+#include <sinq/compiled.hpp>
+#include <sinq/executor.hpp>
+#include <sinq/kernels/scaled_input.hpp>
+#include <sinq/kernels/weights.hpp>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace sinq::inline SINQ_ABI {
+
+/// What happens to the old values of y.
+enum class Output : std::uint8_t {
+  kOverwrite,   ///< y = W x
+  kAccumulate,  ///< y += W x
+};
+
+namespace detail {
+
+/// Where results go: y[batch][rows of the window], `stride` floats from one activation's results to the next.
+struct ResultView {
+  float* y = nullptr;
+  Index stride = 0;
+  Output output = Output::kOverwrite;
+
+  void put(Index b, Index row, const float* values, Index count) const noexcept {
+    float* const to = y + b * stride + row;
+    if (output == Output::kOverwrite) {
+      std::copy(values, values + count, to);
+    } else {
+      for (Index i = 0; i < count; ++i) to[i] += values[i];
+    }
+  }
+};
+
+/// Rows of a matrix times one vector (`in` is a batch of one), or times a batch: the kernels behind matvec and matmul.
+/// Templates, so that a file compiles those of the views that it calls them with.
+template <class View>
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+template <class View>
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+
+/// Splits all rows of a matrix over the workers of an executor; results do not depend on their number.
+template <Executor E, class F>
+void for_each_share(Index rows, const E& executor, F f) {
+  const Index workers = worker_count(executor);
+  const Index shares = workers == 1 ? 1 : 4 * workers;
+  const Index step = round_up(ceil_div(rows, shares), 2 * kPanelRows);
+  run_tasks(executor, ceil_div(rows, step), [&](Index share, Index) {
+    f(RowRange{share * step, std::min(rows, (share + 1) * step)});
+  });
+}
+
+}  // namespace detail
+}  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(MULTIPLY)
+#include <sinq/kernels/row_kernels.hpp>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+/// Whether interleaved vector codes were multiplied by the kernels that they carry.
+[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&, Isa) {
+  return false;
+}
+[[nodiscard]] inline bool multiply_vectors(const RepackedView& view, const ScaledInput& in, RowRange rows,
+                                           const ResultView& result, Isa limit) {
+  if (view.layout().vector_dim == 1) return false;
+  view.vectors()->multiply(view, in, rows, result, limit);
+  return true;
+}
+
+template <class View>
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
+  if (multiply_vectors(view, in, rows, result, limit)) return;
+  dispatch_dot(limit, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
+}
+
+template <class View>
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
+  if (multiply_vectors(view, in, rows, result, limit)) return;
+  dispatch_dot(limit, [&](auto tag) {
+    using Tag = decltype(tag);
+    matmul_rows<Tag, Dot<Tag>::kBatchTile>(view, in, rows, result);
+  });
+}
+
+}  // namespace sinq::inline SINQ_ABI::detail
+#endif
