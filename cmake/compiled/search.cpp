@@ -1,5 +1,16 @@
-// Quantizers that search.
+// Quantizers that search, and what may be any of them.
 #define SINQ_BODIES_SEARCH 1
+#include <sinq/any_config.hpp>
+#include <sinq/presets.hpp>
 #include <sinq/quantizers/fitted.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/vector_codebook.hpp>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+template QuantizedView quantize_any_into<AnyConfig>(const MatrixView&, const AnyConfig&, std::span<std::byte>,
+                                                    const QuantizeOptions&, const ExecutorRef&);
+template QuantizedMatrix quantize_any<AnyConfig>(const MatrixView&, const AnyConfig&, const QuantizeOptions&,
+                                                 const ExecutorRef&);
+
+}  // namespace sinq::inline SINQ_ABI::detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/compiled.hpp>
 #include <sinq/quantize.hpp>
 #include <sinq/quantizers/codebook.hpp>
 #include <sinq/quantizers/fitted.hpp>
@@ -44,16 +45,46 @@ template <std::same_as<AnyConfig> Any>
   return std::visit([&](const auto& c) { return required_bytes(c, rows, cols); }, config);
 }
 
+namespace detail {
+
+/// With the configuration that `config` holds. Templates, so that only files that call them pay for all quantizers.
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] QuantizedView quantize_any_into(const MatrixView& w, const Any& config, std::span<std::byte> out,
+                                              const QuantizeOptions& options, const ExecutorRef& executor);
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] QuantizedMatrix quantize_any(const MatrixView& w, const Any& config, const QuantizeOptions& options,
+                                           const ExecutorRef& executor);
+
+}  // namespace detail
+
 template <std::same_as<AnyConfig> Any, Executor E = Serial>
 QuantizedView quantize_into(const MatrixView& w, const Any& config, std::span<std::byte> out,
                             const QuantizeOptions& options = {}, const E& executor = {}) {
-  return std::visit([&](const auto& c) { return quantize_into(w, c, out, options, executor); }, config);
+  return detail::quantize_any_into(w, config, out, options, detail::ExecutorRef(executor));
 }
 
 template <std::same_as<AnyConfig> Any, Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Any& config, const QuantizeOptions& options = {},
                                        const E& executor = {}) {
-  return std::visit([&](const auto& c) { return quantize(w, c, options, executor); }, config);
+  return detail::quantize_any(w, config, options, detail::ExecutorRef(executor));
 }
 
 }  // namespace sinq::inline SINQ_ABI
+
+#if SINQ_HAS_BODIES(SEARCH)
+namespace sinq::inline SINQ_ABI::detail {
+
+template <std::same_as<AnyConfig> Any>
+QuantizedView quantize_any_into(const MatrixView& w, const Any& config, std::span<std::byte> out,
+                                const QuantizeOptions& options, const ExecutorRef& executor) {
+  return std::visit([&](const auto& c) { return sinq::quantize_into(w, c, out, options, executor); }, config);
+}
+
+template <std::same_as<AnyConfig> Any>
+QuantizedMatrix quantize_any(const MatrixView& w, const Any& config, const QuantizeOptions& options,
+                             const ExecutorRef& executor) {
+  return std::visit([&](const auto& c) { return sinq::quantize(w, c, options, executor); }, config);
+}
+
+}  // namespace sinq::inline SINQ_ABI::detail
+#endif

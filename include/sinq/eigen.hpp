@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/any_config.hpp>
+#include <sinq/dequantize.hpp>
 #include <sinq/matrix_view.hpp>
 #include <sinq/measure_error.hpp>
 #include <sinq/normalize/balance.hpp>

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <sinq/any_config.hpp>
+#include <sinq/compiled.hpp>
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <span>
 
 namespace sinq::inline SINQ_ABI::presets {
@@ -17,6 +15,35 @@ struct Budget {
 struct Shape {
   Index rows = 0, cols = 0;
 };
+
+/// The most accurate calibration-free recipe whose stored bits stay within `budget`, over all matrices of `shapes`
+/// together (their column scales cost 16 / rows bits per weight, their tables come once each): Sinkhorn, scales in 6
+/// bits, and learned levels with zero points, or vectors of four or eight without. What a recipe's error will be is
+/// read off measurements on `lm30m`; the least one that fits is taken, group sizes included.
+///
+/// Matrices without spread inside a group, with a mean far from zero, or that are little more than a single weight, are
+/// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
+/// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
+/// Errc::kBadShape.
+[[nodiscard]] SINQ_DECL AnyConfig accurate(Budget budget, std::span<const Shape> shapes);
+
+/// The same for one matrix.
+[[nodiscard]] inline AnyConfig accurate(Budget budget, Index rows, Index cols) {
+  const Shape shape{rows, cols};
+  return accurate(budget, {&shape, 1});
+}
+
+/// The same where the shapes are not known: the budget holds from 1024 x 1024 on.
+[[nodiscard]] inline AnyConfig accurate(Budget budget) { return accurate(budget, 1024, 1024); }
+
+}  // namespace sinq::inline SINQ_ABI::presets
+
+#if SINQ_HAS_BODIES(SEARCH)
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace sinq::inline SINQ_ABI::presets {
 
 namespace detail {
 
@@ -75,16 +102,7 @@ template <class Config>
 
 }  // namespace detail
 
-/// The most accurate calibration-free recipe whose stored bits stay within `budget`, over all matrices of `shapes`
-/// together (their column scales cost 16 / rows bits per weight, their tables come once each): Sinkhorn, scales in 6
-/// bits, and learned levels with zero points, or vectors of four or eight without. What a recipe's error will be is
-/// read off measurements on `lm30m`; the least one that fits is taken, group sizes included.
-///
-/// Matrices without spread inside a group, with a mean far from zero, or that are little more than a single weight, are
-/// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
-/// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
-/// Errc::kBadShape.
-[[nodiscard]] inline AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
+SINQ_DECL AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
   if (shapes.empty()) SINQ_THROW(Errc::kBadShape, "presets::accurate: there are no shapes");
   const detail::MeasuredRecipe* best = nullptr;
   Index best_group = 0;
@@ -107,13 +125,5 @@ template <class Config>
   return detail::vector_recipe(*best, best_group);
 }
 
-/// The same for one matrix.
-[[nodiscard]] inline AnyConfig accurate(Budget budget, Index rows, Index cols) {
-  const Shape shape{rows, cols};
-  return accurate(budget, {&shape, 1});
-}
-
-/// The same where the shapes are not known: the budget holds from 1024 x 1024 on.
-[[nodiscard]] inline AnyConfig accurate(Budget budget) { return accurate(budget, 1024, 1024); }
-
 }  // namespace sinq::inline SINQ_ABI::presets
+#endif

@@ -2,6 +2,7 @@
 
 #include <sinq/quantizers/group_quantizer.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
@@ -30,8 +31,9 @@ struct QuantizerRef {
                             Isa) = nullptr;
   void (*do_learn)(void*, const TileView&, Scratch&, Isa) = nullptr;  ///< null: it learns nothing
 
-  template <TileQuantizer Q>
-  explicit QuantizerRef(Q& q)
+  // Asked first, or a copy would ask whether a reference can be copied.
+  template <class Q>
+  requires(!std::same_as<std::remove_const_t<Q>, QuantizerRef> && TileQuantizer<Q>) explicit QuantizerRef(Q& q)
       : quantizer(&q),
         scope(Q::kFitScope),
         get_format([](const void* p) { return static_cast<const Q*>(p)->format(); }),

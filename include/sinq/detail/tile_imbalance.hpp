@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/tile_loader.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/normalize/imbalance.hpp>
 #include <sinq/quantized_matrix.hpp>

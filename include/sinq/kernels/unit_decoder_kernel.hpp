@@ -84,8 +84,9 @@ struct UnitDecoder<SINQ_ISA> {
   }
 
   /// Codes of a unit as one byte each, in quads [8][16 rows][4] at `bytes`: what formats without a kernel of their own
-  /// are multiplied from. A function per width, looked up once.
+  /// are multiplied from. A function per width, looked up once. (A template, so that only callers compile them.)
   using ToBytes = void (*)(const std::uint8_t* lines, std::uint8_t* bytes);
+  template <int = 0>
   static ToBytes to_bytes(int bits) noexcept {
     return with_bits(bits, [](auto b) -> ToBytes { return &unit_to_bytes<b>; });
   }
