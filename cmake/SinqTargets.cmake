@@ -24,17 +24,21 @@ function(sinq_set_warnings target)
   endif()
 endfunction()
 
-# Splits "<name> <sources>... [SOURCES <sources>...] [LIBS <libraries>...] [flags]" and makes the executable.
+# Splits "<name> <sources>... [SOURCES <sources>...] [LIBS <libraries>...] [HEADER_ONLY] [flags]" and makes the
+# executable, from headers and sinq::compiled, or from headers alone.
 # Sets `name` and the flags' ARG_<flag> in the caller.
 macro(sinq_make_executable flags)
-  cmake_parse_arguments(ARG "${flags}" "NAME" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "HEADER_ONLY;${flags}" "NAME" "SOURCES;LIBS" ${ARGN})
   set(positional ${ARG_UNPARSED_ARGUMENTS})
   set(name ${ARG_NAME})
   if(NOT name)
     list(POP_FRONT positional name)
   endif()
   add_executable(${name} ${positional} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE sinq::sinq sinq::compiled ${ARG_LIBS})
+  target_link_libraries(${name} PRIVATE sinq::sinq ${ARG_LIBS})
+  if(NOT ARG_HEADER_ONLY)
+    target_link_libraries(${name} PRIVATE sinq::compiled)
+  endif()
   set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
   sinq_set_warnings(${name})
 endmacro()
