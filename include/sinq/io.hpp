@@ -4,6 +4,7 @@
 /// nlohmann-json (CMake target sinq::io).
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
+#include <sinq/io/finite.hpp>
 #include <sinq/io/gguf.hpp>
 #include <sinq/io/gguf_writer.hpp>
 #include <sinq/io/quantized_writer.hpp>
