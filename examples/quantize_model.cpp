@@ -3,6 +3,7 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "common/number_errors.hpp"
 #include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
@@ -150,7 +151,8 @@ void quantize_model(const Settings& settings) {
     if (!convert::is_linear_layer(tensor.info)) continue;
     ++layers;
     const sinq::MatrixView w = tensor.matrix_view();
-    run(settings, pool, Method::kRtn, 8, w);  // loads the pages, so that the first method is timed as the others
+    // Loads the pages, so that the first method is timed as the others; and refuses what no method can quantize.
+    common::naming_bad_numbers(tensor, [&] { return run(settings, pool, Method::kRtn, 8, w); });
     if (!settings.only_totals) {
       std::printf("\n%s [%td x %td] %s\n", tensor.info.name.c_str(), w.rows, w.cols,
                   std::string(name(tensor.info.dtype)).c_str());

@@ -3,6 +3,8 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "common/number_errors.hpp"
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -104,10 +106,12 @@ void run(const Settings& settings) {
   sinq::io::ReferenceSidecar sidecar;
   for (const auto& tensor : model.tensors()) {
     if (!is_linear(tensor.info)) {
+      sinq::io::require_finite(tensor.file, tensor.info);
       writer.write(tensor.info.name, tensor.bytes());
       continue;
     }
-    const auto q = sinq::quantize(tensor.matrix_view(), config, {}, pool);
+    const auto q =
+        common::naming_bad_numbers(tensor, [&] { return sinq::quantize(tensor.matrix_view(), config, {}, pool); });
     const auto layer = reference_layer_data(layer_name(tensor.info), q, settings.aux);
     for (const auto& part : layer.tensors) writer.write(part.info.name, part.bytes);
     sidecar.emplace(layer_name(tensor.info), layer.meta);

@@ -2,6 +2,7 @@
 
 #include <sinq/fold/rounding.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
+#include <sinq/io/finite.hpp>
 
 #include "fold/architecture_json.hpp"
 
@@ -53,7 +54,10 @@ class TensorWriter {
   void write(const sinq::io::Checkpoint::Tensor& tensor, const sinq::fold::Factors* factors) {
     const auto& info = tensor.info;
     const DType type = written_type(info.dtype, options_);
-    if (factors == nullptr && type == info.dtype) return out_.write(info.name, tensor.bytes());
+    if (factors == nullptr && type == info.dtype) {
+      sinq::io::require_finite(tensor.file, info);
+      return out_.write(info.name, tensor.bytes());
+    }
     const auto from = sinq::io::scalar_type(info.dtype), to = sinq::io::scalar_type(type);
     if (!from || !to) {
       throw Error(Errc::kUnsupported,
@@ -69,14 +73,15 @@ class TensorWriter {
       const Index count = std::min(step, rows - r);
       values_.resize(static_cast<std::size_t>(count * cols));
       rounded_.resize(values_.size() * static_cast<std::size_t>(sinq::scalar_bytes(*to)));
-      read_doubles(*from, bytes.data() + r * cols * sinq::scalar_bytes(*from), values_);
+      const Index row_bytes = cols * sinq::scalar_bytes(*from);
+      sinq::io::require_finite(tensor.file, info, static_cast<std::uint64_t>(r * row_bytes),
+                               static_cast<std::uint64_t>((r + count) * row_bytes));
+      read_doubles(*from, bytes.data() + r * row_bytes, values_);
       if (factors != nullptr) factors->apply({r, r + count}, cols, values_.data());
       sinq::fold::round_to(*to, values_, rounded_.data(), report);
+      if (const auto bad = sinq::io::find_nonfinite(type, rounded_))
+        refuse_overflow(tensor, factors, r * cols, bad->at, type);
       out_.write(info.name, static_cast<std::uint64_t>(r * cols * sinq::scalar_bytes(*to)), rounded_);
-    }
-    if (report.overflowed > 0) {
-      throw Error(Errc::kBadData, info.name + ": " + std::to_string(report.overflowed) +
-                                      " values are beyond the range of " + std::string(sinq::io::name(type)));
     }
     underflowed_ += report.underflowed;
   }
@@ -85,6 +90,17 @@ class TensorWriter {
 
  private:
   static constexpr Index kValues = 1 << 18;  // at a time: 2 MB of doubles
+
+  /// Refuses a product that is finite, and is none in the type that is written: the one at `at` of those in memory, of
+  /// which `first` is the first.
+  [[noreturn]] void refuse_overflow(const sinq::io::Checkpoint::Tensor& tensor, const sinq::fold::Factors* factors,
+                                    Index first, std::uint64_t at, DType type) const {
+    const auto place = sinq::io::detail::place_of(static_cast<std::uint64_t>(first) + at, tensor.info.shape);
+    throw Error(Errc::kBadData,
+                sinq::detail::text(tensor.file.name(), ": tensor ", sinq::io::detail::name_text(tensor.info.name),
+                                   ": row ", place.row, ", column ", place.col, factors == nullptr ? "" : ", folded,",
+                                   " is ", values_[at], ", beyond the range of ", sinq::io::name(type)));
+  }
 
   sinq::io::CheckpointWriter& out_;
   const WriteOptions& options_;
@@ -175,7 +191,18 @@ sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq
   const auto release = [&](const sinq::fold::Edge& edge) {
     for (const auto& consumer : edge.consumers) files.at(consumer.tensor).release();
   };
-  return sinq::fold::find_factors(plan, lookup_in(files), options, release);
+  try {
+    return sinq::fold::find_factors(plan, lookup_in(files), options, release);
+  } catch (const Error& e) {
+    if (e.code() != Errc::kBadData) throw;
+    for (const sinq::fold::Edge& edge : plan.edges) {
+      for (const auto& consumer : edge.consumers) {
+        const auto& tensor = files.at(consumer.tensor);
+        sinq::io::require_float32(tensor.file, tensor.info);  // says which number it is
+      }
+    }
+    throw;
+  }
 }
 
 void require_new_folder(const fs::path& model, const fs::path& out) {

@@ -1,5 +1,6 @@
 #include "fold/search_scales.hpp"
 
+#include "common/number_errors.hpp"
 #include "llm/evaluate.hpp"
 #include "llm/layer_report.hpp"
 #include "llm/parallel_for.hpp"
@@ -12,7 +13,9 @@ using sinq::fold::Factors;
 
 /// What the folded and quantized matrix is in the original model: the factors are taken out again. So candidates are
 /// compared on the same inputs, and norms need no change.
-llm::PackedMatrix quantized(const sinq::MatrixView& matrix, const Factors* factors, sinq::BlockFormat format) {
+llm::PackedMatrix quantized(const sinq::io::Checkpoint::Tensor& tensor, const Factors* factors,
+                            sinq::BlockFormat format) {
+  const sinq::MatrixView matrix = tensor.matrix_view();
   const sinq::fold::FoldedMatrix folded(matrix, factors);
   llm::PackedMatrix out(matrix.rows, matrix.cols);
   std::vector<float> row(static_cast<std::size_t>(matrix.cols));
@@ -22,7 +25,12 @@ llm::PackedMatrix quantized(const sinq::MatrixView& matrix, const Factors* facto
   };
   for (Index r = 0; r < matrix.rows; ++r) {
     sinq::detail::read_rect(folded.view(), {r, 0, 1, matrix.cols}, row.data(), matrix.cols);
-    sinq::encode_row(format, row, {}, bytes);
+    try {
+      common::naming_bad_numbers(tensor, [&] { sinq::encode_row(format, row, {}, bytes); });
+    } catch (const sinq::Error& e) {
+      throw sinq::Error(e.code(), sinq::detail::text("tensor ", sinq::io::detail::name_text(tensor.info.name), " as ",
+                                                     name(format), ": row ", r, ": ", e.what()));
+    }
     sinq::decode_row(format, bytes, row.data());
     for (Index c = 0; factors != nullptr && c < matrix.cols; ++c) {
       float& w = row[static_cast<std::size_t>(c)];
@@ -43,7 +51,7 @@ llm::QuantizedModel quantized(const llm::Model& model, const Source& source, con
     const llm::LinearId id = linears[static_cast<std::size_t>(i)];
     const std::string name = id.name() + ".weight";
     out.model.linear(id).weight =
-        std::make_shared<llm::DenseWeight>(quantized(source.files.at(name).matrix_view(), factors.find(name), format));
+        std::make_shared<llm::DenseWeight>(quantized(source.files.at(name), factors.find(name), format));
   });
   return out;
 }

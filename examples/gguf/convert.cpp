@@ -2,6 +2,7 @@
 
 #include <sinq/io/checkpoint.hpp>
 
+#include "common/number_errors.hpp"
 #include "fold/architecture_json.hpp"
 #include "fold/fold_model.hpp"
 #include "gguf/column_importance.hpp"
@@ -10,6 +11,7 @@
 #include "llm/gguf_names.hpp"
 #include "llm/input_stats.hpp"
 #include "llm/model.hpp"
+#include "llm/model_tensors.hpp"
 #include "llm/progress.hpp"
 #include "llm/tensors.hpp"
 #include "llm/token_blocks.hpp"
@@ -109,8 +111,7 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
   std::sort(known.begin(), known.end());
   for (const auto& tensor : files.tensors()) {
     const std::string& name = tensor.info.name;
-    const bool surplus = (config.tied_head && name == "lm_head.weight") || name.ends_with(".rotary_emb.inv_freq");
-    if (!surplus && !std::binary_search(known.begin(), known.end(), name)) {
+    if (!llm::is_redundant(name, config) && !std::binary_search(known.begin(), known.end(), name)) {
       throw sinq::Error(sinq::Errc::kUnsupported, "tensor " + name + " has no place in a GGUF file of such a model");
     }
   }
@@ -198,15 +199,16 @@ class Conversion::State {
     if (source.name.empty()) return config.rope_factors;
     const auto& tensor = files.at(source.name);
     std::vector<float> stored(static_cast<std::size_t>(size));
-    llm::read_row(sinq::MatrixView::row_major(tensor.bytes().data(), *scalar_type(tensor.info.dtype), 1, size), 0,
+    llm::read_row(source.name,
+                  sinq::MatrixView::row_major(tensor.bytes().data(), *scalar_type(tensor.info.dtype), 1, size), 0,
                   stored.data());
     if (const auto* known = factors.find(source.name)) {
       std::vector<double> values(stored.begin(), stored.end());
       known->apply({0, size}, 1, values.data());
       for (std::size_t i = 0; i < values.size(); ++i) {
         if (!(std::abs(values[i]) <= static_cast<double>(std::numeric_limits<float>::max()))) {
-          throw sinq::Error(sinq::Errc::kBadData,
-                            source.name + ": entry " + std::to_string(i) + ", folded, is beyond f32");
+          throw sinq::Error(sinq::Errc::kBadData, sinq::detail::text("tensor ", source.name, ": row 0, column ", i,
+                                                                     ", folded, is ", values[i], ", beyond f32"));
         }
         stored[i] = static_cast<float>(values[i]);
       }
@@ -232,12 +234,14 @@ class Conversion::State {
     const auto row_bytes = static_cast<std::uint64_t>(stored.cols * scalar_bytes(*scalar_type(tensor.info.dtype)));
     const auto written_row_bytes = static_cast<std::uint64_t>(stored.cols / block_size(type) * block_bytes(type));
     std::uint64_t written = 0;
-    encoder.encode(source.name, is_reordered(source.name) ? reordered.view() : folded.view(), type,
-                   importance(source, stored, known), [&](std::span<const std::byte> bytes) {
-                     sink(bytes);
-                     written += bytes.size();
-                     tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
-                   });
+    common::naming_bad_numbers(tensor, [&] {
+      encoder.encode(source.name, is_reordered(source.name) ? reordered.view() : folded.view(), type,
+                     importance(source, stored, known), [&](std::span<const std::byte> bytes) {
+                       sink(bytes);
+                       written += bytes.size();
+                       tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
+                     });
+    });
   }
 
   [[nodiscard]] std::vector<float> importance(const Source& source, const sinq::MatrixView& stored,

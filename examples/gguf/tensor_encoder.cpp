@@ -2,12 +2,12 @@
 
 #include <sinq/detail/tile_loader.hpp>
 #include <sinq/half.hpp>
+#include <sinq/io/finite.hpp>
 #include <sinq/io/gguf.hpp>
 
 #include "llm/parallel_for.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -18,24 +18,28 @@ using sinq::io::GgufType;
 
 /// Floats as 16-bit ones, each rounded once.
 template <class Round>
-void encode_halves(std::span<const float> row, std::byte* out, Round round, float (*back)(std::uint16_t)) {
+void encode_halves(GgufType type, std::span<const float> row, std::span<std::byte> out, Round round) {
   for (std::size_t c = 0; c < row.size(); ++c) {
     const std::uint16_t bits = round(row[c]);
-    if (!std::isfinite(back(bits))) {
-      throw sinq::Error(sinq::Errc::kBadData, "column " + std::to_string(c) + ": " + std::to_string(row[c]) +
-                                                  " is beyond the type's range, or no number");
-    }
-    std::memcpy(out + 2 * c, &bits, sizeof bits);
+    std::memcpy(out.data() + 2 * c, &bits, sizeof bits);
+  }
+  const auto dtype = type == GgufType::kF16 ? sinq::io::DType::kF16 : sinq::io::DType::kBf16;
+  if (const auto bad = sinq::io::find_nonfinite(dtype, out)) {
+    throw sinq::Error(sinq::Errc::kBadData,
+                      sinq::detail::text("column ", bad->at, " is ", row[bad->at], ", which is beyond ", name(type)));
   }
 }
 
 void encode(GgufType type, std::span<const float> row, std::span<const float> importance, std::span<std::byte> out) {
+  if (const auto bad = sinq::io::find_nonfinite(row)) {
+    throw sinq::Error(sinq::Errc::kBadData, sinq::detail::text("column ", bad->at, " is ", bad->name));
+  }
   if (const auto format = sinq::io::block_format(type)) return sinq::encode_row(*format, row, importance, out);
   switch (type) {
     case GgufType::kF16:
-      return encode_halves(row, out.data(), sinq::float_to_half, sinq::half_to_float);
+      return encode_halves(type, row, out, sinq::float_to_half);
     case GgufType::kBf16:
-      return encode_halves(row, out.data(), sinq::float_to_bfloat16, sinq::bfloat16_to_float);
+      return encode_halves(type, row, out, sinq::float_to_bfloat16);
     case GgufType::kF32:
       std::memcpy(out.data(), row.data(), row.size_bytes());
       return;

@@ -102,8 +102,11 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
   const Baseline baseline = read_baseline_shown(other ? *other : model, blocks, options.kl_blocks, data.threads);
-  const Measurement fp32 = measure(model, {.weights = Weights::kAsStored}, blocks, other ? &baseline : nullptr, nullptr,
-                                   data.threads, "fp32");
+  const QuantizeSettings as_stored{.weights = Weights::kAsStored};
+  out << "model            " << what_runs(model, data.model, as_stored) << ", then quantized in each of these ways"
+      << std::endl;
+  const Measurement fp32 = measure(model, as_stored, blocks, other ? &baseline : nullptr, nullptr, data.threads, "fp32",
+                                   nullptr, other ? &*other : nullptr);
   print_header(fp32.evaluation, out);
   const std::optional<InputStats> inputs = calibrate(model, data.model, options.format, data.threads);
   Json json = to_json(data, blocks);

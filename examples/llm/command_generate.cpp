@@ -28,6 +28,7 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   Sampler sampler(options.sampling);
   Model model = Model::open(options.model, options.settings.activations);
   const QuantizeSettings settings = settings_for(model, options.settings);
+  std::fprintf(stderr, "%s\n", what_runs(model, options.model, settings).c_str());
   if (settings.weights == Weights::kQuantized) {
     const std::optional<InputStats> inputs = calibrate(model, options.model, settings, 0);
     Progress progress("quantize", static_cast<long>(model.linears().size()));

@@ -33,6 +33,7 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   const Model model = Model::open(data.model, options.settings.activations);
   const double seconds_open = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const QuantizeSettings settings = settings_for(model, options.settings);
+  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
 

@@ -130,8 +130,12 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   if (config.head_dim < 2 || config.head_dim % 2 != 0) {
     bad_config("head_dim " + std::to_string(config.head_dim) + " is not a positive even number");
   }
-  if (!(config.rope_theta > 0)) bad_config("rope_theta is not positive");
-  if (!(config.rms_norm_eps >= 0)) bad_config("rms_norm_eps is negative");
+  // GGUF files can say Inf; with it the model would compute zeros.
+  constexpr double kMost = std::numeric_limits<double>::max();
+  if (!(config.rope_theta > 0 && config.rope_theta <= kMost)) bad_config("rope_theta is not positive and finite");
+  if (!(config.rms_norm_eps >= 0 && config.rms_norm_eps <= kMost)) {
+    bad_config("rms_norm_eps is not a finite number of at least 0");
+  }
   config.rope_factors = find_rope_factors(description, config.rope_theta, config.head_dim);
   return config;
 }

@@ -1,5 +1,6 @@
 #include "quantize/quantize_tensor.hpp"
 
+#include <sinq/io/finite.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
 
@@ -34,6 +35,7 @@ void copy_tensor(const TensorTask& task, sinq::io::ShardWriter& writer) {
   const auto bytes = task.source->bytes();
   for (std::uint64_t at = 0; at < bytes.size(); at += kCopiedAtOnce) {
     const std::uint64_t size = std::min<std::uint64_t>(kCopiedAtOnce, bytes.size() - at);
+    sinq::io::require_finite(file, info, at, at + size);
     writer.write(info.name, at, bytes.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size)));
     file.release(info, at, at + size);
   }
@@ -69,6 +71,7 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     return report;
   } catch (const sinq::Error& error) {
     if (error.code() == sinq::Errc::kIo) throw;
+    if (error.code() == sinq::Errc::kBadData) sinq::io::require_float32(file, info);  // says which number it is
     throw sinq::Error(error.code(), file.name() + ": " + info.name + ": " + error.what());
   }
 }

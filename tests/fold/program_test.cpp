@@ -232,6 +232,39 @@ TEST(FoldProgramTest, Refusals) {
   refused({in.string(), "-o", out, "--dtype", "float16"}, "beyond the range of F16");
 }
 
+// Of every tensor, those that are copied too, and whatever is written.
+TEST(FoldProgramTest, NumbersThatAreNotFiniteAreRefusedByName) {
+  const TemporaryFolder in("fold_nonfinite"), folder("fold_nonfinite_out");
+  const std::string out = (folder.path() / "out").string();
+  const std::vector<sinq::io::DType> stored{sinq::io::DType::kF32, sinq::io::DType::kF16, sinq::io::DType::kBf16,
+                                            sinq::io::DType::kF64};
+  Json config = llm::test::tiny_config("LlamaForCausalLM");
+  config.update({{"attention_bias", true}, {"mlp_bias", true}, {"tie_word_embeddings", false}});
+  std::size_t next = 0;
+  for (const auto& [name, unused] : llm::test::make_tiny_model(config, 1).tensors) {
+    if (name.find("layers.0") != std::string::npos) continue;  // one layer stands for both
+    auto model = llm::test::make_tiny_model(config, 1, {stored[next % stored.size()]});
+    auto& tensor = model.tensors.at(name);
+    const Index cols = tensor.shape.back(), col = static_cast<Index>(next) % cols;
+    const Index row = tensor.shape.size() == 1 ? 0 : 3;
+    const bool is_nan = next++ % 2 == 0;
+    tensor.values[static_cast<std::size_t>(row * cols + col)] = is_nan ? NAN : -INFINITY;
+    llm::test::write_model(model, in.path());
+    for (const std::string dtype : {"same", "float32", "bfloat16", "float16"}) {
+      const Outcome outcome = fold({in.path().string(), "-o", out, "--dtype", dtype});
+      EXPECT_EQ(outcome.status, 1) << name << " as " << dtype;
+      EXPECT_THAT(outcome.err, HasSubstr("tensor '" + name + "': row " + std::to_string(row) + ", column " +
+                                         std::to_string(col) + " is " + (is_nan ? "nan" : "-inf")));
+      EXPECT_TRUE(fs::is_empty(folder.path()));
+    }
+  }
+  auto model = llm::test::make_tiny_model(config, 1);
+  model.tensors.at("model.embed_tokens.weight").values[24 + 5] = 1e5;  // is not folded
+  llm::test::write_model(model, in.path());
+  EXPECT_THAT(fold({in.path().string(), "-o", out, "--dtype", "float16"}).err,
+              HasSubstr("tensor 'model.embed_tokens.weight': row 1, column 5 is 1e+05, beyond the range of F16"));
+}
+
 TEST(FoldArchitectureJsonTest, ReadsAndRefuses) {
   Json config = config_of(sinq::test::tiny(Family::kDeepseekV2), "DeepseekV2ForCausalLM");
   config["q_lora_rank"] = nullptr;
