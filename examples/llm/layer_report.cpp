@@ -27,7 +27,7 @@ std::vector<OutputError> output_errors(const Model& model, const QuantizedModel&
       linear.apply(x, count, approximate.data());
       OutputError& error = errors[static_cast<std::size_t>(id.layer) * kBlockLinears.size() + id.linear];
       for (std::size_t k = 0; k < size; ++k) {
-        const double exact = y[k];
+        const auto exact = static_cast<double>(y[k]);
         const double difference = static_cast<double>(approximate[k]) - exact;
         error.squared_error += difference * difference;
         error.squared_output += exact * exact;

@@ -125,8 +125,8 @@ inline void require_finite(std::string_view tensor, Index row, std::span<const f
 /// NaN or Inf. Rows run along the last dimension, a vector is one row. Integers pass.
 inline void require_finite(const SafetensorsFile& file, const TensorInfo& info, std::uint64_t begin,
                            std::uint64_t end) {
-  const auto bytes = file.bytes(info).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-  if (const auto bad = find_nonfinite(info.dtype, bytes)) {
+  const std::byte* first = file.bytes(info).data();
+  if (const auto bad = find_nonfinite(info.dtype, {first + begin, first + end})) {
     const auto before = begin / static_cast<std::uint64_t>(dtype_bytes(info.dtype));
     detail::refuse_element(file, info, before + bad->at, bad->name);
   }
