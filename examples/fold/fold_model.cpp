@@ -73,10 +73,10 @@ class TensorWriter {
       const Index count = std::min(step, rows - r);
       values_.resize(static_cast<std::size_t>(count * cols));
       rounded_.resize(values_.size() * static_cast<std::size_t>(sinq::scalar_bytes(*to)));
-      const Index row_bytes = cols * sinq::scalar_bytes(*from);
-      sinq::io::require_finite(tensor.file, info, static_cast<std::uint64_t>(r * row_bytes),
-                               static_cast<std::uint64_t>((r + count) * row_bytes));
-      read_doubles(*from, bytes.data() + r * row_bytes, values_);
+      read_doubles(*from, bytes.data() + r * cols * sinq::scalar_bytes(*from), values_);
+      if (const auto bad = sinq::io::find_nonfinite(DType::kF64, std::as_bytes(std::span(values_)))) {
+        sinq::io::detail::refuse_element(tensor.file, info, static_cast<std::uint64_t>(r * cols) + bad->at, bad->name);
+      }
       if (factors != nullptr) factors->apply({r, r + count}, cols, values_.data());
       sinq::fold::round_to(*to, values_, rounded_.data(), report);
       if (const auto bad = sinq::io::find_nonfinite(type, rounded_))
