@@ -16,7 +16,8 @@ endfunction()
 # Warnings of the project's own programs (and so of the headers they include).
 function(sinq_set_warnings target)
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
-    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
+                                             -Wdouble-promotion $<$<CXX_COMPILER_ID:GNU>:-Wuseless-cast>
                                              $<$<BOOL:${SINQ_WARNINGS_AS_ERRORS}>:-Werror>)
   elseif(MSVC)
     target_compile_options(${target} PRIVATE /W4 $<$<BOOL:${SINQ_WARNINGS_AS_ERRORS}>:/WX>)

@@ -32,13 +32,13 @@ int main() {
   const sinq::RepackedMatrix packed = sinq::repack(q);  // rows interleaved: what the kernels stream fastest
   const Eigen::VectorXf expected = sinq::dequantize(q) * x;
 
-  // The engine's loop: scratch is kept, threads are its own, the kernel allocates nothing and throws nothing.
+  // The engine's loop: scratch is kept, threads are its own, the kernel allocates nothing.
   const sinq::ThreadPool pool(2);
   sinq::ScaledInput input;
   std::vector<float> y(kRows);
   constexpr sinq::Index kShare = 256;  // rows of one task; any split gives the same bits
   const auto multiply = [&](sinq::Precision precision) {
-    input.assign(packed, x, precision);  // column scales and, if asked, quantization: once per vector
+    input.assign(packed, x, precision);  // column scales and, if asked, quantization: once per vector and matrix
     pool.run(kRows / kShare, [&](sinq::Index share, sinq::Index /*worker*/) {
       sinq::matvec(packed, input, {share * kShare, (share + 1) * kShare}, y);
     });

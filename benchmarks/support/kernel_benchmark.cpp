@@ -1,5 +1,6 @@
 #include "support/kernel_benchmark.hpp"
 
+#include <sinq/kernels/vector_codes.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
 #include "support/machine_limits.hpp"
@@ -62,7 +63,7 @@ class KernelRun {
   explicit KernelRun(const KernelSetup& setup)
       : setup_(setup),
         row_major_(quantize_layer(setup.format)),
-        interleaved_(repack(row_major_)),
+        interleaved_(repack(row_major_, kVectorCodes)),
         x_(activations(setup.batch, setup.format.shape.cols)),
         y_(static_cast<std::size_t>(setup.batch * setup.format.shape.rows)) {}
 
@@ -79,7 +80,7 @@ class KernelRun {
     if (setup_.order == Order::kRowMajor) {
       multiply_with(QuantizedView::from_buffer(row_major_.layout(), bytes), executor);
     } else {
-      multiply_with(RepackedView::from_buffer(interleaved_.layout(), bytes), executor);
+      multiply_with(RepackedView::from_buffer(interleaved_.layout(), bytes, kVectorCodes), executor);
     }
   }
 

@@ -4,6 +4,7 @@
 #include <sinq/io/finite.hpp>
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/repack.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "llm/tensors.hpp"
 
@@ -18,7 +19,7 @@ namespace {
 class PackedWeight final : public Weight {
  public:
   PackedWeight(const sinq::QuantizedView& matrix, sinq::Precision activations)
-      : matrix_(sinq::repack(matrix)), activations_(activations) {}
+      : matrix_(sinq::repack(matrix, sinq::kVectorCodes)), activations_(activations) {}
 
   [[nodiscard]] Index rows() const noexcept override { return matrix_.rows(); }
   [[nodiscard]] Index cols() const noexcept override { return matrix_.cols(); }

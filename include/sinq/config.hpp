@@ -45,23 +45,87 @@ requires(TileQuantizer<Q> || GroupQuantizer<Q>) struct Config {
 
 namespace detail {
 
-template <class Config>
-void validate_vectors(const Config& config, const CodeFormat& format) {
-  const auto refuse = [](const auto&... parts) { SINQ_THROW(Errc::kBadConfig, detail::text(parts...)); };
-  const Index strip = config.tile_cols == 0 ? config.group_size : config.tile_cols;
+/// A configuration without the types of its quantizer and normalizer: what is compiled once for all of them reads this.
+struct Method {
+  CodeFormat format;
+  ColScaleUse col_scale = ColScaleUse::kUsed;
+  Index group_size = 0;
+  Index tile_cols = 0;
+  Tiling tiling = Tiling::kColumns;
+  AuxFormat aux = AuxFormat::kF16;
+  Thresholds thresholds = Thresholds::kRelative;
+  float kurtosis_gate = 0.0F;
+  RaggedTile ragged = RaggedTile::kKeep;
+  CodesAgainst codes_against = CodesAgainst::kStored;
+  InputRounding input_rounding = InputRounding::kNone;
+};
+
+/// The method of `config`, which it refers to for its levels.
+template <class Q, class N>
+[[nodiscard]] Method method_of(const Config<Q, N>& config) {
+  return {config.quantizer.format(), N::kColScale,         config.group_size,
+          config.tile_cols,          config.tiling,        config.aux,
+          config.thresholds,         config.kurtosis_gate, config.ragged,
+          config.codes_against,      config.input_rounding};
+}
+
+template <class... Parts>
+[[noreturn]] void refuse_config(const Parts&... parts) {
+  SINQ_THROW(Errc::kBadConfig, text(parts...));
+}
+
+inline void validate_vectors(const Method& method) {
+  const CodeFormat& format = method.format;
+  const Index strip = method.tile_cols == 0 ? method.group_size : method.tile_cols;
   const Index bits = strip / format.vector_dim * format.bits;
   if (bits % 8 != 0) {
-    refuse(config.tile_cols == 0 ? "group_size " : "tile_cols ", strip, " makes ", bits,
-           " bits of vector codes, which are not whole bytes");
+    refuse_config(method.tile_cols == 0 ? "group_size " : "tile_cols ", strip, " makes ", bits,
+                  " bits of vector codes, which are not whole bytes");
   }
-  if (config.kurtosis_gate > 0.0F) {
-    refuse("kurtosis_gate ", config.kurtosis_gate, ": there is no plain rounding in the size of vector codes");
+  if (method.kurtosis_gate > 0.0F) {
+    refuse_config("kurtosis_gate ", method.kurtosis_gate, ": there is no plain rounding in the size of vector codes");
   }
   const auto entries = std::size_t{1} << format.bits;
   if (format.vector_levels.size() != entries * static_cast<std::size_t>(format.vector_dim)) {
-    refuse("quantizer: ", format.vector_levels.size(), " bytes of table are not 2^bits vectors of ", format.vector_dim,
-           ", bits = ", format.bits);
+    refuse_config("quantizer: ", format.vector_levels.size(), " bytes of table are not 2^bits vectors of ",
+                  format.vector_dim, ", bits = ", format.bits);
   }
+}
+
+inline void validate(const Method& method) {
+  constexpr Index kMaxGroup = Index{1} << 40;
+  if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
+  if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
+  if (method.group_size > kMaxGroup) refuse_config("group_size ", method.group_size, " is more than 2^40");
+  if (method.tile_cols < 0 || method.tile_cols > kMaxGroup || method.tile_cols % method.group_size != 0) {
+    refuse_config("tile_cols ", method.tile_cols, " is not 0 or a multiple of group_size ", method.group_size);
+  }
+  if (!(method.kurtosis_gate >= 0.0F)) refuse_config("kurtosis_gate ", method.kurtosis_gate, " is not 0 or positive");
+  const CodeFormat& format = method.format;
+  if (format.vector_dim != 1) return validate_vectors(method);
+  if (format.bits < 1 || format.bits > 8) refuse_config("quantizer: bits ", format.bits, " is not in 1..8");
+  if (!format.levels.empty() && format.levels.size() != std::size_t{1} << format.bits) {
+    refuse_config("quantizer: ", format.levels.size(), " levels are not 2^bits, bits = ", format.bits);
+  }
+  for (std::size_t i = 0; i < format.levels.size(); ++i) {
+    if (!std::isfinite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
+      refuse_config("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
+    }
+  }
+}
+
+/// See the public one.
+[[nodiscard]] inline Index effective_group_size(const Method& method, Index cols) {
+  if (method.ragged == RaggedTile::kKeep) return method.group_size;
+  Index size = method.group_size;
+  if (method.tiling == Tiling::kColumns) {
+    while (size >= 16 && cols % size != 0) size /= 2;
+  }
+  if (size < 16 || cols % size != 0 || size % 8 != 0) {
+    refuse_config("group_size ", method.group_size, " does not divide cols ", cols,
+                  ", nor does any half of it that is at least 16 and a multiple of 8 (RaggedTile::kHalve)");
+  }
+  return size;
 }
 
 }  // namespace detail
@@ -69,28 +133,9 @@ void validate_vectors(const Config& config, const CodeFormat& format) {
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
 void validate(const Config<Q, N>& config) {
-  const auto refuse = [](const auto&... parts) { SINQ_THROW(Errc::kBadConfig, detail::text(parts...)); };
-  constexpr Index kMaxGroup = Index{1} << 40;
   config.quantizer.validate();
   config.normalizer.validate();
-  if (config.group_size <= 0) refuse("group_size ", config.group_size, " is not positive");
-  if (config.group_size % 8 != 0) refuse("group_size ", config.group_size, " is not a multiple of 8");
-  if (config.group_size > kMaxGroup) refuse("group_size ", config.group_size, " is more than 2^40");
-  if (config.tile_cols < 0 || config.tile_cols > kMaxGroup || config.tile_cols % config.group_size != 0) {
-    refuse("tile_cols ", config.tile_cols, " is not 0 or a multiple of group_size ", config.group_size);
-  }
-  if (!(config.kurtosis_gate >= 0.0F)) refuse("kurtosis_gate ", config.kurtosis_gate, " is not 0 or positive");
-  const CodeFormat format = config.quantizer.format();
-  if (format.vector_dim != 1) return detail::validate_vectors(config, format);
-  if (format.bits < 1 || format.bits > 8) refuse("quantizer: bits ", format.bits, " is not in 1..8");
-  if (!format.levels.empty() && format.levels.size() != std::size_t{1} << format.bits) {
-    refuse("quantizer: ", format.levels.size(), " levels are not 2^bits, bits = ", format.bits);
-  }
-  for (std::size_t i = 0; i < format.levels.size(); ++i) {
-    if (!std::isfinite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
-      refuse("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
-    }
-  }
+  detail::validate(detail::method_of(config));
 }
 
 /// The same method with the reference's semantics (huawei-csl/SINQ 6930f78): absolute thresholds, kurtosis gate,
@@ -121,17 +166,7 @@ template <class Q, class N>
 /// Throws Errc::kBadConfig where halving ends below 16 without dividing the columns.
 template <class Q, class N>
 [[nodiscard]] Index effective_group_size(const Config<Q, N>& config, Index cols) {
-  if (config.ragged == RaggedTile::kKeep) return config.group_size;
-  Index size = config.group_size;
-  if (config.tiling == Tiling::kColumns) {
-    while (size >= 16 && cols % size != 0) size /= 2;
-  }
-  if (size < 16 || cols % size != 0 || size % 8 != 0) {
-    SINQ_THROW(Errc::kBadConfig,
-               detail::text("group_size ", config.group_size, " does not divide cols ", cols,
-                            ", nor does any half of it that is at least 16 and a multiple of 8 (RaggedTile::kHalve)"));
-  }
-  return size;
+  return detail::effective_group_size(detail::method_of(config), cols);
 }
 
 }  // namespace sinq::inline SINQ_ABI

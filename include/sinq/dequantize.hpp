@@ -3,6 +3,7 @@
 #include <sinq/executor.hpp>
 #include <sinq/isa.hpp>
 #include <sinq/packing/pack_rows.hpp>
+#include <sinq/packing/vector_levels.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <array>
@@ -38,9 +39,6 @@ struct Dequantize;
 namespace sinq::inline SINQ_ABI {
 namespace detail {
 
-/// Levels of vector codes are bytes of a row with this added.
-inline constexpr int kLevelZero = 128;
-
 /// What a row is decoded through: room for its codes, one byte for each column at last.
 struct CodeBuffers {
   std::vector<std::uint8_t> codes, vectors;
@@ -52,31 +50,6 @@ struct CodeBuffers {
   static std::size_t room(Index count) { return static_cast<std::size_t>(round_up(count, 8) + 64); }
 };
 
-/// Entries of `Dim` bytes, one behind the other.
-template <int Dim, class CodeAt>
-void copy_entries(const std::int8_t* table, Index count, CodeAt code, std::uint8_t* out) noexcept {
-  for (Index i = 0; i < count; ++i) std::memcpy(out + i * Dim, table + static_cast<Index>(code(i)) * Dim, Dim);
-}
-
-/// Adds kLevelZero to the levels of a row, and negates those whose sign bit is set: eight bytes at a time. (`signs`
-/// null: none is.)
-inline void bias_levels(const std::uint8_t* signs, Index cols, std::uint8_t* levels) noexcept {
-  constexpr std::uint64_t kOnes = 0x0101010101010101U;
-  for (Index c = 0; c < cols; c += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, levels + c, 8);
-    eight ^= kOnes * 0x80U;
-    if (signs != nullptr) {
-      // Of byte k, bit k; then 1 where it is set.
-      const std::uint64_t bits = (kOnes * signs[c / 8]) & 0x8040201008040201U;
-      const std::uint64_t ones = ((bits + kOnes * 0x7fU) >> 7) & kOnes;
-      // Levels are at least -127, so that no byte is 0 and none carries.
-      eight = (eight ^ (ones * 0xffU)) + ones;
-    }
-    std::memcpy(levels + c, &eight, 8);
-  }
-}
-
 /// One row of vector codes to its levels as bytes, level + kLevelZero.
 template <class Tag>
 void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffers) {
@@ -84,10 +57,7 @@ void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffer
   const Index count = ceil_div(q.cols(), Index{layout.vector_dim});
   const std::uint8_t* const packed = q.codes(row);
   const auto copy = [&](auto code) {
-    std::uint8_t* const out = buffers.codes.data();
-    if (layout.vector_dim == 2) return copy_entries<2>(q.vector_levels(), count, code, out);
-    if (layout.vector_dim == 4) return copy_entries<4>(q.vector_levels(), count, code, out);
-    copy_entries<8>(q.vector_levels(), count, code, out);
+    copy_entries(q.vector_levels(), layout.vector_dim, count, code, buffers.codes.data());
   };
   if (layout.bits <= 8) {
     std::uint8_t* const codes = buffers.vectors.data();
@@ -95,7 +65,7 @@ void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffer
               [&](auto bits) { PackRows<Tag>::template unpack<decltype(bits)::value>(packed, count, codes); });
     copy([codes](Index i) { return codes[i]; });
   } else {
-    copy([packed, &layout](Index i) { return code_at(packed, i, layout.bits); });
+    copy(CodeReader(packed, packed_bytes(count, layout.bits), layout.bits));
   }
   bias_levels(q.signs(row), q.cols(), buffers.codes.data());
 }
@@ -184,10 +154,20 @@ void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = I
                detail::text("dequantize_into: the buffer has ", out.size(), " floats, needed are ", size));
   }
   constexpr Index kRowsPerTask = 4 * detail::kDequantizeRows;
-  executor.run(ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
+  detail::run_tasks(executor, ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
     const RowRange range{task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, q.rows())};
     dequantize_rows(q, range, out.subspan(static_cast<std::size_t>(range.begin * q.cols())), 0, limit);
   });
+}
+
+/// Of a matrix that may be a temporary, as `dequantize_rows(quantize(w), ...)`.
+inline void dequantize_rows(const QuantizedMatrix& q, RowRange range, std::span<float> out, Index out_stride = 0,
+                            Isa limit = Isa::kBest) {
+  dequantize_rows(q.view(), range, out, out_stride, limit);
+}
+template <Executor E = Serial>
+void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit = Isa::kBest, const E& executor = {}) {
+  dequantize_into(q.view(), out, limit, executor);
 }
 
 }  // namespace sinq::inline SINQ_ABI

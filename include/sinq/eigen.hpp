@@ -92,15 +92,29 @@ requires detail::MatrixScalar<typename Derived::Scalar> QuantizedView quantize_i
   return out;
 }
 
-/// See `measure_error(const MatrixView&, ...)`.
+/// Of a matrix that may be a temporary: `dequantize(quantize(w))`.
+[[nodiscard]] inline RowMatrix dequantize(const QuantizedMatrix& q, Isa limit = Isa::kBest) {
+  return dequantize(q.view(), limit);
+}
+
+/// See `measure_error(const MatrixView&, ...)`; a QuantizedMatrix may be a temporary.
 template <class Derived>
 [[nodiscard]] ErrorReport measure_error(const Eigen::DenseBase<Derived>& w, const QuantizedView& q) {
   return measure_error(view(w), q);
+}
+template <class Derived>
+[[nodiscard]] ErrorReport measure_error(const Eigen::DenseBase<Derived>& w, const QuantizedMatrix& q) {
+  return measure_error(view(w), q.view());
 }
 template <class Derived, class Activations>
 [[nodiscard]] ErrorReport measure_error(const Eigen::DenseBase<Derived>& w, const QuantizedView& q,
                                         const Eigen::DenseBase<Activations>& activations) {
   return measure_error(view(w), q, view(activations));
+}
+template <class Derived, class Activations>
+[[nodiscard]] ErrorReport measure_error(const Eigen::DenseBase<Derived>& w, const QuantizedMatrix& q,
+                                        const Eigen::DenseBase<Activations>& activations) {
+  return measure_error(view(w), q.view(), view(activations));
 }
 
 /// See `imbalance(const MatrixView&)`.

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -63,25 +64,33 @@ std::string text(const Parts&... parts) {
   throw Error(code, message);
 #else
   static_cast<void>(code);
-  static_cast<void>(message);
+  std::fputs(("sinq: " + message + '\n').c_str(), stderr);
   std::abort();
 #endif
+}
+
+/// Of SINQ_ASSERT: says what and where before it ends the program.
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line) {
+  std::fprintf(stderr, "sinq: %s:%d: not true: %s\n", file, line, condition);
+  std::abort();
 }
 
 }  // namespace detail
 }  // namespace sinq::inline SINQ_ABI
 
 /// How an error leaves the library. Define it before the first include to route errors elsewhere; it must not return.
-/// Without exceptions the default aborts.
+/// Without exceptions the default writes the text to stderr and aborts.
 #ifndef SINQ_THROW
 #define SINQ_THROW(code, message) ::sinq::detail::raise((code), (message))
 #endif
 
-/// A precondition inside a kernel: checked in debug builds only. Define it before the first include to override.
+/// What the library promises itself inside a kernel: checked in debug builds only. (What callers promise is always
+/// checked, by SINQ_THROW.) Define it before the first include to override.
 #ifndef SINQ_ASSERT
 #ifdef NDEBUG
 #define SINQ_ASSERT(condition) static_cast<void>(0)
 #else
-#define SINQ_ASSERT(condition) ((condition) ? static_cast<void>(0) : std::abort())
+#define SINQ_ASSERT(condition) \
+  ((condition) ? static_cast<void>(0) : ::sinq::detail::assertion_failed(#condition, __FILE__, __LINE__))
 #endif
 #endif

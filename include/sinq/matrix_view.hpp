@@ -3,6 +3,8 @@
 #include <sinq/error.hpp>
 #include <sinq/types.hpp>
 
+#include <string_view>
+
 namespace sinq::inline SINQ_ABI {
 
 /// What `quantize` and `measure_error` read: a matrix [rows, cols] that stays where it is.
@@ -31,4 +33,23 @@ struct MatrixView {
   }
 };
 
+namespace detail {
+
+/// Throws kBadShape, in the name of `call`, unless there is a matrix, whose rows and columns have places of their own:
+/// a MatrixView made by hand has row_stride 0 until someone says otherwise.
+inline void require_readable(std::string_view call, const MatrixView& w) {
+  if (w.rows < 1 || w.cols < 1) {
+    SINQ_THROW(Errc::kBadShape, text(call, ": the matrix is ", w.rows, " x ", w.cols, "; it must not be empty"));
+  }
+  if (w.data == nullptr) SINQ_THROW(Errc::kBadShape, text(call, ": the matrix has no data"));
+  if (w.read_tile != nullptr) return;
+  if (w.row_stride == 0 && w.rows > 1) {
+    SINQ_THROW(Errc::kBadShape, text(call, ": row_stride is 0, ", w.rows, " rows would all be the first"));
+  }
+  if (w.col_stride == 0 && w.cols > 1) {
+    SINQ_THROW(Errc::kBadShape, text(call, ": col_stride is 0, ", w.cols, " columns would all be the first"));
+  }
+}
+
+}  // namespace detail
 }  // namespace sinq::inline SINQ_ABI

@@ -29,7 +29,9 @@ struct ErrorReport {
     SINQ_THROW(Errc::kBadShape, detail::text("measure_error: the matrix is ", w.rows, " x ", w.cols,
                                              ", the quantized one ", q.rows(), " x ", q.cols()));
   }
+  detail::require_readable("measure_error", w);
   const bool with_outputs = activations.data != nullptr;
+  if (with_outputs) detail::require_readable("measure_error: activations", activations);
   if (with_outputs && activations.cols != w.cols) {
     SINQ_THROW(Errc::kBadShape,
                detail::text("measure_error: activations have ", activations.cols, " columns, the matrix has ", w.cols));
@@ -76,6 +78,12 @@ struct ErrorReport {
   report.kurtosis = detail::kurtosis(w);
   if (with_outputs) report.relative_output_error = output_error == 0.0 ? 0.0 : std::sqrt(output_error / output);
   return report;
+}
+
+/// Of a matrix that may be a temporary, as `measure_error(w, quantize(w))`.
+[[nodiscard]] inline ErrorReport measure_error(const MatrixView& w, const QuantizedMatrix& q,
+                                               const MatrixView& activations = {}) {
+  return measure_error(w, q.view(), activations);
 }
 
 }  // namespace sinq::inline SINQ_ABI

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 #include <span>
 
 namespace sinq::inline SINQ_ABI::presets {
@@ -44,18 +43,34 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
   return recipe.weight_error * (factors[below] * (1.0 - part) + factors[below + 1] * part);
 }
 
-[[nodiscard]] inline AnyConfig recipe_config(const MeasuredRecipe& recipe, Index group_size) {
-  if (recipe.vector_dim == 1) {
-    return Config<LearnedCodebook>{
-        .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
-  }
+[[nodiscard]] inline Config<LearnedCodebook> learned_recipe(const MeasuredRecipe& recipe, Index group_size) {
+  return {.quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
+}
+[[nodiscard]] inline Config<VectorCodebook> vector_recipe(const MeasuredRecipe& recipe, Index group_size) {
   // As many groups to a tile as make whole bytes of codes.
   const Index group_bits = group_size / recipe.vector_dim * recipe.bits;
   const Index tile_cols = std::lcm(group_bits, Index{8}) / group_bits * group_size;
-  return Config<VectorCodebook>{.quantizer = VectorCodebook(recipe.bits, recipe.vector_dim),
-                                .group_size = group_size,
-                                .tile_cols = tile_cols == group_size ? 0 : tile_cols,
-                                .aux = AuxFormat::kU6};
+  return {.quantizer = VectorCodebook(recipe.bits, recipe.vector_dim),
+          .group_size = group_size,
+          .tile_cols = tile_cols == group_size ? 0 : tile_cols,
+          .aux = AuxFormat::kU6};
+}
+
+/// Whether the matrices take no more than the budget under `config`.
+template <class Config>
+[[nodiscard]] bool fits(const Config& config, const Budget& budget, std::span<const Shape> shapes) {
+  double bits = 0.0, weights = 0.0;
+  for (const Shape& shape : shapes) {
+    const double count = static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
+    bits += bits_per_weight(layout_for(config, shape.rows, shape.cols)) * count;
+    weights += count;
+  }
+  return bits <= budget.max_bits_per_weight * weights;
+}
+[[nodiscard]] inline bool fits(const MeasuredRecipe& recipe, Index group_size, const Budget& budget,
+                               std::span<const Shape> shapes) {
+  return recipe.vector_dim == 1 ? fits(learned_recipe(recipe, group_size), budget, shapes)
+                                : fits(vector_recipe(recipe, group_size), budget, shapes);
 }
 
 }  // namespace detail
@@ -71,30 +86,25 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
 /// Errc::kBadShape.
 [[nodiscard]] inline AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
   if (shapes.empty()) SINQ_THROW(Errc::kBadShape, "presets::accurate: there are no shapes");
-  const auto fits = [&](const auto& config) {
-    double bits = 0.0, weights = 0.0;
-    for (const Shape& shape : shapes) {
-      const double count = static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
-      bits += bits_per_weight(layout_for(config, shape.rows, shape.cols)) * count;
-      weights += count;
-    }
-    return bits <= budget.max_bits_per_weight * weights;
-  };
-  std::optional<AnyConfig> best;
+  const detail::MeasuredRecipe* best = nullptr;
+  Index best_group = 0;
   double least = 0.0;
   for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
     for (Index group_size = 16; group_size <= 128; group_size += 8) {
       const double error = detail::expected_error(recipe, group_size);
-      if (best && error >= least) continue;
-      const AnyConfig config = detail::recipe_config(recipe, group_size);
-      if (!fits(config)) continue;
-      best = config;
+      if ((best != nullptr && error >= least) || !detail::fits(recipe, group_size, budget, shapes)) continue;
+      best = &recipe;
+      best_group = group_size;
       least = error;
     }
   }
-  if (best) return *best;
-  SINQ_THROW(Errc::kBadConfig, sinq::detail::text("presets::accurate: max_bits_per_weight ", budget.max_bits_per_weight,
-                                                  " is less than one bit in groups of 128 takes"));
+  if (best == nullptr) {
+    SINQ_THROW(Errc::kBadConfig,
+               sinq::detail::text("presets::accurate: max_bits_per_weight ", budget.max_bits_per_weight,
+                                  " is less than one bit in groups of 128 takes"));
+  }
+  if (best->vector_dim == 1) return detail::learned_recipe(*best, best_group);
+  return detail::vector_recipe(*best, best_group);
 }
 
 /// The same for one matrix.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/config.hpp>
+#include <sinq/detail/executor_ref.hpp>
 #include <sinq/detail/tile_pipeline.hpp>
 #include <sinq/executor.hpp>
 #include <sinq/matrix_view.hpp>
@@ -29,64 +30,55 @@ struct QuantizeOptions {
   QuantizeReport* report = nullptr;  ///< filled if not null
 };
 
-/// The layout that `config` gives a matrix [rows, cols]; matrix_scale is filled by `quantize`.
-/// Throws Errc::kBadConfig or kBadShape.
-template <class Q, class N>
-[[nodiscard]] Layout layout_for(const Config<Q, N>& config, Index rows, Index cols) {
-  validate(config);
+namespace detail {
+
+/// The layout of a validated method.
+[[nodiscard]] inline Layout layout_for(const Method& method, Index rows, Index cols) {
   if (rows < 1 || cols < 1) {
-    SINQ_THROW(Errc::kBadShape, detail::text("quantize: the matrix is ", rows, " x ", cols, "; it must not be empty"));
+    SINQ_THROW(Errc::kBadShape, text("quantize: the matrix is ", rows, " x ", cols, "; it must not be empty"));
   }
-  const CodeFormat format = config.quantizer.format();
-  const Index group_size = effective_group_size(config, cols);
-  const Index tile_cols = detail::tile_cols(config, group_size);
-  if (config.tiling == Tiling::kSquare && config.ragged == RaggedTile::kHalve && rows % tile_cols != 0) {
-    SINQ_THROW(Errc::kBadConfig, detail::text("tile_cols ", tile_cols, " does not divide rows ", rows,
-                                              ", which square tiles with RaggedTile::kHalve need"));
+  const CodeFormat& format = method.format;
+  const Index group_size = effective_group_size(method, cols);
+  const Index tile_width = tile_cols(method, group_size);
+  if (method.tiling == Tiling::kSquare && method.ragged == RaggedTile::kHalve && rows % tile_width != 0) {
+    refuse_config("tile_cols ", tile_width, " does not divide rows ", rows,
+                  ", which square tiles with RaggedTile::kHalve need");
   }
   Layout layout{.rows = rows,
                 .cols = cols,
                 .bits = format.bits,
                 .vector_dim = format.vector_dim,
                 .group_size = group_size,
-                .row_block = config.tiling == Tiling::kSquare ? std::min(tile_cols, rows) : rows,
+                .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
                 .level_count = static_cast<Index>(
                     format.vector_dim == 1 ? format.levels.size()
                                            : format.vector_levels.size() / static_cast<std::size_t>(format.vector_dim)),
                 .signs = format.signs,
                 .offset = format.symmetry == Symmetry::kSymmetric ? OffsetKind::kShared : OffsetKind::kZeroPoint,
-                .aux = config.aux,
-                .col_scale = N::kColScale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
+                .aux = method.aux,
+                .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
                 .shared_zero_point = format.symmetry == Symmetry::kSymmetric ? format.shared_zero_point : 0.0F};
-  validate(layout);
+  sinq::validate(layout);
   return layout;
 }
-
-namespace detail {
 
 /// What a gated matrix gets instead, as in the reference: plain round-to-nearest of the same bits.
-template <class Q, class N>
-[[nodiscard]] Config<Uniform, Identity> gated_config(const Config<Q, N>& config) {
-  const bool reference = config.codes_against == CodesAgainst::kFitted;
-  return {.quantizer = {.bits = config.quantizer.format().bits,
-                        .zero_point = reference ? ZeroPoint::kInteger : ZeroPoint::kReal,
-                        .division = reference ? Division::kExact : Division::kReciprocal},
-          .group_size = config.group_size,
-          .tile_cols = config.tile_cols,
-          .tiling = config.tiling,
-          .aux = config.aux,
-          .thresholds = config.thresholds,
-          .ragged = config.ragged,
-          .codes_against = config.codes_against,
-          .input_rounding = config.input_rounding};
+[[nodiscard]] inline Uniform gated_quantizer(const Method& method) {
+  const bool reference = method.codes_against == CodesAgainst::kFitted;
+  return {.bits = method.format.bits,
+          .zero_point = reference ? ZeroPoint::kInteger : ZeroPoint::kReal,
+          .division = reference ? Division::kExact : Division::kReciprocal};
 }
-
-/// The layout of `w`, after checking that there is a matrix.
-template <class Q, class N>
-Layout require_data(const MatrixView& w, const Config<Q, N>& config) {
-  const Layout layout = layout_for(config, w.rows, w.cols);
-  if (w.data == nullptr) SINQ_THROW(Errc::kBadShape, "quantize: the matrix has no data");
-  return layout;
+[[nodiscard]] inline Method gated_method(Method method, const Uniform& quantizer) {
+  method.format = quantizer.format();
+  method.col_scale = ColScaleUse::kUnused;
+  method.kurtosis_gate = 0.0F;
+  return method;
+}
+[[nodiscard]] inline Layout gated_layout(const Method& method, Index rows, Index cols) {
+  const Uniform quantizer = gated_quantizer(method);
+  quantizer.validate();
+  return layout_for(gated_method(method, quantizer), rows, cols);
 }
 
 inline void check_importance(std::span<const float> importance, Index cols) {
@@ -102,64 +94,46 @@ inline void check_importance(std::span<const float> importance, Index cols) {
   }
 }
 
-template <class Q, class N>
-[[nodiscard]] bool gate_fires(const MatrixView& w, const Config<Q, N>& config) {
+[[nodiscard]] inline bool gate_fires(const MatrixView& w, const Method& method) {
   // The gate judges the dual scale: there is nothing to switch off in plain quantization.
-  return N::kColScale == ColScaleUse::kUsed && config.kurtosis_gate > 0.0F &&
-         kurtosis(w, config.input_rounding) > static_cast<double>(config.kurtosis_gate);
+  return method.col_scale == ColScaleUse::kUsed && method.kurtosis_gate > 0.0F &&
+         kurtosis(w, method.input_rounding) > static_cast<double>(method.kurtosis_gate);
 }
 
-}  // namespace detail
+/// One call of `quantize`, its types erased: what follows is compiled once for all of them.
+struct QuantizeCall {
+  const MatrixView& w;
+  Method method;
+  QuantizerRef quantizer;
+  NormalizerRef normalizer;
+  const QuantizeOptions& options;
+  ExecutorRef executor;
+};
 
-/// The layout that `quantize` gives `w` itself: the above, or that of plain rounding if `config` has a kurtosis gate
-/// and it fires, for which the whole matrix is read. Throws Errc::kBadConfig or kBadShape.
-template <class Q, class N>
-[[nodiscard]] Layout layout_for(const MatrixView& w, const Config<Q, N>& config) {
-  const Layout layout = detail::require_data(w, config);
-  return detail::gate_fires(w, config) ? layout_for(detail::gated_config(config), w.rows, w.cols) : layout;
+/// Calls f(call) with plain rounding in the place of the method.
+template <class F>
+decltype(auto) with_gated_call(const QuantizeCall& call, F f) {
+  Uniform quantizer = gated_quantizer(call.method);
+  quantizer.validate();
+  return f(QuantizeCall{call.w, gated_method(call.method, quantizer), QuantizerRef(quantizer),
+                        NormalizerRef(Identity{}), call.options, call.executor});
 }
 
-/// Bytes that `quantize_into` needs for a matrix [rows, cols]. Throws Errc::kBadConfig or kBadShape.
-template <class Q, class N>
-[[nodiscard]] Index required_bytes(const Config<Q, N>& config, Index rows, Index cols) {
-  const Index bytes = storage_bytes(layout_for(config, rows, cols));
-  if (!(config.kurtosis_gate > 0.0F)) return bytes;
-  return std::max(bytes, storage_bytes(layout_for(detail::gated_config(config), rows, cols)));
-}
-
-/// Quantizes `w` into memory of the caller, `required_bytes` of it, aligned to 64 bytes; the view reads from there.
-/// Safe to call from several threads on different buffers. Memory beyond input and output: one tile per thread, and
-/// less than 64 bytes of codes per row of it.
-/// Throws Errc::kBadConfig, kBadShape, kBadData (NaN, Inf, beyond float32: with row, column and value), kCancelled.
-template <class Q, class N, Executor E = Serial>
-QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std::span<std::byte> out,
-                            const QuantizeOptions& options = {}, const E& executor = {}) {
-  const Layout layout = detail::require_data(w, config);
-  if (static_cast<Index>(out.size()) < storage_bytes(layout)) {
-    SINQ_THROW(Errc::kBadShape, detail::text("quantize_into: the buffer has ", out.size(), " bytes, required_bytes is ",
-                                             storage_bytes(layout)));
-  }
-  if (reinterpret_cast<std::uintptr_t>(out.data()) % kRegionAlignment != 0) {
-    SINQ_THROW(Errc::kBadShape, "quantize_into: the buffer is not aligned to 64 bytes");
-  }
-  detail::check_importance(options.col_importance, w.cols);
-  if (detail::gate_fires(w, config)) {
-    const QuantizedView view = quantize_into(w, detail::gated_config(config), out, options, executor);
-    if (options.report != nullptr) options.report->gate = GateOutcome::kFired;
-    return view;
-  }
-  auto quantizer = detail::as_tile_quantizer(config.quantizer);
-  detail::TilePipeline<decltype(quantizer), N> pipeline(w, config, quantizer, layout, out, options.col_importance,
-                                                        options.isa);
-  std::vector<detail::TileWorker> workers(static_cast<std::size_t>(executor.concurrency()));
+/// Runs all tiles into `out`, which the layout fits; returns the layout with its matrix_scale.
+[[nodiscard]] inline Layout run_tiles(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out) {
+  const QuantizeOptions& options = call.options;
+  check_importance(options.col_importance, call.w.cols);
+  std::vector<TileWorker> workers(static_cast<std::size_t>(worker_count(call.executor)));
+  TilePipeline pipeline(call.w, call.method, call.quantizer, call.normalizer, layout, out, options.col_importance,
+                        options.isa);
   const Index tasks = pipeline.task_count();
   // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.
   do {
-    if constexpr (LearningQuantizer<decltype(quantizer)>) pipeline.learn(workers[0]);
+    pipeline.learn(workers[0]);
     std::atomic<Index> done{0};
     std::atomic<bool> cancelled{false};
     std::mutex progress_lock;
-    executor.run(tasks, [&](Index task, Index worker) {
+    run_tasks(call.executor, tasks, [&](Index task, Index worker) {
       if (cancelled.load(std::memory_order_relaxed)) return;
       pipeline.run(task, workers[static_cast<std::size_t>(worker)]);
       const Index count = done.fetch_add(1) + 1;
@@ -170,41 +144,97 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
     if (cancelled.load()) SINQ_THROW(Errc::kCancelled, "quantize: cancelled by the progress callback");
   } while (pipeline.needs_another_round(workers));
   if (options.report != nullptr) *options.report = pipeline.report();
-  return QuantizedView::from_buffer(pipeline.layout(), out);
+  return pipeline.layout();
 }
 
-namespace detail {
+[[nodiscard]] inline QuantizedView quantize_into(const QuantizeCall& call, std::span<std::byte> out) {
+  const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
+  require_readable("quantize", call.w);
+  if (static_cast<Index>(out.size()) < storage_bytes(layout)) {
+    SINQ_THROW(Errc::kBadShape,
+               text("quantize_into: the buffer has ", out.size(), " bytes, required_bytes is ", storage_bytes(layout)));
+  }
+  if (reinterpret_cast<std::uintptr_t>(out.data()) % kRegionAlignment != 0) {
+    SINQ_THROW(Errc::kBadShape, "quantize_into: the buffer is not aligned to 64 bytes");
+  }
+  if (gate_fires(call.w, call.method)) {
+    const QuantizedView view = with_gated_call(call, [&](const QuantizeCall& c) { return quantize_into(c, out); });
+    if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
+    return view;
+  }
+  return QuantizedView::from_buffer(run_tiles(call, layout, out), out);
+}
 
-template <class Q, class N, Executor E>
-[[nodiscard]] QuantizedMatrix quantize_to_memory(const MatrixView& w, const Config<Q, N>& config,
-                                                 const QuantizeOptions& options, const E& executor) {
-  require_data(w, config);
-  if (gate_fires(w, config)) {
-    QuantizedMatrix out = quantize_to_memory(w, gated_config(config), options, executor);
-    if (options.report != nullptr) options.report->gate = GateOutcome::kFired;
+[[nodiscard]] inline QuantizedMatrix quantize(const QuantizeCall& call) {
+  const Layout layout = layout_for(call.method, call.w.rows, call.w.cols);
+  require_readable("quantize", call.w);
+  if (gate_fires(call.w, call.method)) {
+    QuantizedMatrix out = with_gated_call(call, [](const QuantizeCall& c) { return quantize(c); });
+    if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
     return out;
   }
-  Config<Q, N> ungated = config;
-  ungated.kurtosis_gate = 0.0F;
-  QuantizedMatrix out(layout_for(ungated, w.rows, w.cols));
-  out.set_matrix_scale(quantize_into(w, ungated, out.storage(), options, executor).layout().matrix_scale);
+  QuantizedMatrix out(layout);
+  out.set_matrix_scale(run_tiles(call, layout, out.storage()).matrix_scale);
   return out;
 }
 
 }  // namespace detail
 
+/// The layout that `config` gives a matrix [rows, cols]; matrix_scale is filled by `quantize`.
+/// Throws Errc::kBadConfig or kBadShape.
+template <class Q, class N>
+[[nodiscard]] Layout layout_for(const Config<Q, N>& config, Index rows, Index cols) {
+  validate(config);
+  return detail::layout_for(detail::method_of(config), rows, cols);
+}
+
+/// The layout that `quantize` gives `w` itself: the above, or that of plain rounding if `config` has a kurtosis gate
+/// and it fires, for which the whole matrix is read. Throws Errc::kBadConfig or kBadShape.
+template <class Q, class N>
+[[nodiscard]] Layout layout_for(const MatrixView& w, const Config<Q, N>& config) {
+  const Layout layout = layout_for(config, w.rows, w.cols);
+  detail::require_readable("quantize", w);
+  const detail::Method method = detail::method_of(config);
+  return detail::gate_fires(w, method) ? detail::gated_layout(method, w.rows, w.cols) : layout;
+}
+
+/// Bytes that `quantize_into` needs for a matrix [rows, cols]. Throws Errc::kBadConfig or kBadShape.
+template <class Q, class N>
+[[nodiscard]] Index required_bytes(const Config<Q, N>& config, Index rows, Index cols) {
+  const Index bytes = storage_bytes(layout_for(config, rows, cols));
+  if (!(config.kurtosis_gate > 0.0F)) return bytes;
+  return std::max(bytes, storage_bytes(detail::gated_layout(detail::method_of(config), rows, cols)));
+}
+
+/// Quantizes `w` into memory of the caller, `required_bytes` of it, aligned to 64 bytes; the view reads from there.
+/// Safe to call from several threads on different buffers. Memory beyond input and output: one tile per thread, and
+/// less than 64 bytes of codes per row of it.
+/// Throws Errc::kBadConfig, kBadShape, kBadData (NaN, Inf, beyond float32: with row, column and value), kCancelled.
+template <class Q, class N, Executor E = Serial>
+QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std::span<std::byte> out,
+                            const QuantizeOptions& options = {}, const E& executor = {}) {
+  validate(config);
+  auto quantizer = detail::as_tile_quantizer(config.quantizer);
+  return detail::quantize_into({w, detail::method_of(config), detail::QuantizerRef(quantizer),
+                                detail::NormalizerRef(config.normalizer), options, detail::ExecutorRef(executor)},
+                               out);
+}
+
 /// Quantizes `w` [rows, cols]. The same bytes on every call and for every number of threads. Throws as `quantize_into`.
 template <class Q, class N, Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config,
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
-  return detail::quantize_to_memory(w, config, options, executor);
+  validate(config);
+  auto quantizer = detail::as_tile_quantizer(config.quantizer);
+  return detail::quantize({w, detail::method_of(config), detail::QuantizerRef(quantizer),
+                           detail::NormalizerRef(config.normalizer), options, detail::ExecutorRef(executor)});
 }
 
 /// The default method: 4 bits, groups of 64, Sinkhorn-normalized. `quantize(w, {.group_size = 128})` works too.
 template <Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<>& config = {},
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
-  return detail::quantize_to_memory(w, config, options, executor);
+  return quantize<Uniform, Sinkhorn, E>(w, config, options, executor);
 }
 
 }  // namespace sinq::inline SINQ_ABI

@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -137,13 +138,12 @@ struct LayoutFlaw {
 
 /// The first rule that `layout` breaks, if any.
 [[nodiscard]] inline std::optional<LayoutFlaw> find_flaw(const Layout& layout) {
-  // 2^40 elements keep every size below 2^63 bytes: 4 bytes, times at most two aux values, times padding.
-  constexpr Index kMaxElements = Index{1} << 40;
   const auto flaw = [](Errc code, const auto&... parts) { return LayoutFlaw{code, text(parts...)}; };
   if (layout.rows < 1) return flaw(Errc::kBadShape, "rows ", layout.rows, " is not at least 1");
   if (layout.cols < 1) return flaw(Errc::kBadShape, "cols ", layout.cols, " is not at least 1");
-  if (layout.rows > kMaxElements / layout.cols) {
-    return flaw(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^40 weights");
+  if (layout.rows > kMaxWeights / layout.cols) {
+    return flaw(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^", kMaxWeightsLog2,
+                " weights");
   }
   const int d = layout.vector_dim;
   if (d != 1 && d != 2 && d != 4 && d != 8) return flaw(Errc::kBadConfig, "vector_dim ", d, " is not 1, 2, 4 or 8");
@@ -151,7 +151,7 @@ struct LayoutFlaw {
   if (layout.bits < 1 || layout.bits > max_bits) {
     return flaw(Errc::kBadConfig, "bits ", layout.bits, " is not in 1..", max_bits);
   }
-  if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxElements) {
+  if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxWeights) {
     return flaw(Errc::kBadConfig, "group_size ", layout.group_size, " is not a positive multiple of 8");
   }
   if (layout.row_block < 1 || layout.row_block > layout.rows) {
@@ -280,13 +280,16 @@ class QuantizedView {
   }
 
   /// Decodes the group scales of rows [begin, end) of group g (window coordinates) to `out`, without matrix_scale.
-  void group_scales(Index g, RowRange range, float* out) const noexcept {
+  /// Throws kBadShape where the window has no such group or rows, as the three that follow do.
+  void group_scales(Index g, RowRange range, float* out) const {
+    require_within("group_scales", g, groups(), range, rows());
     decode_aux(layout_.aux, AuxCurve::kLogarithmic, aux_column(Region::kGroupScale, Region::kGroupScaleBlocks, g),
                shift(range), out);
   }
   /// Decodes zero points, in level units, whatever the format stores. (With OffsetKind::kOffset: -offset /
   /// group_scale.)
-  void zero_points(Index g, RowRange range, float* out) const noexcept {
+  void zero_points(Index g, RowRange range, float* out) const {
+    require_within("zero_points", g, groups(), range, rows());
     if (layout_.offset == OffsetKind::kShared) {
       std::fill(out, out + range.size(), layout_.shared_zero_point);
       return;
@@ -300,14 +303,18 @@ class QuantizedView {
       }
     }
   }
-  /// Decodes what the offset region holds (zero points or offsets); OffsetKind::kShared has none.
-  void stored_offsets(Index g, RowRange range, float* out) const noexcept {
-    SINQ_ASSERT(layout_.offset != OffsetKind::kShared);
+  /// Decodes what the offset region holds (zero points or offsets). OffsetKind::kShared has none: throws kUnsupported.
+  void stored_offsets(Index g, RowRange range, float* out) const {
+    require_within("stored_offsets", g, groups(), range, rows());
+    if (layout_.offset == OffsetKind::kShared) {
+      SINQ_THROW(Errc::kUnsupported, "stored_offsets: OffsetKind::kShared stores none, see Layout::shared_zero_point");
+    }
     decode_aux(layout_.aux, AuxCurve::kLinear, aux_column(Region::kOffset, Region::kOffsetBlocks, g), shift(range),
                out);
   }
   /// Decodes the column scales of columns [begin, end) that rows of `row` (window coordinates) use.
-  void col_scales(Index row, ColRange range, float* out) const noexcept {
+  void col_scales(Index row, ColRange range, float* out) const {
+    require_within("col_scales", row, rows(), range, cols());
     if (layout_.col_scale == ColScaleKind::kNone) {
       std::fill(out, out + range.size(), 1.0F);
       return;
@@ -318,6 +325,12 @@ class QuantizedView {
   }
 
  private:
+  template <class Range>
+  static void require_within(std::string_view call, Index i, Index count, const Range& range, Index size) {
+    if (i >= 0 && i < count && range.begin >= 0 && range.begin <= range.end && range.end <= size) return;
+    SINQ_THROW(Errc::kBadShape, detail::text(call, ": ", i, " is not in 0..", count - 1, ", or [", range.begin, ", ",
+                                             range.end, ") is not a range within ", size));
+  }
   [[nodiscard]] const std::uint8_t* bytes(Region r) const noexcept {
     return reinterpret_cast<const std::uint8_t*>(region(r));
   }

@@ -10,6 +10,11 @@ namespace sinq::inline SINQ_ABI {
 /// Signed size and position, as in Eigen.
 using Index = std::ptrdiff_t;
 
+/// The most weights of a matrix, as a power of two: every size in bytes is then an Index, whatever the format and its
+/// padding (a column of one weight per row takes 40 bytes per row in interleaved order).
+inline constexpr int kMaxWeightsLog2 = sizeof(Index) == 8 ? 40 : 25;
+inline constexpr Index kMaxWeights = Index{1} << kMaxWeightsLog2;
+
 /// Rows [begin, end) of a matrix.
 struct RowRange {
   Index begin = 0;

@@ -2,6 +2,7 @@
 #include <sinq/dequantize.hpp>
 #include <sinq/io/safetensors.hpp>
 #include <sinq/kernels/matmul.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "harness.hpp"
 
@@ -51,7 +52,7 @@ void use(const sinq::QuantizedView& q) {
     const std::vector<float> x(static_cast<std::size_t>(batch * q.cols()), 0.75F);
     multiply(separate.view(), x, batch);
     if (q.layout().vector_dim == 1 || sinq::is_panel_vector(q.layout())) {
-      const sinq::RepackedMatrix panels = sinq::repack(separate.view());
+      const sinq::RepackedMatrix panels = sinq::repack(separate.view(), sinq::kVectorCodes);
       multiply(panels.view(), x, batch);
     }
   }

@@ -30,6 +30,10 @@ TEST(Error, IsWhatTheMacroThrows) {
                            [] { SINQ_THROW(Errc::kBadConfig, text("bits ", 9, " is not in 1..8")); }));
 }
 
+TEST(ErrorDeathTest, AssertionsSayWhatAndWhere) {
+  EXPECT_DEATH(sinq::detail::assertion_failed("bits == 8", "kernel.hpp", 7), "kernel.hpp:7: not true: bits == 8");
+}
+
 TEST(Error, MatcherSeesWrongCodesAndTexts) {
   const auto thrower = [] { SINQ_THROW(Errc::kBadConfig, "bits 9"); };
   EXPECT_FALSE(throws_error(Errc::kBadShape, {}, thrower));

@@ -56,6 +56,33 @@ TEST(MeasureError, MatchesTheDefinitions) {
   }
 }
 
+TEST(MeasureError, TakesATemporary) {
+  const TestMatrix w = sinq::test::generators::gaussian(20, 40, 2);
+  const QuantizedMatrix q = quantize(view(w));
+  EXPECT_EQ(measure_error(view(w), quantize(view(w))).mse, measure_error(view(w), q).mse);
+  const Eigen::Map<const sinq::RowMatrix> matrix(w.values.data(), 20, 40);
+  EXPECT_EQ(measure_error(matrix, quantize(matrix)).mse, measure_error(matrix, q).mse);
+  EXPECT_EQ(measure_error(matrix, quantize(matrix), matrix).relative_output_error,
+            measure_error(matrix, q, matrix).relative_output_error);
+  EXPECT_EQ(sinq::dequantize(quantize(matrix)), sinq::dequantize(q));
+  std::vector<float> decoded(800), rows(800);
+  sinq::dequantize_into(quantize(matrix), decoded);
+  sinq::dequantize_rows(quantize(matrix), {0, 20}, rows);
+  EXPECT_EQ(decoded, rows);
+}
+
+/// Activations without a unit stride are read where they are.
+TEST(MeasureError, ReadsStridedActivations) {
+  const Eigen::MatrixXf w = Eigen::MatrixXf::Random(20, 40), x = Eigen::MatrixXf::Random(7, 40);
+  const sinq::RowMatrix by_row = x;
+  const QuantizedMatrix q = quantize(w);
+  const auto error = [&](const auto& activations) { return measure_error(w, q, activations).relative_output_error; };
+  EXPECT_EQ(error(x), error(by_row));
+  EXPECT_EQ(error(x.row(3)), error(by_row.row(3)));
+  const sinq::RowMatrix columns = x.transpose();
+  EXPECT_EQ(error(columns.col(3).transpose()), error(by_row.row(3)));
+}
+
 TEST(MeasureError, OutputError) {
   const TestMatrix w = sinq::test::generators::gaussian(20, 40, 2), x = sinq::test::generators::student_t(7, 40, 3);
   const QuantizedMatrix q = quantize(view(w));

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -348,6 +349,28 @@ TEST(QuantizedViewTest, ZeroScaleWithOffsetIsNotADivisionByZero) {
   float out = 1.0F;
   q.view().zero_points(0, {0, 1}, &out);
   EXPECT_EQ(out, 0.0F);
+}
+
+TEST(QuantizedView, DecodesNothingThatTheWindowDoesNotHold) {
+  Layout shared = strips(20, 100);
+  const QuantizedMatrix q(shared);
+  const QuantizedView v = q.view().row_slice({1, q.rows()});
+  std::vector<float> out(static_cast<std::size_t>(q.rows() + q.cols()));
+  const auto refused = [&](std::string_view call, auto&& use) {
+    EXPECT_TRUE(throws_error(Errc::kBadShape, {call, "is not"}, use));
+  };
+  refused("group_scales", [&] { v.group_scales(v.groups(), {0, 1}, out.data()); });
+  refused("group_scales", [&] { v.group_scales(0, {0, v.rows() + 1}, out.data()); });
+  refused("group_scales", [&] { v.group_scales(-1, {0, 1}, out.data()); });
+  refused("zero_points", [&] { v.zero_points(0, {2, 1}, out.data()); });
+  refused("stored_offsets", [&] { v.stored_offsets(0, {-1, 1}, out.data()); });
+  refused("col_scales", [&] { v.col_scales(v.rows(), {0, 1}, out.data()); });
+  refused("col_scales", [&] { v.col_scales(0, {0, v.cols() + 1}, out.data()); });
+  shared.offset = OffsetKind::kShared;
+  const QuantizedMatrix none(shared);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"stored_offsets", "kShared"}, [&] {
+    none.view().stored_offsets(0, {0, 1}, out.data());
+  }));
 }
 
 TEST(QuantizedViewTest, SlicesPointAtTheirCodesAndSigns) {

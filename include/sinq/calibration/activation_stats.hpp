@@ -50,9 +50,9 @@ class ActivationStats {
   [[nodiscard]] double mean_abs(Index c) const noexcept { return mean(abs_sum_[static_cast<std::size_t>(c)]); }
   /// Mean of x_c^2; 0 before the first row.
   [[nodiscard]] double mean_square(Index c) const noexcept { return mean(square_sum_[static_cast<std::size_t>(c)]); }
-  /// Sum of x_i x_j over all rows. StatsKind::kGram only.
-  [[nodiscard]] double gram(Index i, Index j) const noexcept {
-    SINQ_ASSERT(kind_ == StatsKind::kGram);
+  /// Sum of x_i x_j over all rows. Throws Errc::kBadConfig unless the kind is StatsKind::kGram.
+  [[nodiscard]] double gram(Index i, Index j) const {
+    if (kind_ != StatsKind::kGram) SINQ_THROW(Errc::kBadConfig, "ActivationStats: kChannels has no Gram matrix");
     return gram_[static_cast<std::size_t>(std::max(i, j) * cols_ + std::min(i, j))];
   }
 
@@ -71,6 +71,9 @@ class ActivationStats {
       SINQ_THROW(Errc::kBadShape,
                  detail::text("ActivationStats: the batch has ", x.cols, " columns, the statistics ", cols_));
     }
+    static_cast<void>(detail::worker_count(executor));
+    if (x.rows == 0) return;
+    detail::require_readable("ActivationStats", x);
     std::vector<float> block(static_cast<std::size_t>(std::min(kBlockRows, x.rows) * cols_));
     for_each_block(x, block, [&](Index first, Index rows) { require_finite(first, rows, block); });
     std::vector<double> columns;

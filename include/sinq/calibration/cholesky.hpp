@@ -48,7 +48,7 @@ template <Executor E>
     dispatch(limit, [&](auto tag) {
       using Kernel = Cholesky<decltype(tag)>;
       const typename Kernel::Triangle triangle(diagonal, size, width);
-      executor.run(ceil_div(rows, kCholeskyBlock), [&](Index task, Index) {
+      run_tasks(executor, ceil_div(rows, kCholeskyBlock), [&](Index task, Index) {
         const RowRange range{task * kCholeskyBlock, std::min((task + 1) * kCholeskyBlock, rows)};
         Kernel::solve(triangle, first, size, range, below.data());
       });

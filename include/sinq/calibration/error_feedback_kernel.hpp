@@ -62,7 +62,7 @@ struct ErrorFeedback<SINQ_ISA> {
   template <int kDim>
   SINQ_TARGET static void nearest_entries(const VectorQuery& query, float* best) noexcept {
     for (Index r = 0; r < kFeedRows; r += S::kWidth) {
-      F weight[kDim], feed[kDim], step[kDim];
+      F weight[std::size_t{kDim}], feed[std::size_t{kDim}], step[std::size_t{kDim}];
       for (int k = 0; k < kDim; ++k) {
         weight[k] = S::load(query.weights + k * kFeedRows + r);
         feed[k] = S::load(query.feed + k * kFeedRows + r);
@@ -70,7 +70,7 @@ struct ErrorFeedback<SINQ_ISA> {
       }
       F least = S::set1(std::numeric_limits<float>::infinity()), index = S::zero();
       for (Index entry = 0; entry < query.count; ++entry) {
-        F error[kDim], loss = S::zero();
+        F error[std::size_t{kDim}], loss = S::zero();
         SINQ_UNROLL
         for (int k = 0; k < kDim; ++k) {
           error[k] = S::fma(step[k], S::set1(query.table[entry * kDim + k]), weight[k]);

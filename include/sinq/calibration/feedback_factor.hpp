@@ -60,7 +60,7 @@ template <Executor E>
   const auto reversed = [&](Index i, Index k) -> double& {
     return h[static_cast<std::size_t>((size - 1 - i) * size + size - 1 - k)];
   };
-  executor.run(size, [&](Index i, Index) {
+  run_tasks(executor, size, [&](Index i, Index) {
     const Index a = column(i);
     for (Index k = i + 1; k < size; ++k) reversed(i, k) = scale(a) * stats.gram(a, column(k)) * scale(column(k));
     const double d = diagonal[static_cast<std::size_t>(a)];

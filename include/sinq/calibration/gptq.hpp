@@ -17,6 +17,7 @@ struct GptqOptions {
 namespace detail {
 
 inline void require_calibration(std::string_view who, const MatrixView& w, const ActivationStats& stats) {
+  require_readable(who, w);
   if (stats.cols() != w.cols) {
     SINQ_THROW(Errc::kBadShape, text(who, ": the statistics have ", stats.cols(), " columns, the matrix has ", w.cols));
   }

@@ -35,8 +35,8 @@ class OutputLoss {
   [[nodiscard]] double measure(const QuantizedView& q, const E& executor) const {
     const Index tasks = ceil_div(w_.rows, kFeedRows);
     std::vector<double> losses(static_cast<std::size_t>(tasks));
-    std::vector<Worker> workers(static_cast<std::size_t>(executor.concurrency()));
-    executor.run(tasks, [&](Index task, Index index) {
+    std::vector<Worker> workers(static_cast<std::size_t>(worker_count(executor)));
+    run_tasks(executor, tasks, [&](Index task, Index index) {
       Worker& worker = workers[static_cast<std::size_t>(index)];
       load_errors(q, {task * kFeedRows, std::min((task + 1) * kFeedRows, w_.rows)}, worker);
       losses[static_cast<std::size_t>(task)] = loss_ == Loss::kL1                       ? magnitude(worker)

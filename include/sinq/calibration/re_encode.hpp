@@ -15,8 +15,8 @@ class ReEncoder {
   /// All rows of one row block.
   template <Executor E>
   void run(RowRange rows, std::span<const float> col_scale, const FeedbackFactor& factor, const E& executor) {
-    std::vector<Worker> workers(static_cast<std::size_t>(executor.concurrency()));
-    executor.run(ceil_div(rows.size(), kFeedRows), [&](Index task, Index worker) {
+    std::vector<Worker> workers(static_cast<std::size_t>(worker_count(executor)));
+    run_tasks(executor, ceil_div(rows.size(), kFeedRows), [&](Index task, Index worker) {
       const Index first = rows.begin + task * kFeedRows;
       run_panel_rows({first, std::min(first + kFeedRows, rows.end)}, col_scale, factor,
                      workers[static_cast<std::size_t>(worker)]);

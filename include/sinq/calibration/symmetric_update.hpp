@@ -34,9 +34,10 @@ void add_symmetric_product(double* c, Index stride, Index size, const double* p,
     const auto rows_of = [&](Index task) -> RowRange {
       return {task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, size)};
     };
-    executor.run(tasks, [&](Index task, Index) { Kernel::pack(p, rows_of(task), depth, factor, panels.data()); });
+    run_tasks(executor, tasks,
+              [&](Index task, Index) { Kernel::pack(p, rows_of(task), depth, factor, panels.data()); });
     // The last rows are the longest: first, so that no thread is left alone with one.
-    executor.run(tasks, [&](Index task, Index) {
+    run_tasks(executor, tasks, [&](Index task, Index) {
       Kernel::add_rows(c, stride, rows_of(tasks - 1 - task), p, depth, panels.data());
     });
   });

@@ -18,7 +18,7 @@ class TriangularPanels {
       : size_(size),
         values_(static_cast<std::size_t>(start(count()))),
         diagonal_(static_cast<std::size_t>(count() * kFeedCols)) {
-    executor.run(count(), [&](Index p, Index) {
+    run_tasks(executor, count(), [&](Index p, Index) {
       float* out = values_.data() + start(p);
       for (Index i = 0; i < (p + 1) * kFeedCols; ++i) {
         for (Index k = p * kFeedCols; k < (p + 1) * kFeedCols; ++k) {

@@ -10,8 +10,10 @@
 #define SINQ_INLINE_AVX512 __attribute__((always_inline)) SINQ_TARGET_AVX512 static inline
 
 #if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 reports its own AVX-512 intrinsics, which start from an undefined register.
+// g++ 12 reports its own AVX-512 intrinsics, which start from an undefined register; without optimization they are
+// macros, which turn masks into signed numbers.
 #pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif

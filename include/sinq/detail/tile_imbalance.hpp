@@ -57,7 +57,7 @@ struct ImbalancePair {
       each([&](float& x, std::size_t, std::size_t j) { x = col_scale[j] == 0.0F ? x : x / col_scale[j]; });
       std = deviations(view);
       each([&](float& x, std::size_t i, std::size_t) {
-        x = std.row[i] == 0.0 ? x : static_cast<float>(x / std.row[i]);
+        x = std.row[i] == 0.0 ? x : static_cast<float>(static_cast<double>(x) / std.row[i]);
       });
       std = deviations(view);
       sum.after += ratio(std.row, std.col);

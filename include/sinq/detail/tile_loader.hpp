@@ -96,12 +96,12 @@ class LoadedTile {
     dispatch(limit, [&](auto tag) {
       using Load = TileLoad<decltype(tag)>;
       if (w.read_tile == nullptr && w.col_stride == 1) {
-        with_scalars(w, [&](const auto* data) {
-          Load::run(data + row * w.row_stride + col, w.row_stride, factor, rounding, tile_, moments_, ones_);
-        });
+        const void* const first =
+            static_cast<const std::byte*>(w.data) + (row * w.row_stride + col) * scalar_bytes(w.type);
+        Load::run(first, w.type, w.row_stride, factor, rounding, tile_, moments_, ones_);
       } else {
         read_rect(w, {row, col, tile_.rows, tile_.cols}, tile_.data, tile_.stride);
-        Load::run(static_cast<const float*>(tile_.data), tile_.stride, factor, rounding, tile_, moments_, ones_);
+        Load::run(tile_.data, ScalarType::kF32, tile_.stride, factor, rounding, tile_, moments_, ones_);
       }
     });
     double square = 0.0;

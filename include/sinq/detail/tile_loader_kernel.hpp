@@ -9,26 +9,37 @@ struct TileLoad<SINQ_ISA> {
   using F = S::F;
   using Moments = MomentKernel<SINQ_ISA>;
 
-  /// Copies rows of `Source` to the tile, times `factor` (a power of two), and takes their moments while they are in
-  /// the first cache. `ones` holds a 1 for every row and every column.
-  template <class Source>
-  SINQ_TARGET static void run(const Source* first, Index row_stride, float factor, InputRounding rounding,
-                              const TileView& tile, const TileMoments& moments, const float* ones) noexcept {
+  /// Copies rows of scalars to the tile, times `factor` (a power of two), and takes their moments while they are in the
+  /// first cache. `ones` holds a 1 for every row and every column.
+  SINQ_TARGET static void run(const void* first, ScalarType type, Index row_stride, float factor,
+                              InputRounding rounding, const TileView& tile, const TileMoments& moments,
+                              const float* ones) noexcept {
     const ScaledTileReader<SINQ_ISA> reader{tile, ones};
+    const bool is_rounded = rounding == InputRounding::kF16;
     Moments::clear(tile.cols, moments);
     for (Index r = 0; r < tile.rows; r += kMomentRows) {
       const RowRange rows{r, r + kMomentRows < tile.rows ? r + kMomentRows : tile.rows};
-      if (rounding == InputRounding::kF16) {
-        copy<InputRounding::kF16>(first, row_stride, factor, tile, rows);
-      } else {
-        copy<InputRounding::kNone>(first, row_stride, factor, tile, rows);
+      const float copy_factor = is_rounded ? 1.0F : factor;
+      switch (type) {
+        case ScalarType::kF64:
+          copy(static_cast<const double*>(first), row_stride, copy_factor, tile, rows);
+          break;
+        case ScalarType::kF16:
+          copy(static_cast<const F16Bits*>(first), row_stride, copy_factor, tile, rows);
+          break;
+        case ScalarType::kBf16:
+          copy(static_cast<const Bf16Bits*>(first), row_stride, copy_factor, tile, rows);
+          break;
+        case ScalarType::kF32:
+          copy(static_cast<const float*>(first), row_stride, copy_factor, tile, rows);
       }
+      if (is_rounded) round(tile, rows, factor);
       Moments::add_rows(reader, rows, tile.cols, ones, moments);
     }
   }
 
  private:
-  template <InputRounding kRounding, class Source>
+  template <class Source>
   SINQ_TARGET static void copy(const Source* first, Index row_stride, float factor, const TileView& tile,
                                RowRange rows) noexcept {
     // Rows of a strip lie a matrix row apart, where no hardware prefetcher follows, and often a power of two, so that
@@ -44,16 +55,28 @@ struct TileLoad<SINQ_ISA> {
       const Source* ahead = first + (r + kRowsAhead < tile.rows ? r + kRowsAhead : r) * row_stride;
       for (Index c = 0; c < whole; c += S::kWidth) {
         if (kPerLine <= S::kWidth || c % kPerLine == 0) S::prefetch_far(ahead + c);
-        S::store(to + c, S::mul(rounded<kRounding>(read(from + c)), scale));
+        S::store(to + c, S::mul(read(from + c), scale));
       }
       Index c = whole;
       if (tail != 0) {
         Source lanes[S::kWidth] = {};
         for (int i = 0; i < tail; ++i) lanes[i] = from[whole + i];
-        S::store(to + c, S::mul(rounded<kRounding>(read(lanes)), scale));
+        S::store(to + c, S::mul(read(lanes), scale));
         c += S::kWidth;
       }
       for (; c < tile.stride; c += S::kWidth) S::store(to + c, S::zero());
+    }
+  }
+
+  /// Rounds to binary16, then multiplies: what the reference is given is rounded before anything else.
+  SINQ_TARGET static void round(const TileView& tile, RowRange rows, float factor) noexcept {
+    for (Index r = rows.begin; r < rows.end; ++r) {
+      float* const row = tile.row(r);
+      for (Index c = 0; c < tile.stride; c += S::kWidth) {
+        std::uint16_t lanes[S::kWidth];
+        S::store_f16(lanes, S::load(row + c));
+        S::store(row + c, S::mul(S::load_f16(lanes), S::set1(factor)));
+      }
     }
   }
 
@@ -61,17 +84,6 @@ struct TileLoad<SINQ_ISA> {
   SINQ_TARGET static F read(const double* p) noexcept { return S::load_f64(p); }
   SINQ_TARGET static F read(const F16Bits* p) noexcept { return S::load_f16(&p->bits); }
   SINQ_TARGET static F read(const Bf16Bits* p) noexcept { return S::load_bf16(&p->bits); }
-
-  template <InputRounding kRounding>
-  SINQ_TARGET static F rounded(F x) noexcept {
-    if constexpr (kRounding == InputRounding::kF16) {
-      std::uint16_t lanes[S::kWidth];
-      S::store_f16(lanes, x);
-      return S::load_f16(lanes);
-    } else {
-      return x;
-    }
-  }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

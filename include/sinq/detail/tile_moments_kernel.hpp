@@ -11,7 +11,7 @@ struct ScaledTileReader<SINQ_ISA> {
   const float* inv_col;  ///< [stride]
 
   template <int N>
-  SINQ_TARGET void panel(Index col, F (&factors)[N]) const noexcept {
+  SINQ_TARGET void panel(Index col, F (&factors)[std::size_t{N}]) const noexcept {
     SINQ_UNROLL
     for (int k = 0; k < N; ++k) factors[k] = S::load(inv_col + col + k * S::kWidth);
   }
@@ -68,7 +68,7 @@ struct MomentKernel<SINQ_ISA> {
   template <int N, class Reader>
   SINQ_TARGET static void panel(const Reader& reader, const float* row_factor, RowRange rows, Index col,
                                 const TileMoments& out) noexcept {
-    F factor[N], sum[N], square[N];
+    F factor[std::size_t{N}], sum[std::size_t{N}], square[std::size_t{N}];
     reader.template panel<N>(col, factor);
     SINQ_UNROLL
     for (int k = 0; k < N; ++k) sum[k] = square[k] = S::zero();

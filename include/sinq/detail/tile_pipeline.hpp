@@ -2,6 +2,7 @@
 
 #include <sinq/config.hpp>
 #include <sinq/detail/matrix_scale.hpp>
+#include <sinq/detail/method_refs.hpp>
 #include <sinq/detail/tile_apply.hpp>
 #include <sinq/detail/zero_point_range.hpp>
 #include <sinq/packing/aux_encoder.hpp>
@@ -41,9 +42,8 @@ template <class Q>
   }
 }
 
-template <class Config>
-[[nodiscard]] Index tile_cols(const Config& config, Index group_size) noexcept {
-  return config.tile_cols == 0 ? group_size : config.tile_cols / config.group_size * group_size;
+[[nodiscard]] inline Index tile_cols(const Method& method, Index group_size) noexcept {
+  return method.tile_cols == 0 ? group_size : method.tile_cols / method.group_size * group_size;
 }
 
 /// Memory and findings of one thread.
@@ -60,25 +60,24 @@ struct TileWorker {
 /// a band, the weights are normalized, fitted, rounded and packed in chunks of rows that stay in the first cache. A
 /// *task* is one band, or as many side by side as fill a line of memory with their codes: written strip by strip, every
 /// line would come from memory and go back several times.
-template <TileQuantizer Q, Normalizer N>
 class TilePipeline {
  public:
-  template <class Config>
-  TilePipeline(const MatrixView& w, const Config& config, const Q& quantizer, const Layout& layout,
-               std::span<std::byte> out, std::span<const float> col_importance, Isa limit)
+  TilePipeline(const MatrixView& w, const Method& method, const QuantizerRef& quantizer,
+               const NormalizerRef& normalizer, const Layout& layout, std::span<std::byte> out,
+               std::span<const float> col_importance, Isa limit)
       : w_(w),
         quantizer_(quantizer),
-        normalizer_(config.normalizer),
+        normalizer_(normalizer),
         col_importance_(col_importance),
         format_(quantizer_.format()),
         layout_(layout),
         isa_(resolve(limit)),
-        thresholds_(config.thresholds),
-        codes_against_(config.codes_against),
-        input_rounding_(config.input_rounding),
+        thresholds_(method.thresholds),
+        codes_against_(method.codes_against),
+        input_rounding_(method.input_rounding),
         zero_range_(format_, layout.aux),
-        tile_cols_(std::min(tile_cols(config, layout.group_size), round_up(layout.cols, 8))),
-        band_rows_(config.tiling == Tiling::kColumns
+        tile_cols_(std::min(tile_cols(method, layout.group_size), round_up(layout.cols, 8))),
+        band_rows_(method.tiling == Tiling::kColumns
                        ? layout.rows
                        : std::min(std::lcm(layout.row_block, kAuxBlockRows), layout.rows)),
         strip_bytes_(tile_cols_ / layout.vector_dim * layout.bits / 8),
@@ -116,8 +115,10 @@ class TilePipeline {
     }
   }
 
-  /// Lets a quantizer with levels of its own learn them from a sample of the normalized matrix. Before the first `run`.
-  void learn(TileWorker& worker) requires LearningQuantizer<Q> {
+  /// Lets a quantizer that has levels of its own learn them from a sample of the normalized matrix. Before the first
+  /// `run`.
+  void learn(TileWorker& worker) {
+    if (quantizer_.do_learn == nullptr) return;
     // A quarter of a million weights place 16 levels within a thousandth; a table of vectors wants a million, and some
     // hundred vectors per entry. 16 tiles see the whole width of the matrix.
     constexpr Index kVectorsPerEntry = 256;
@@ -235,7 +236,7 @@ class TilePipeline {
     band.inv_col = band.inv_row + padded_rows;
     band.weights = band.inv_col + 2 * blocks * stride;
     band.units = band.weights + blocks * stride;
-    const Index params_rows = Q::kFitScope == FitScope::kTile ? padded_rows : kAuxBlockRows;
+    const Index params_rows = quantizer_.scope == FitScope::kTile ? padded_rows : kAuxBlockRows;
     float* params = worker.params.floats(2 * groups * params_rows + 2 * kAuxBlockRows);
     band.params = {params, params + groups * params_rows, params_rows};
     band.stored = params + 2 * groups * params_rows;
@@ -274,7 +275,7 @@ class TilePipeline {
     for (Index c = 0; c < tile.stride; ++c) inv_col[c] = c < tile.cols ? 1.0F / col[c] : 0.0F;
     for (Index r = row; r < row + rows; ++r) band.inv_row[r] = 1.0F / band.row[r];
     weigh_columns(band, block, inv_col);
-    if constexpr (Q::kFitScope == FitScope::kTile) {
+    if (quantizer_.scope == FitScope::kTile) {
       normalize(tile, band.inv_row + row, inv_col, tile);
       quantizer_.fit(tile, layout_.group_size,
                      {band.params.scale + row, band.params.zero_point + row, band.params.stride}, worker.quantizer,
@@ -317,7 +318,7 @@ class TilePipeline {
     const Index rows = std::min(kAuxBlockRows, band.rect.rows - first);
     TileView x = band.tile.row_slice({first, first + rows});
     GroupParams params = band.params;
-    if constexpr (Q::kFitScope == FitScope::kTile) {
+    if (quantizer_.scope == FitScope::kTile) {
       params.scale += first;
       params.zero_point += first;
     } else {
@@ -330,7 +331,7 @@ class TilePipeline {
       x = chunk;
     }
     for (Index g = 0; g < band.groups; ++g) store_group(band, g, first, rows, params, worker);
-    if constexpr (VectorQuantizer<Q>) {
+    if (layout_.vector_dim != 1) {
       encode_vectors(band, first, x, params, worker);
     } else {
       const Index code_stride = x.stride;
@@ -351,8 +352,7 @@ class TilePipeline {
   }
 
   /// Vector codes of up to 64 rows, and their signs.
-  void encode_vectors(const Band& band, Index first, const TileView& x, const GroupParams& params,
-                      TileWorker& worker) requires VectorQuantizer<Q> {
+  void encode_vectors(const Band& band, Index first, const TileView& x, const GroupParams& params, TileWorker& worker) {
     const Index count = ceil_div(x.cols, Index{layout_.vector_dim});
     worker.vector_codes.resize(static_cast<std::size_t>(x.rows * count));
     for_each_part(first, x.rows, [&](RowRange r, Index block) {
@@ -480,8 +480,8 @@ class TilePipeline {
   }
 
   MatrixView w_;
-  Q quantizer_;
-  N normalizer_;
+  QuantizerRef quantizer_;
+  NormalizerRef normalizer_;
   std::span<const float> col_importance_;
   CodeFormat format_;
   Layout layout_;

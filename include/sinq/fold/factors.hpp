@@ -23,10 +23,15 @@ struct Factors {
   std::vector<double> cols{};         ///< [cols]; empty: all 1
   NormKind norm = NormKind::kWeight;  ///< of vectors
 
-  /// Multiplies `values` [rows.size(), columns], the given rows of the tensor, in place.
-  void apply(RowRange range, Index columns, double* values) const noexcept {
-    SINQ_ASSERT(rows.empty() || range.end <= static_cast<Index>(rows.size()));
-    SINQ_ASSERT(cols.empty() || columns == static_cast<Index>(cols.size()));
+  /// Multiplies `values` [rows.size(), columns], the given rows of the tensor, in place. Throws Errc::kBadShape where
+  /// there are no such rows, or other columns.
+  void apply(RowRange range, Index columns, double* values) const {
+    if (range.begin < 0 || (!rows.empty() && range.end > static_cast<Index>(rows.size())) ||
+        (!cols.empty() && columns != static_cast<Index>(cols.size()))) {
+      SINQ_THROW(Errc::kBadShape, sinq::detail::text("fold: rows [", range.begin, ", ", range.end, ") x ", columns,
+                                                     " columns, but there are factors of ", rows.size(), " rows and ",
+                                                     cols.size(), " columns (0: all 1)"));
+    }
     const double offset = norm == NormKind::kOnePlusWeight ? 1.0 : 0.0;
     for (Index r = range.begin; r < range.end; ++r) {
       const double row = rows.empty() ? 1.0 : rows[static_cast<std::size_t>(r)];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/io/memory_size.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -30,8 +31,8 @@ class ByteReader {
       SINQ_THROW(Errc::kBadFile, sinq::detail::text(what_, ": ", field, " at byte ", position_, " needs ", count,
                                                     " bytes, but ", remaining(), " remain"));
     }
-    const auto out = bytes_.subspan(position_, static_cast<std::size_t>(count));
-    position_ += static_cast<std::size_t>(count);
+    const auto out = bytes_.subspan(position_, detail::memory_size(count));
+    position_ += out.size();
     return out;
   }
 

@@ -6,6 +6,7 @@
 #include <sinq/io/gguf_tensor.hpp>
 #include <sinq/io/gguf_value.hpp>
 #include <sinq/io/mapped_file.hpp>
+#include <sinq/io/memory_size.hpp>
 #include <sinq/matrix_view.hpp>
 
 #include <algorithm>
@@ -126,7 +127,7 @@ class GgufFile {
       SINQ_THROW(Errc::kBadShape, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name), " at bytes [",
                                                      info.begin, ", ", info.end, ") is not one of this file"));
     }
-    return bytes_.subspan(static_cast<std::size_t>(info.begin), static_cast<std::size_t>(info.end - info.begin));
+    return bytes_.subspan(detail::memory_size(info.begin), detail::memory_size(info.end - info.begin));
   }
   std::span<const std::byte> bytes(const GgufTensorInfo& info) && = delete;
 

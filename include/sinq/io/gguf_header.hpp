@@ -4,6 +4,7 @@
 #include <sinq/io/byte_reader.hpp>
 #include <sinq/io/gguf_tensor.hpp>
 #include <sinq/io/gguf_value.hpp>
+#include <sinq/io/memory_size.hpp>
 #include <sinq/types.hpp>
 
 #include <algorithm>
@@ -134,7 +135,7 @@ class GgufHeaderReader {
     constexpr bool kString = std::is_same_v<T, std::string>;
     check_claim(count, kString ? sizeof(std::uint64_t) : sizeof(T), field);
     std::vector<T> out;
-    out.reserve(static_cast<std::size_t>(count));
+    out.reserve(detail::memory_size(count));
     for (std::uint64_t i = 0; i < count; ++i) out.push_back(read_value<T>(field));
     return out;
   }

@@ -5,6 +5,7 @@
 #include <sinq/io/gguf_header.hpp>
 #include <sinq/io/gguf_tensor.hpp>
 #include <sinq/io/gguf_value.hpp>
+#include <sinq/io/memory_size.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -64,7 +65,9 @@ class GgufHeaderBytes {
     put(static_cast<std::uint32_t>(value.index()));
     std::visit([&](const auto& content) { put(content); }, value);
   }
-  void pad(std::uint64_t alignment) { out.resize((out.size() + alignment - 1) / alignment * alignment, '\0'); }
+  void pad(std::uint64_t alignment) {
+    out.resize(memory_size((out.size() + alignment - 1) / alignment * alignment), '\0');
+  }
 
   std::string out;
 };
@@ -168,7 +171,8 @@ class GgufWriter {
   void skip_finished() {
     while (next_ < plan_.tensors.size() && position_ == plan_.tensors[next_].end) {
       const bool last = ++next_ == plan_.tensors.size();
-      const std::vector<std::byte> zeros((last ? plan_.file_bytes : plan_.tensors[next_].begin) - position_);
+      const std::vector<std::byte> zeros(
+          detail::memory_size((last ? plan_.file_bytes : plan_.tensors[next_].begin) - position_));
       put(zeros);
     }
   }

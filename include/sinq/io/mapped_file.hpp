@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/io/memory_size.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -77,7 +78,7 @@ class MappedFile {
     struct stat status {};
     if (::fstat(descriptor.get(), &status) != 0) detail::raise_io(path, "read the size", errno);
     if (!S_ISREG(status.st_mode)) refuse_irregular(path);
-    const auto size = static_cast<std::size_t>(status.st_size);
+    const std::size_t size = detail::memory_size(static_cast<std::uint64_t>(status.st_size));
     if (size == 0) return file;
     void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
     if (address == MAP_FAILED) detail::raise_io(path, "map", errno);
@@ -86,7 +87,7 @@ class MappedFile {
     std::error_code error;
     if (!std::filesystem::exists(path, error)) detail::raise_io(path, "open", ENOENT);
     if (!std::filesystem::is_regular_file(path, error)) refuse_irregular(path);
-    const auto size = static_cast<std::size_t>(std::filesystem::file_size(path));
+    const std::size_t size = detail::memory_size(std::filesystem::file_size(path));
     file.copy_ = std::make_unique<std::byte[]>(size);
     std::ifstream stream(path, std::ios::binary);
     if (!stream.read(reinterpret_cast<char*>(file.copy_.get()), static_cast<std::streamsize>(size))) {
@@ -121,7 +122,8 @@ class MappedFile {
     begin -= begin % page;
     end = std::min<std::uint64_t>(end, bytes_.size());
     if (begin >= end) return;
-    ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+    const auto pages = bytes_.first(detail::memory_size(end)).subspan(detail::memory_size(begin));
+    ::madvise(const_cast<std::byte*>(pages.data()), pages.size(), MADV_DONTNEED);
 #else
     static_cast<void>(begin);
     static_cast<void>(end);

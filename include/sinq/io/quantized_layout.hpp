@@ -133,7 +133,7 @@ class LayoutEvents final : public JsonEvents {
     }
   }
 
-  static constexpr double kLargestFloat = std::numeric_limits<float>::max();
+  static constexpr double kLargestFloat = static_cast<double>(std::numeric_limits<float>::max());
 
   bool in_object_ = false;
   std::uint32_t seen_ = 0;

@@ -73,9 +73,13 @@ namespace detail {
   return out;
 }
 
-/// Decodes to `out` [rows * cols], in the arithmetic of `type`: the product is rounded, then the sum.
-inline void decode_reference_aux(const ReferenceAuxCodes& coded, DType type, std::span<float> out) noexcept {
-  SINQ_ASSERT(out.size() == coded.codes.size());
+/// Decodes to `out` [rows * cols], in the arithmetic of `type`: the product is rounded, then the sum. Throws
+/// Errc::kBadShape for an `out` of another size.
+inline void decode_reference_aux(const ReferenceAuxCodes& coded, DType type, std::span<float> out) {
+  if (out.size() != coded.codes.size()) {
+    SINQ_THROW(Errc::kBadShape, sinq::detail::text("reference layout: ", out.size(), " values to decode from ",
+                                                   coded.codes.size(), " codes"));
+  }
   for (std::size_t i = 0; i < out.size(); ++i) {
     const std::size_t c = i % static_cast<std::size_t>(coded.cols);
     // The product is exact in double, and no compiler contracts it with a sum in float.

@@ -209,9 +209,8 @@ class ReferenceLayerFinder {
   }
 
   void find_shape() {
-    constexpr Index kMaxElements = Index{1} << 40;  // the container's limit; keeps every product below 2^63
     const auto& shape = layer_.meta.shape;
-    if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > kMaxElements / shape[1]) {
+    if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > kMaxWeights / shape[1]) {
       refuse(Errc::kBadFile, "'shape' ", shape_text(shape), " is not that of a matrix");
     }
     layer_.rows = shape[0];

@@ -77,6 +77,11 @@ void unpack_reference_words(const ReferencePackingRow& row, const std::byte* pac
   }
 }
 
+inline void require_room(std::string_view call, Index room, std::size_t codes) {
+  if (room >= static_cast<Index>(codes)) return;
+  SINQ_THROW(Errc::kBadShape, sinq::detail::text(call, ": words for ", room, " codes, but there are ", codes));
+}
+
 }  // namespace detail
 
 /// As checkpoints spell it, e.g. "4bit_u8".
@@ -114,12 +119,11 @@ void unpack_reference_words(const ReferencePackingRow& row, const std::byte* pac
 
 /// Packs codes [rows, cols] into words [packed_rows, cols]: word (p, c) holds the codes (k * packed_rows + p, c) for
 /// k = 0, 1, ..., the first in its most significant field. `out` is as many bytes as the words take; rows beyond the
-/// codes count as zeros. Codes must be below 2^bits.
-inline void pack_reference(ReferencePacking packing, std::span<const std::uint8_t> codes,
-                           std::span<std::byte> out) noexcept {
+/// codes count as zeros. Codes must be below 2^bits. Throws Errc::kBadShape if there are more codes than words hold.
+inline void pack_reference(ReferencePacking packing, std::span<const std::uint8_t> codes, std::span<std::byte> out) {
   const auto& row = detail::row_of(packing);
   const Index words = static_cast<Index>(out.size()) / dtype_bytes(row.word);
-  SINQ_ASSERT(words * row.codes_per_word >= static_cast<Index>(codes.size()));
+  detail::require_room("pack_reference", words * row.codes_per_word, codes.size());
   if (row.word == DType::kU8) {
     detail::pack_reference_words<std::uint8_t>(row, codes, words, out.data());
   } else {
@@ -127,12 +131,12 @@ inline void pack_reference(ReferencePacking packing, std::span<const std::uint8_
   }
 }
 
-/// The inverse of `pack_reference`; rows that were padded are left out by giving a shorter `codes`.
+/// The inverse of `pack_reference`; rows that were padded are left out by giving a shorter `codes`. Throws as it does.
 inline void unpack_reference(ReferencePacking packing, std::span<const std::byte> packed,
-                             std::span<std::uint8_t> codes) noexcept {
+                             std::span<std::uint8_t> codes) {
   const auto& row = detail::row_of(packing);
   const Index words = static_cast<Index>(packed.size()) / dtype_bytes(row.word);
-  SINQ_ASSERT(words * row.codes_per_word >= static_cast<Index>(codes.size()));
+  detail::require_room("unpack_reference", words * row.codes_per_word, codes.size());
   if (row.word == DType::kU8) {
     detail::unpack_reference_words<std::uint8_t>(row, packed.data(), words, codes);
   } else {

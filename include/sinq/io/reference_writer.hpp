@@ -2,6 +2,7 @@
 
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
+#include <sinq/io/memory_size.hpp>
 #include <sinq/io/reference_aux.hpp>
 #include <sinq/io/reference_packing.hpp>
 #include <sinq/io/reference_sidecar.hpp>
@@ -211,7 +212,7 @@ struct ReferenceNumbers {
       unpack<decltype(bits)::value>(q.codes(r), shape.cols, codes.data() + r * shape.cols);
     }
   });
-  std::vector<std::byte> out(static_cast<std::size_t>(bytes));
+  std::vector<std::byte> out(detail::memory_size(bytes));
   pack_reference(shape.packing, codes, out);
   return out;
 }
@@ -300,6 +301,12 @@ struct ReferenceNumbers {
   // The reference's GPU kernel takes every 4-bit layer for uniform strips unless this says otherwise.
   out.meta.tiling_mode = shape.is_square ? "2D" : table.empty() ? "1D" : sinq::detail::text("1D_", table);
   return out;
+}
+
+/// Of a matrix that may be a temporary.
+[[nodiscard]] inline ReferenceLayerData reference_layer_data(std::string_view layer, const QuantizedMatrix& q,
+                                                             ReferenceAux aux) {
+  return reference_layer_data(layer, q.view(), aux);
 }
 
 /// config.json with the "quantization_config" by which huawei-csl/SINQ and transformers know such a checkpoint; layers

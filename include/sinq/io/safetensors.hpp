@@ -3,6 +3,7 @@
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/mapped_file.hpp>
+#include <sinq/io/memory_size.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/io/safetensors_header.hpp>
 #include <sinq/io/tensor_info.hpp>
@@ -109,7 +110,7 @@ class SafetensorsFile {
       SINQ_THROW(Errc::kBadShape, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name), " at bytes [",
                                                      info.begin, ", ", info.end, ") is not one of this file"));
     }
-    return bytes_.subspan(static_cast<std::size_t>(info.begin), static_cast<std::size_t>(info.end - info.begin));
+    return bytes_.subspan(detail::memory_size(info.begin), detail::memory_size(info.end - info.begin));
   }
   std::span<const std::byte> bytes(const TensorInfo& info) && = delete;
 

@@ -8,14 +8,21 @@ namespace sinq::inline SINQ_ABI {
 
 /// y[r] = row r of w times x, for the rows of `rows`; y [w.rows()] covers all rows. Stateless, without allocation or
 /// threads: callers may split the rows as they like, and get the same bits for every split.
-/// Needs x.assign(w, ..) with a batch of one before.
+/// Throws kBadShape before anything is written unless x was assigned, with a batch of one, for `w` or a matrix with the
+/// same column scales, and `rows` lie within w and y.
 template <Weights W>
 void matvec(const W& w, const ScaledInput& x, RowRange rows, std::span<float> y, Output output = Output::kOverwrite,
-            Isa limit = Isa::kBest) noexcept {
-  SINQ_ASSERT(x.batch() == 1 && x.cols() == w.cols());
-  SINQ_ASSERT(rows.begin >= 0 && rows.end <= w.rows() && static_cast<Index>(y.size()) >= rows.end);
+            Isa limit = Isa::kBest) {
   const auto& view = detail::view_of(w);
+  x.require_fit("matvec", view, rows);
+  if (x.batch() != 1) {
+    SINQ_THROW(Errc::kBadShape, detail::text("matvec: x is a batch of ", x.batch(), ", which is for matmul"));
+  }
+  if (static_cast<Index>(y.size()) < rows.end) {
+    SINQ_THROW(Errc::kBadShape, detail::text("matvec: y has ", y.size(), " elements, the rows end at ", rows.end));
+  }
   const detail::ResultView result{y.data(), 0, output};
+  if (detail::multiply_vectors(view, x, rows, result, limit)) return;
   detail::dispatch_dot(limit, [&](auto tag) { detail::matvec_rows<decltype(tag)>(view, x, rows, result); });
 }
 

@@ -125,7 +125,7 @@ inline constexpr int kPanelRegionCount = 4;
 /// Packs 32 columns of one row into its dword of `Bits` lines. quads[q] holds the codes of columns 4q..4q+3, one per
 /// byte, the first in the least significant byte.
 template <int Bits>
-constexpr void pack_unit(const std::uint32_t (&quads)[8], std::uint32_t (&lines)[Bits]) noexcept {
+constexpr void pack_unit(const std::uint32_t (&quads)[8], std::uint32_t (&lines)[std::size_t{Bits}]) noexcept {
   for (std::uint32_t& line : lines) line = 0;
   if constexpr (8 % Bits == 0) {
     constexpr int kPerLine = 8 / Bits;
@@ -155,7 +155,7 @@ constexpr void pack_unit(const std::uint32_t (&quads)[8], std::uint32_t (&lines)
 
 /// The inverse of `pack_unit`.
 template <int Bits>
-constexpr void unpack_unit(const std::uint32_t (&lines)[Bits], std::uint32_t (&quads)[8]) noexcept {
+constexpr void unpack_unit(const std::uint32_t (&lines)[std::size_t{Bits}], std::uint32_t (&quads)[8]) noexcept {
   constexpr std::uint32_t kMask = ((1U << Bits) - 1U) * 0x01010101U;
   if constexpr (8 % Bits == 0) {
     constexpr int kPerLine = 8 / Bits;

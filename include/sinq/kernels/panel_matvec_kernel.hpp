@@ -24,12 +24,23 @@ struct PanelMatvec<SINQ_ISA> {
   template <class View>
   static void run_integers(const View& view, Index panel, const InputView& in, const Levels& levels,
                            float* out) noexcept {
-    with_bits(view.layout().bits, [&](auto bits) {
-      constexpr int kBits = bits;
-      if (levels.values == nullptr) return with_digits<kBits, 0>(view, panel, in, levels, out);
-      if constexpr (kBits >= 2 && kBits <= 4) {
-        if (levels.table.digits < 2) return with_digits<kBits, 1>(view, panel, in, levels, out);
-        return with_digits<kBits, 2>(view, panel, in, levels, out);
+    with_digits(in.digits, [&](auto x_digits) {
+      constexpr int kX = x_digits;
+      switch (view.layout().bits) {
+        case 1:
+          return run(view, panel, in, levels, &integers<1, 0, kX>, out);
+        case 2:
+          return run(view, panel, in, levels, integers_of<2, kX>(levels), out);
+        case 3:
+          return run(view, panel, in, levels, integers_of<3, kX>(levels), out);
+        case 4:
+          return run(view, panel, in, levels, integers_of<4, kX>(levels), out);
+        case 5:
+          return run(view, panel, in, levels, &integers<5, 0, kX>, out);
+        case 8:
+          return run(view, panel, in, levels, &integers<8, 0, kX>, out);
+        default:
+          return run(view, panel, in, levels, &integers<kAnyBits, 0, kX>, out);
       }
     });
   }
@@ -38,50 +49,83 @@ struct PanelMatvec<SINQ_ISA> {
   template <class View>
   static void run_floats(const View& view, Index panel, const InputView& in, const Levels& levels,
                          float* out) noexcept {
-    with_bits(view.layout().bits, [&](auto bits) {
-      if constexpr (bits <= 4) {
-        const bool look_up = S::kFloatTableIsFast || levels.values != nullptr;
-        if (look_up) return floats<bits, true>(view, panel, in, levels, out);
-      }
-      if constexpr (bits > 4 || !S::kFloatTableIsFast) floats<bits, false>(view, panel, in, levels, out);
-    });
+    switch (view.layout().bits) {
+      case 1:
+        return run(view, panel, in, levels, &floats<1, S::kFloatTableIsFast>, out);
+      case 2:
+        return run(view, panel, in, levels, floats_of<2>(levels), out);
+      case 3:
+        return run(view, panel, in, levels, floats_of<3>(levels), out);
+      case 4:
+        return run(view, panel, in, levels, floats_of<4>(levels), out);
+      case 8:
+        return run(view, panel, in, levels, &floats<8, false>, out);
+      default:
+        return run(view, panel, in, levels, &floats<kAnyBits, false>, out);
+    }
   }
 
  private:
-  template <int Bits, int TDigits>
-  static void with_digits(const RepackedView& view, Index panel, const InputView& in, const Levels& levels,
-                          float* out) noexcept {
-    if (in.digits == 1) return integers<Bits, TDigits, 1>(view, panel, in, levels, out);
-    integers<Bits, TDigits, 2>(view, panel, in, levels, out);
+  /// Stands for widths whose units become bytes in memory before they are multiplied: 6 and 7 bits lose less than 3% by
+  /// that, and save a loop each in every program.
+  static constexpr int kAnyBits = 0;
+
+  /// Blocks that one call of `Dots` multiplies at most: those of a super-block, unless groups are long.
+  static constexpr Index kRun = 16;
+  /// Multiplies blocks [first, first + count) of activations with codes from `lines` on: out[count][16]. Returns where
+  /// the next block's codes are. What differs by width and digits is in here and nowhere else.
+  using Dots = const std::uint8_t* (*)(const std::uint8_t* lines, int bits, const InputView& in, Index first,
+                                       Index count, const Levels& levels, float* out);
+
+  template <class F>
+  static void with_digits(int digits, F f) noexcept {
+    if (digits == 1) return f(std::integral_constant<int, 1>{});
+    f(std::integral_constant<int, 2>{});
+  }
+  /// Loops for widths that tables of levels may have.
+  template <int Bits, int XDigits>
+  static Dots integers_of(const Levels& levels) noexcept {
+    if (levels.values == nullptr) return &integers<Bits, 0, XDigits>;
+    return levels.table.digits == 1 ? &integers<Bits, 1, XDigits> : &integers<Bits, 2, XDigits>;
+  }
+  template <int Bits>
+  static Dots floats_of(const Levels& levels) noexcept {
+    if constexpr (S::kFloatTableIsFast) {
+      return &floats<Bits, true>;
+    } else {
+      return levels.values == nullptr ? &floats<Bits, false> : &floats<Bits, true>;
+    }
   }
 
-  /// Integer activations of `XDigits` digits; `TDigits` digits of a table of levels, 0 if codes are levels.
-  template <int Bits, int TDigits, int XDigits>
-  SINQ_TARGET static void integers(const RepackedView& view, Index panel, const InputView& in, const Levels& levels,
-                                   float* out) noexcept {
+  /// Walks the panel: the dot products of each block, times its group's scale, plus its offset times the activations'
+  /// sum.
+  SINQ_TARGET static void run(const RepackedView& view, Index panel, const InputView& in, const Levels& levels,
+                              Dots dots, float* out) noexcept {
+    const LevelAffine affine = in.digits == 0 ? LevelAffine{} : levels.table.affine;
     F sum[kParts];
     SINQ_UNROLL_VECTORS
     for (int p = 0; p < kParts; ++p) sum[p] = S::zero();
-    B table[2] = {S::load_table16(levels.table.high), S::load_table16(levels.table.low)};
     Index block = 0;
     for (PanelWalk walk(view, panel); !walk.done(); walk.next()) {
-      alignas(64) float a[kSuperGroups * kPanelRows], b[kSuperGroups * kPanelRows];
-      start(walk, levels.table.affine, a, b);
+      alignas(64) float a[kSuperGroups * kPanelRows], b[kSuperGroups * kPanelRows], dot[kRun * kPanelRows];
+      start(walk, affine, a, b);
       const std::uint8_t* lines = walk.lines();
-      for (Index k = 0; k < walk.groups(); ++k) {
-        for (Index piece = 0; piece < in.blocks.per_group && block < in.blocks.count; ++piece, ++block) {
-          const Index units = ceil_div(in.blocks.col_count(block), kUnitCols);
-          F dot[kParts];
-          block_dot<Bits, TDigits, XDigits>(lines, units, in.high + block * in.blocks.stride,
-                                            in.low + block * in.blocks.stride, table, dot);
-          lines += units * Bits * kLineBytes;
-          const F scale = S::set1(in.scales[block]);
+      const Index in_all = walk.groups() * in.blocks.per_group;
+      const Index end = in_all < in.blocks.count - block ? block + in_all : in.blocks.count;
+      for (Index group = 0, piece = 0; block < end;) {
+        const Index count = end - block < kRun ? end - block : kRun;
+        lines = dots(lines, view.layout().bits, in, block, count, levels, dot);
+        for (Index i = 0; i < count; ++i, ++block) {
           const F total = S::set1(in.sums[block]);
           SINQ_UNROLL_VECTORS
           for (int p = 0; p < kParts; ++p) {
-            const Index row = k * kPanelRows + p * S::kWidth;
+            const Index row = group * kPanelRows + p * S::kWidth;
             sum[p] = S::fma(S::load(b + row), total, sum[p]);
-            sum[p] = S::fma(S::load(a + row), S::mul(dot[p], scale), sum[p]);
+            sum[p] = S::fma(S::load(a + row), S::load(dot + i * kPanelRows + p * S::kWidth), sum[p]);
+          }
+          if (++piece == in.blocks.per_group) {
+            piece = 0;
+            ++group;
           }
         }
       }
@@ -90,72 +134,107 @@ struct PanelMatvec<SINQ_ISA> {
     for (int p = 0; p < kParts; ++p) S::store(out + p * S::kWidth, sum[p]);
   }
 
+  /// Room for a block's codes as bytes.
+  static constexpr Index kBytesRoom = kMaxBlockCols * kPanelRows;
+
+  /// Where to read the codes of a block of `units` units from `lines` on: there, or as bytes in `room`.
+  template <int Bits>
+  SINQ_INLINE const std::uint8_t* block_codes(const std::uint8_t* lines, Index units, int bits,
+                                              std::uint8_t* room) noexcept {
+    if constexpr (Bits != kAnyBits) {
+      return lines;
+    } else {
+      const auto to_bytes = Decoder::to_bytes(bits);
+      for (Index u = 0; u < units; ++u) to_bytes(lines + u * bits * kLineBytes, room + u * 8 * kLineBytes);
+      return room;
+    }
+  }
+
+  /// Integer activations of `XDigits` digits; `TDigits` digits of a table of levels, 0 if codes are levels.
+  template <int Bits, int TDigits, int XDigits>
+  SINQ_TARGET static const std::uint8_t* integers(const std::uint8_t* lines, int bits, const InputView& in, Index first,
+                                                  Index count, const Levels& levels, float* out) noexcept {
+    alignas(64) std::uint8_t room[Bits == kAnyBits ? kBytesRoom : 1];
+    const B table[2] = {S::load_table16(levels.table.high), S::load_table16(levels.table.low)};
+    for (Index block = first; block < first + count; ++block) {
+      const Index units = ceil_div(in.blocks.col_count(block), kUnitCols);
+      const std::uint8_t* const codes = block_codes<Bits>(lines, units, bits, room);
+      const F scale = S::set1(in.scales[block]);
+      for (int p = 0; p < kParts; ++p, out += S::kWidth) {
+        const Index x = block * in.blocks.stride;
+        const F dot =
+            block_dot<Bits, TDigits, XDigits>(codes + p * S::kBytes, units, p == 0, in.high + x, in.low + x, table);
+        S::store(out, S::mul(dot, scale));
+      }
+      lines += units * (Bits == kAnyBits ? bits : Bits) * kLineBytes;
+    }
+    return lines;
+  }
+
   /// Fetches the super-block's aux of later and decodes this one's.
   SINQ_INLINE void start(const PanelWalk& walk, LevelAffine affine, float* a, float* b) noexcept {
     const auto* aux = reinterpret_cast<const std::uint8_t*>(walk.aux().scales);
     for (Index i = 0; i < walk.aux_bytes(); i += kLineBytes) Decoder::fetch(aux + i);
     PanelAffine<SINQ_ISA>::run(walk.aux(), walk.groups(), affine, a, b);
   }
+  /// Codes of one part of the rows (`lines` is its first byte) times a block of activations.
   template <int Bits, int TDigits, int XDigits>
-  SINQ_INLINE void block_dot(const std::uint8_t* lines, Index units, const std::int8_t* high, const std::int8_t* low,
-                             const B (&table)[2], F (&dot)[kParts]) noexcept {
-    constexpr int kSlots = TDigits == 0 ? Decoder::slots<Bits>() : 1;
-    constexpr int kLargest = TDigits == 0 ? Decoder::largest<Bits, kSlots>() : TDigits == 1 ? S::kMaxCode : 127;
+  SINQ_INLINE F block_dot(const std::uint8_t* lines, Index units, bool is_first_part, const std::int8_t* high,
+                          const std::int8_t* low, const B (&table)[2]) noexcept {
+    constexpr int kWidth = Bits == kAnyBits ? 8 : Bits;
+    constexpr int kSlots = TDigits == 0 ? Decoder::template slots<kWidth>() : 1;
+    constexpr int kLargestCode = Bits == kAnyBits ? 127 : Decoder::template largest<kWidth, kSlots>();
+    constexpr int kLargest = TDigits == 0 ? kLargestCode : TDigits == 1 ? S::kMaxCode : 127;
     // Products of digits i and j count 128^-(i + j).
     constexpr int kSums = TDigits == 2 && XDigits == 2 ? 3 : (TDigits == 2 ? 2 : 1) * XDigits;
     // At least two chains of dependent sums, or their latency shows.
     constexpr int kChains = kSlots == 1 ? 2 : kSlots;
-    I sums[kParts][kSums][kChains];
+    I sums[std::size_t{kSums}][std::size_t{kChains}];
     SINQ_UNROLL_VECTORS
-    for (int p = 0; p < kParts; ++p) {
+    for (int i = 0; i < kSums; ++i) {
       SINQ_UNROLL_VECTORS
-      for (int i = 0; i < kSums; ++i) {
-        SINQ_UNROLL_VECTORS
-        for (int k = 0; k < kChains; ++k) sums[p][i][k] = S::set1_index(0);
-      }
+      for (int k = 0; k < kChains; ++k) sums[i][k] = S::set1_index(0);
     }
-    for (Index u = 0; u < units; ++u, lines += Bits * kLineBytes, high += kUnitCols, low += kUnitCols) {
-      SINQ_UNROLL_VECTORS
-      for (int l = 0; l < Bits; ++l) Decoder::fetch(lines + l * kLineBytes);
-      SINQ_UNROLL_VECTORS
-      for (int p = 0; p < kParts; ++p) {
-        B quads[8];
-        Decoder::decode<Bits, kSlots>(lines + p * S::kBytes, quads);
+    for (Index u = 0; u < units; ++u, lines += kWidth * kLineBytes, high += kUnitCols, low += kUnitCols) {
+      if (Bits != kAnyBits && is_first_part) {
         SINQ_UNROLL_VECTORS
-        for (int q = 0; q < 8; ++q) {
-          I(&at)[kSums][kChains] = sums[p];
-          const int k = q % kChains;
-          const B x_high = S::broadcast4(high + 4 * q);
-          const B t_high = TDigits == 0 ? quads[q] : S::lookup_bytes16(table[0], quads[q]);
-          at[0][k] = S::template dot<kLargest>(at[0][k], t_high, x_high);
+        for (int l = 0; l < kWidth; ++l) Decoder::fetch(lines + l * kLineBytes);
+      }
+      B quads[8];
+      Decoder::template decode<kWidth, kSlots>(lines, quads);
+      SINQ_UNROLL_VECTORS
+      for (int q = 0; q < 8; ++q) {
+        const int k = q % kChains;
+        const B x_high = S::broadcast4(high + 4 * q);
+        const B t_high = TDigits == 0 ? quads[q] : S::lookup_bytes16(table[0], quads[q]);
+        sums[0][k] = S::template dot<kLargest>(sums[0][k], t_high, x_high);
+        if constexpr (XDigits == 2) {
+          sums[1][k] = S::template dot<kLargest>(sums[1][k], t_high, S::broadcast4(low + 4 * q));
+        }
+        if constexpr (TDigits == 2) {
+          const B t_low = S::lookup_bytes16(table[1], quads[q]);
+          sums[1][k] = S::template dot<kLargest>(sums[1][k], t_low, x_high);
           if constexpr (XDigits == 2) {
-            at[1][k] = S::template dot<kLargest>(at[1][k], t_high, S::broadcast4(low + 4 * q));
-          }
-          if constexpr (TDigits == 2) {
-            const B t_low = S::lookup_bytes16(table[1], quads[q]);
-            at[1][k] = S::template dot<kLargest>(at[1][k], t_low, x_high);
-            if constexpr (XDigits == 2) {
-              at[2][k] = S::template dot<kLargest>(at[2][k], t_low, S::broadcast4(low + 4 * q));
-            }
+            sums[2][k] = S::template dot<kLargest>(sums[2][k], t_low, S::broadcast4(low + 4 * q));
           }
         }
       }
     }
-    SINQ_UNROLL_VECTORS
-    for (int p = 0; p < kParts; ++p) {
-      constexpr int kShift = kSlots == 1 ? 0 : Bits;
-      I whole = merge_chains<kShift, kChains, 0>(sums[p][0]);
-      if constexpr (kSums >= 2) {
-        whole = S::add_index(S::template scale_up<7>(whole), merge_chains<kShift, kChains, 0>(sums[p][1]));
-      }
-      dot[p] = S::to_float(whole);
-      if constexpr (kSums == 3)
-        dot[p] = S::fma(dot[p], S::set1(128.0F), S::to_float(merge_chains<0, kChains, 0>(sums[p][2])));
+    constexpr int kShift = kSlots == 1 ? 0 : kWidth;
+    I whole = merge_chains<kShift, kChains, 0>(sums[0]);
+    if constexpr (kSums >= 2) {
+      whole = S::add_index(S::template scale_up<7>(whole), merge_chains<kShift, kChains, 0>(sums[1]));
+    }
+    const F dot = S::to_float(whole);
+    if constexpr (kSums < 3) {
+      return dot;
+    } else {
+      return S::fma(dot, S::set1(128.0F), S::to_float(merge_chains<0, kChains, 0>(sums[2])));
     }
   }
 
   template <int Shift, int Chains, int At>
-  SINQ_INLINE I merge_chains(const I (&sums)[Chains]) noexcept {
+  SINQ_INLINE I merge_chains(const I (&sums)[std::size_t{Chains}]) noexcept {
     const I own = S::template scale_down<Shift * At>(sums[At]);
     if constexpr (At + 1 == Chains) {
       return own;
@@ -166,50 +245,34 @@ struct PanelMatvec<SINQ_ISA> {
 
   /// float32 activations.
   template <int Bits, bool LookUp>
-  SINQ_TARGET static void floats(const RepackedView& view, Index panel, const InputView& in, const Levels& levels,
-                                 float* out) noexcept {
-    F sum[kParts];
-    SINQ_UNROLL_VECTORS
-    for (int p = 0; p < kParts; ++p) sum[p] = S::zero();
+  SINQ_TARGET static const std::uint8_t* floats(const std::uint8_t* lines, int bits, const InputView& in, Index first,
+                                                Index count, const Levels& levels, float* out) noexcept {
+    constexpr int kWidth = Bits == kAnyBits ? 8 : Bits;
+    alignas(64) std::uint8_t room[Bits == kAnyBits ? kBytesRoom : 1];
     const auto table = S::load_float_table(levels.first16);
-    Index block = 0;
-    for (PanelWalk walk(view, panel); !walk.done(); walk.next()) {
-      alignas(64) float a[kSuperGroups * kPanelRows], b[kSuperGroups * kPanelRows];
-      start(walk, {}, a, b);
-      const std::uint8_t* lines = walk.lines();
-      for (Index k = 0; k < walk.groups(); ++k) {
-        for (Index piece = 0; piece < in.blocks.per_group && block < in.blocks.count; ++piece, ++block) {
-          const Index units = ceil_div(in.blocks.col_count(block), kUnitCols);
-          const float* x = in.values + block * in.blocks.stride;
-          F dots[kParts][4];
-          SINQ_UNROLL_VECTORS
-          for (int p = 0; p < kParts; ++p) {
+    for (Index block = first; block < first + count; ++block) {
+      const Index units = ceil_div(in.blocks.col_count(block), kUnitCols);
+      const std::uint8_t* const codes = block_codes<Bits>(lines, units, bits, room);
+      for (int p = 0; p < kParts; ++p, out += S::kWidth) {
+        const std::uint8_t* part = codes + p * S::kBytes;
+        const float* x = in.values + block * in.blocks.stride;
+        F dots[4];
+        SINQ_UNROLL_VECTORS
+        for (int j = 0; j < 4; ++j) dots[j] = S::zero();
+        for (Index u = 0; u < units; ++u, part += kWidth * kLineBytes, x += kUnitCols) {
+          if (Bits != kAnyBits && p == 0) {
             SINQ_UNROLL_VECTORS
-            for (int j = 0; j < 4; ++j) dots[p][j] = S::zero();
+            for (int l = 0; l < kWidth; ++l) Decoder::fetch(part + l * kLineBytes);
           }
-          for (Index u = 0; u < units; ++u, lines += Bits * kLineBytes, x += kUnitCols) {
-            SINQ_UNROLL_VECTORS
-            for (int l = 0; l < Bits; ++l) Decoder::fetch(lines + l * kLineBytes);
-            SINQ_UNROLL_VECTORS
-            for (int p = 0; p < kParts; ++p) {
-              B quads[8];
-              Decoder::decode<Bits, LookUp ? Decoder::kRaw : 1>(lines + p * S::kBytes, quads);
-              multiply_quads<Bits, LookUp, 0>(quads, x, table, dots[p]);
-            }
-          }
-          const F total = S::set1(in.sums[block]);
-          SINQ_UNROLL_VECTORS
-          for (int p = 0; p < kParts; ++p) {
-            const Index row = k * kPanelRows + p * S::kWidth;
-            const F dot = S::add(S::add(dots[p][0], dots[p][1]), S::add(dots[p][2], dots[p][3]));
-            sum[p] = S::fma(S::load(b + row), total, sum[p]);
-            sum[p] = S::fma(S::load(a + row), dot, sum[p]);
-          }
+          B quads[8];
+          Decoder::template decode<kWidth, LookUp ? Decoder::kRaw : 1>(part, quads);
+          multiply_quads<kWidth, LookUp, 0>(quads, x, table, dots);
         }
+        S::store(out, S::add(S::add(dots[0], dots[1]), S::add(dots[2], dots[3])));
       }
+      lines += units * (Bits == kAnyBits ? bits : Bits) * kLineBytes;
     }
-    SINQ_UNROLL_VECTORS
-    for (int p = 0; p < kParts; ++p) S::store(out + p * S::kWidth, sum[p]);
+    return lines;
   }
 
   template <int Bits, bool LookUp, int Q, class Table>

@@ -3,6 +3,7 @@
 #include <sinq/error.hpp>
 #include <sinq/kernels/panel_format.hpp>
 #include <sinq/kernels/unit_mover.hpp>
+#include <sinq/kernels/vector_kernels.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <algorithm>
@@ -18,9 +19,12 @@ class RepackedView {
  public:
   RepackedView() = default;
 
-  /// From one pointer per region (null where the region is empty). Throws kBadConfig / kBadShape / kUnsupported.
-  RepackedView(const Layout& layout, const std::byte* const (&regions)[kPanelRegionCount]) : layout_(layout) {
-    check(layout);
+  /// From one pointer per region (null where the region is empty). Vector codes need `vectors`: kVectorCodes.
+  /// Throws kBadConfig / kBadShape / kUnsupported.
+  RepackedView(const Layout& layout, const std::byte* const (&regions)[kPanelRegionCount],
+               const VectorKernels* vectors = nullptr)
+      : layout_(layout), vectors_(vectors) {
+    check(layout, vectors);
     for (int i = 0; i < kPanelRegionCount; ++i) {
       if (regions[i] == nullptr && panel_region_bytes(layout, static_cast<PanelRegion>(i)) != 0) {
         SINQ_THROW(Errc::kBadShape, detail::text("RepackedView: region ", i, " is null but not empty"));
@@ -31,8 +35,9 @@ class RepackedView {
   }
 
   /// From one buffer of at least `panel_storage_bytes(layout)`. Throws kBadConfig / kBadShape / kUnsupported.
-  [[nodiscard]] static RepackedView from_buffer(const Layout& layout, std::span<const std::byte> buffer) {
-    check(layout);
+  [[nodiscard]] static RepackedView from_buffer(const Layout& layout, std::span<const std::byte> buffer,
+                                                const VectorKernels* vectors = nullptr) {
+    check(layout, vectors);
     if (static_cast<Index>(buffer.size()) < panel_storage_bytes(layout)) {
       SINQ_THROW(Errc::kBadShape, detail::text("RepackedView: buffer has ", buffer.size(), " bytes, the layout needs ",
                                                panel_storage_bytes(layout)));
@@ -43,22 +48,32 @@ class RepackedView {
       const bool empty = panel_region_bytes(layout, region) == 0;
       regions[i] = empty ? nullptr : buffer.data() + panel_region_offset(layout, region);
     }
-    return {layout, regions};
+    return {layout, regions, vectors};
   }
 
   /// Throws kUnsupported for what the row-interleaved layout cannot hold: most vector codes (see `is_panel_vector`).
-  static void check(const Layout& layout) {
+  /// Kernels run those from row-major order. So it does for the others without their kernels.
+  static void check(const Layout& layout, const VectorKernels* vectors = nullptr) {
     validate(layout);
     const bool is_scalar = layout.vector_dim == 1 && layout.signs == SignStorage::kInLevels;
-    if (is_scalar || is_panel_vector(layout)) return;
+    const bool is_vector = is_panel_vector(layout);
+    if (is_scalar || (is_vector && vectors != nullptr)) return;
+    if (is_vector) {
+      SINQ_THROW(Errc::kUnsupported,
+                 "repack: vector codes have kernels of their own: include <sinq/kernels/vector_codes.hpp> and pass "
+                 "sinq::kVectorCodes as the last argument");
+    }
     SINQ_THROW(Errc::kUnsupported,
-               detail::text("repack: vector_dim ", layout.vector_dim, ", bits ", layout.bits,
-                            ": vector codes stay in row-major order, but those of 4 columns and 4 to 6 bits with "
-                            "separate signs and a shared zero point of 0"));
+               detail::text("repack: vector codes of vector_dim ", layout.vector_dim, " and bits ", layout.bits,
+                            " have no row-interleaved order; only those of vector_dim 4 and bits 4 to 6 with separate "
+                            "signs and a shared zero point of 0 do. Give matvec and matmul the matrix as it is: they "
+                            "run from row-major order too. Or quantize to scalar levels, with LearnedCodebook"));
   }
 
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
   [[nodiscard]] const PanelGeometry& geometry() const noexcept { return geometry_; }
+  /// Of vector codes; null with scalar ones.
+  [[nodiscard]] const VectorKernels* vectors() const noexcept { return vectors_; }
   [[nodiscard]] Index rows() const noexcept { return layout_.rows; }
   [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
   [[nodiscard]] Index groups() const noexcept { return geometry_.groups; }
@@ -91,6 +106,7 @@ class RepackedView {
   Layout layout_;
   PanelGeometry geometry_;
   const std::byte* regions_[kPanelRegionCount] = {};
+  const VectorKernels* vectors_ = nullptr;
 };
 
 /// A row-interleaved quantized matrix that owns its bytes: one cache-line aligned buffer. Move-only.
@@ -98,8 +114,9 @@ class RepackedMatrix {
  public:
   RepackedMatrix() = default;
   /// Zeroed storage for `layout`. Throws kBadConfig / kBadShape / kUnsupported.
-  explicit RepackedMatrix(const Layout& layout) : layout_(layout) {
-    RepackedView::check(layout);
+  explicit RepackedMatrix(const Layout& layout, const VectorKernels* vectors = nullptr)
+      : layout_(layout), vectors_(vectors) {
+    RepackedView::check(layout, vectors);
     const auto size = static_cast<std::size_t>(panel_storage_bytes(layout));
     allocation_.reset(std::calloc(size + kRegionAlignment, 1));
     if (!allocation_) SINQ_THROW(Errc::kIo, detail::text("RepackedMatrix: no memory for ", size, " bytes"));
@@ -113,7 +130,7 @@ class RepackedMatrix {
   [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
   [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_; }
   [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_; }
-  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(layout_, storage()); }
+  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(layout_, storage(), vectors_); }
   RepackedView view() && = delete;  // the bytes would die with the temporary
   operator RepackedView() const& { return view(); }
   operator RepackedView() && = delete;
@@ -124,6 +141,7 @@ class RepackedMatrix {
   };
 
   Layout layout_;
+  const VectorKernels* vectors_ = nullptr;
   std::unique_ptr<void, Free> allocation_;
   std::span<std::byte> storage_;
 };
@@ -132,17 +150,20 @@ namespace detail {
 
 /// The layout of a window as a matrix of its own. Throws kUnsupported where its parts do not fall on boundaries.
 [[nodiscard]] inline Layout window_layout(const QuantizedView& view) {
+  if (view.rows() < 1) SINQ_THROW(Errc::kBadShape, "repack: the matrix has no rows: it was never assigned");
   Layout layout = view.layout();
   const Index first = view.row_range().begin;
   const Index last = view.row_range().end - 1;
   const bool one_block = first / layout.row_block == last / layout.row_block;
   if (!one_block && first % layout.row_block != 0) {
-    SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
-                                                ", not on a boundary of row_block ", layout.row_block));
+    SINQ_THROW(Errc::kUnsupported,
+               detail::text("repack: the window starts at row ", first, ", not on a boundary of row_block ",
+                            layout.row_block, ": start it at a multiple, or run it row-major, without repack"));
   }
   if (has_aux_blocks(layout.aux) && first % kAuxBlockRows != 0) {
-    SINQ_THROW(Errc::kUnsupported, detail::text("repack: the window starts at row ", first,
-                                                ", 8- and 6-bit aux need a multiple of ", kAuxBlockRows));
+    SINQ_THROW(Errc::kUnsupported,
+               detail::text("repack: the window starts at row ", first, ", 8- and 6-bit aux need a multiple of ",
+                            kAuxBlockRows, ": start it there, or run it row-major, without repack"));
   }
   layout.row_block = one_block ? view.rows() : layout.row_block;
   layout.rows = view.rows();
@@ -155,47 +176,25 @@ namespace detail {
   return std::min(kPanelRows, rows - panel * kPanelRows);
 }
 
-/// The codes of `count` rows of a super-block, with their signs, from row-major order ...
+/// Codes of `count` rows of a super-block from row-major order ...
 inline void codes_to_panel(const QuantizedView& view, const PanelGeometry& geometry, Index panel, Index super,
                            Index count, std::byte* base) noexcept {
-  const auto each_row = [&](auto&& move) {
-    for (Index r = 0; r < count; ++r) move(panel * kPanelRows + r, base + 4 * r);
-  };
-  const int bits = view.layout().bits;
-  if (view.layout().vector_dim == 1) {
-    with_bits(bits, [&](auto b) {
-      each_row([&](Index r, std::byte* at) { UnitMover<b>{geometry}.to_panel(view.codes(r), super, at); });
-    });
-  } else {
-    with_vector_bits(bits, [&](auto b) {
-      each_row(
-          [&](Index r, std::byte* at) { VectorMover<b>{geometry}.to_panel(view.codes(r), view.signs(r), super, at); });
-    });
-  }
+  with_bits(view.layout().bits, [&](auto bits) {
+    for (Index r = 0; r < count; ++r) {
+      UnitMover<bits>{geometry}.to_panel(view.codes(panel * kPanelRows + r), super, base + 4 * r);
+    }
+  });
 }
-/// ... and back to it: `codes` and `signs` are the regions.
-inline void codes_to_rows(const RepackedView& view, Index panel, Index super, std::uint8_t* codes,
-                          std::uint8_t* signs) noexcept {
+/// ... and back to it.
+inline void codes_to_rows(const RepackedView& view, Index panel, Index super, std::uint8_t* codes) noexcept {
   const Layout& layout = view.layout();
-  const PanelGeometry& geometry = view.geometry();
   const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, super));
-  const auto each_row = [&](auto&& move) {
-    for (Index r = 0; r < panel_row_count(layout.rows, panel); ++r) move(panel * kPanelRows + r, base + 4 * r);
-  };
-  if (layout.vector_dim == 1) {
-    with_bits(layout.bits, [&](auto b) {
-      each_row([&](Index r, const std::byte* from) {
-        UnitMover<b>{geometry}.to_row(from, super, codes + r * layout.code_row_bytes());
-      });
-    });
-  } else {
-    with_vector_bits(layout.bits, [&](auto b) {
-      each_row([&](Index r, const std::byte* from) {
-        VectorMover<b>{geometry}.to_row(from, super, codes + r * layout.code_row_bytes(),
-                                        signs + r * layout.sign_row_bytes());
-      });
-    });
-  }
+  with_bits(layout.bits, [&](auto bits) {
+    for (Index r = 0; r < panel_row_count(layout.rows, panel); ++r) {
+      UnitMover<bits>{view.geometry()}.to_row(base + 4 * r, super,
+                                              codes + (panel * kPanelRows + r) * layout.code_row_bytes());
+    }
+  });
 }
 
 /// Kernels take the magnitudes of vector codes as unsigned bytes up to 127.
@@ -203,16 +202,20 @@ inline void check_magnitudes(const QuantizedView& view) {
   const Index count = view.layout().level_count * view.layout().vector_dim;
   const std::int8_t* const levels = view.vector_levels();
   if (levels == nullptr || std::all_of(levels, levels + count, [](std::int8_t level) { return level >= 0; })) return;
-  SINQ_THROW(Errc::kUnsupported, "repack: a level is negative, beside separate signs levels are magnitudes");
+  SINQ_THROW(
+      Errc::kUnsupported,
+      "repack: a level is negative, beside separate signs levels are magnitudes: run the matrix row-major, without "
+      "repack, or quantize it again");
 }
 
 }  // namespace detail
 
 /// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
+/// Vector codes need `vectors`: kVectorCodes of kernels/vector_codes.hpp.
 /// Throws kUnsupported for vector codes that `RepackedView::check` refuses, and for windows that start inside a row
 /// block or, with 8- or 6-bit aux, at a row that is no multiple of 64.
-[[nodiscard]] inline RepackedMatrix repack(const QuantizedView& view) {
-  RepackedMatrix out(detail::window_layout(view));
+[[nodiscard]] inline RepackedMatrix repack(const QuantizedView& view, const VectorKernels* vectors = nullptr) {
+  RepackedMatrix out(detail::window_layout(view), vectors);
   detail::check_magnitudes(view);
   const Layout& layout = out.layout();
   const PanelGeometry geometry(layout);
@@ -229,7 +232,11 @@ inline void check_magnitudes(const QuantizedView& view) {
     const Index count = detail::panel_row_count(layout.rows, panel);
     for (Index s = 0; s < geometry.super_blocks; ++s) {
       std::byte* const base = at(PanelRegion::kPanels) + panel * geometry.panel_bytes + s * geometry.super_bytes;
-      detail::codes_to_panel(view, geometry, panel, s, count, base);
+      if (layout.vector_dim == 1) {
+        detail::codes_to_panel(view, geometry, panel, s, count, base);
+      } else {
+        vectors->to_panel(view, geometry, panel, s, count, base);
+      }
       for (Index k = 0; k < geometry.group_count(s); ++k) {
         const Index g = s * geometry.super_groups + k;
         const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
@@ -266,6 +273,11 @@ inline void check_magnitudes(const QuantizedView& view) {
   return out;
 }
 
+/// Of a whole matrix, which may be a temporary: nothing of it is referred to later.
+[[nodiscard]] inline RepackedMatrix repack(const QuantizedMatrix& q, const VectorKernels* vectors = nullptr) {
+  return repack(q.view(), vectors);
+}
+
 /// The matrix in row-major order again: the bytes that `repack` was given.
 [[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedView& view) {
   const Layout& layout = view.layout();
@@ -278,7 +290,11 @@ inline void check_magnitudes(const QuantizedView& view) {
     const Index count = detail::panel_row_count(layout.rows, panel);
     for (Index s = 0; s < geometry.super_blocks; ++s) {
       const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, s));
-      detail::codes_to_rows(view, panel, s, codes, signs);
+      if (layout.vector_dim == 1) {
+        detail::codes_to_rows(view, panel, s, codes);
+      } else {
+        view.vectors()->to_rows(view, panel, s, codes, signs);
+      }
       for (Index k = 0; k < geometry.group_count(s); ++k) {
         const Index to =
             (s * geometry.super_groups + k) * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, first);
@@ -310,5 +326,8 @@ inline void check_magnitudes(const QuantizedView& view) {
   copy(PanelRegion::kLevels, Region::kLevels);
   return out;
 }
+
+/// Of a matrix that may be a temporary.
+[[nodiscard]] inline QuantizedMatrix to_row_major(const RepackedMatrix& m) { return to_row_major(m.view()); }
 
 }  // namespace sinq::inline SINQ_ABI

@@ -6,10 +6,9 @@
 #include <sinq/kernels/row_matvec.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/tile.hpp>
-#include <sinq/kernels/vector_matvec.hpp>
+#include <sinq/kernels/weights.hpp>
 
 #include <algorithm>
-#include <concepts>
 #include <type_traits>
 
 namespace sinq::inline SINQ_ABI {
@@ -20,17 +19,7 @@ enum class Output : std::uint8_t {
   kAccumulate,  ///< y += W x
 };
 
-/// A weight matrix that kernels run from: row-major or row-interleaved, owning or not.
-template <class T>
-concept Weights = std::same_as<T, QuantizedView> || std::same_as<T, QuantizedMatrix> || std::same_as<T, RepackedView> ||
-    std::same_as<T, RepackedMatrix>;
-
 namespace detail {
-
-[[nodiscard]] inline const QuantizedView& view_of(const QuantizedView& w) noexcept { return w; }
-[[nodiscard]] inline const RepackedView& view_of(const RepackedView& w) noexcept { return w; }
-[[nodiscard]] inline QuantizedView view_of(const QuantizedMatrix& w) { return w.view(); }
-[[nodiscard]] inline RepackedView view_of(const RepackedMatrix& w) { return w.view(); }
 
 /// Where results go: y[batch][rows of the window], `stride` floats from one activation's results to the next.
 struct ResultView {
@@ -66,7 +55,8 @@ void for_each_piece(const View& view, const ScaledInput& in, RowRange rows, Inde
   }
 }
 
-template <class Tag, class View>
+/// `Batch`: see TileMultiply.
+template <class Tag, int Batch, class View>
 void matmul_rows(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result) noexcept {
   using Kernel = TileMultiply<Tag>;
   const Levels levels(view.layout(), view.levels(), in.level_table(), in.view(0).digits, Dot<Tag>::kMaxCode);
@@ -77,7 +67,7 @@ void matmul_rows(const View& view, const ScaledInput& in, RowRange rows, const R
     const auto panels = static_cast<int>(ceil_div(stored.end - panel * kPanelRows, kPanelRows));
     for (Index first = 0; first < in.batch(); first += Kernel::kMaxBatch) {
       const Index count = std::min(in.batch() - first, Kernel::kMaxBatch);
-      Kernel::run(view, panel, panels, x, first, count, levels, out);
+      Kernel::template run<Batch>(view, panel, panels, x, first, count, levels, out);
       for (Index b = 0; b < count; ++b) {
         result.put(first + b, stored.begin - shift, out + b * Kernel::kRows + (stored.begin - panel * kPanelRows),
                    stored.size());
@@ -86,24 +76,11 @@ void matmul_rows(const View& view, const ScaledInput& in, RowRange rows, const R
   });
 }
 
-/// Interleaved vector codes times one vector. Floats take the detour over a tile.
-template <class Tag>
-void vector_rows(const RepackedView& view, const ScaledInput& in, RowRange rows, const ResultView& result) noexcept {
-  if (in.precision() == Precision::kFloat) {
-    return matmul_rows<typename Dot<Tag>::SimdTag>(view, in, rows, result);
-  }
-  alignas(64) float out[kPanelRows];
-  for_each_piece(view, in, rows, kPanelRows, [&](Index panel, RowRange stored, Index plane) {
-    VectorMatvec<Tag>::run_integers(view, panel, in.view(plane), out);
-    result.put(0, stored.begin, out + (stored.begin - panel * kPanelRows), stored.size());
-  });
-}
-
 template <class Tag, class View>
 void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result) noexcept {
   // Without vectors the detour over a tile costs nothing.
   if constexpr (std::is_same_v<Tag, isa::Portable>) {
-    matmul_rows<Tag>(view, in, rows, result);
+    matmul_rows<Tag, 1>(view, in, rows, result);
   } else {
     // Floats need no byte dot products, and no second copy of a kernel.
     using FloatTag = typename Dot<Tag>::SimdTag;
@@ -112,7 +89,7 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
     const Index shift = first_stored_row(view);
     alignas(64) float out[kPanelRows];
     if constexpr (std::is_same_v<View, QuantizedView>) {
-      if (view.layout().vector_dim != 1) return matmul_rows<FloatTag>(view, in, rows, result);
+      if (view.layout().vector_dim != 1) return matmul_rows<FloatTag, 1>(view, in, rows, result);
       for_each_piece(view, in, rows, kPanelRows, [&](Index, RowRange stored, Index plane) {
         if (is_float) {
           RowMatvec<FloatTag>::run_floats(view, stored, in.view(plane), levels, out);
@@ -122,8 +99,7 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
         result.put(0, stored.begin - shift, out, stored.size());
       });
     } else {
-      if (view.layout().vector_dim != 1) return vector_rows<Tag>(view, in, rows, result);
-      if (!PanelMatvec<Tag>::handles(view.layout())) return matmul_rows<Tag>(view, in, rows, result);
+      if (!PanelMatvec<Tag>::handles(view.layout())) return matmul_rows<Tag, 1>(view, in, rows, result);
       for_each_piece(view, in, rows, kPanelRows, [&](Index panel, RowRange stored, Index plane) {
         if (is_float) {
           PanelMatvec<FloatTag>::run_floats(view, panel, in.view(plane), levels, out);
@@ -136,12 +112,24 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
   }
 }
 
+/// Whether interleaved vector codes were multiplied by the kernels that they carry.
+[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&, Isa) {
+  return false;
+}
+[[nodiscard]] inline bool multiply_vectors(const RepackedView& view, const ScaledInput& in, RowRange rows,
+                                           const ResultView& result, Isa limit) {
+  if (view.layout().vector_dim == 1) return false;
+  view.vectors()->multiply(view, in, rows, result, limit);
+  return true;
+}
+
 /// Splits all rows of a matrix over the workers of an executor; results do not depend on their number.
 template <Executor E, class F>
 void for_each_share(Index rows, const E& executor, F f) {
-  const Index shares = executor.concurrency() == 1 ? 1 : 4 * static_cast<Index>(executor.concurrency());
+  const Index workers = worker_count(executor);
+  const Index shares = workers == 1 ? 1 : 4 * workers;
   const Index step = round_up(ceil_div(rows, shares), 2 * kPanelRows);
-  executor.run(ceil_div(rows, step), [&](Index share, Index) {
+  run_tasks(executor, ceil_div(rows, step), [&](Index share, Index) {
     f(RowRange{share * step, std::min(rows, (share + 1) * step)});
   });
 }

@@ -139,7 +139,7 @@ struct RowMatvec<SINQ_ISA> {
         for (int k = 0; k < kTogether; ++k) sum[k] = S::load(lanes + at.lane[k] * S::kWidth);
         for (Index i = 0; i < chunk.count; ++i) {
           const BlockPlace& place = chunk.place[i];
-          I sums[kTogether][kSums];
+          I sums[std::size_t{kTogether}][std::size_t{kSums}];
           SINQ_UNROLL_VECTORS
           for (int k = 0; k < kTogether; ++k) {
             fetch(at.codes[k] + place.offset, row_bytes);
@@ -193,7 +193,7 @@ struct RowMatvec<SINQ_ISA> {
   }
   /// The sums as one number, given how many of them count.
   template <int Sums>
-  SINQ_INLINE F whole(const I (&sums)[Sums], int digits) noexcept {
+  SINQ_INLINE F whole(const I (&sums)[std::size_t{Sums}], int digits) noexcept {
     if constexpr (Sums > 1) {
       if (digits > 1) {
         const F upper = S::to_float(S::add_index(S::template scale_up<7>(sums[0]), sums[1]));

@@ -6,14 +6,16 @@
 #include <sinq/kernels/activations.hpp>
 #include <sinq/kernels/dots.hpp>
 #include <sinq/kernels/input_blocks.hpp>
+#include <sinq/kernels/input_factors.hpp>
 #include <sinq/kernels/level_table.hpp>
 #include <sinq/kernels/precision.hpp>
-#include <sinq/kernels/repack.hpp>
-#include <sinq/quantized_matrix.hpp>
+#include <sinq/kernels/weights.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 namespace sinq::inline SINQ_ABI {
@@ -68,32 +70,39 @@ namespace sinq::inline SINQ_ABI {
 
 /// Activations prepared for one matrix: multiplied by its column scales (the second axis costs nothing after this),
 /// quantized in the same pass if asked, with the sum of every block for the groups' zero points; and the levels of a
-/// codebook as bytes. Reusable scratch: shapes and levels that stay the same cost nothing again. Reading from several
-/// threads is safe.
+/// codebook as bytes. It belongs to that matrix, and to every other one with the same column scales, groups,
+/// matrix_scale and levels: row slices of one strip-tiled matrix (q, k and v quantized as one, then sliced), repacked
+/// or not. The kernels compare all of these, value by value, and refuse what does not agree. Reusable scratch: shapes
+/// and levels that stay the same cost nothing again. Reading from several threads is safe.
 class ScaledInput {
  public:
-  /// Prepares `x` [batch, cols] for `matrix` (a QuantizedView or RepackedView). Vector codes in row-major order, and
+  /// Prepares `x` [batch, cols] for `matrix`, of which nothing is referred to later. Row-major vector codes, and
   /// everything where only plain C++ runs, are always kFloat: faster there, and more precise.
   /// Inf or NaN in a block makes every result NaN that the block enters. Throws kBadShape if the columns differ.
-  void assign(const QuantizedView& matrix, const Activations& x, Precision precision = Precision::kInt15,
-              Isa limit = Isa::kBest) {
-    const Layout& layout = matrix.layout();
-    const Index first = matrix.row_range().begin / layout.row_block;
-    const Index last = (matrix.row_range().end - 1) / layout.row_block;
-    const Index size = aux_bytes(layout.col_scale_format(), 1);
-    const std::byte* scales = matrix.region(Region::kColScale);
-    if (scales != nullptr) scales += (first * layout.cols + matrix.col_range().begin) * size;
-    if (layout.vector_dim != 1) precision = Precision::kFloat;
-    prepare(layout, matrix.cols(), last - first + 1, x, precision, limit);
-    fill(layout, scales, x, limit);
-    prepare_levels(layout, matrix.levels(), limit);
+  template <Weights W>
+  void assign(const W& matrix, const Activations& x, Precision precision = Precision::kInt15, Isa limit = Isa::kBest) {
+    const auto& view = detail::view_of(matrix);
+    if (needs_floats(view) || resolve(limit) == Isa::kPortable) precision = Precision::kFloat;
+    prepare(detail::InputFactors(view), x, precision, limit);
   }
-  void assign(const RepackedView& matrix, const Activations& x, Precision precision = Precision::kInt15,
-              Isa limit = Isa::kBest) {
-    const Layout& layout = matrix.layout();
-    prepare(layout, layout.cols, layout.row_blocks(), x, precision, limit);
-    fill(layout, matrix.region(PanelRegion::kColScale), x, limit);
-    prepare_levels(layout, matrix.levels(), limit);
+
+  /// Throws kBadShape, in the name of `call`, unless kernels may multiply rows `rows` of `matrix` with this.
+  template <class View>
+  void require_fit(std::string_view call, const View& matrix, RowRange rows) const {
+    if (!is_assigned_) SINQ_THROW(Errc::kBadShape, detail::text(call, ": x was never assigned"));
+    if (rows.begin < 0 || rows.begin > rows.end || rows.end > matrix.rows()) {
+      SINQ_THROW(Errc::kBadShape, detail::text(call, ": rows [", rows.begin, ", ", rows.end,
+                                               ") are not a range within the matrix's ", matrix.rows(), " rows"));
+    }
+    if (precision_ != Precision::kFloat && needs_floats(matrix)) {
+      SINQ_THROW(Errc::kBadShape, detail::text(call,
+                                               ": x was assigned for another matrix, and holds integers: vector "
+                                               "codes in row-major order run in Precision::kFloat"));
+    }
+    if (rows.size() == 0) return;
+    detail::InputFactors wanted(matrix);
+    if (digits() == 0) wanted.level_count = 0;
+    detail::require_same(call, factors(), wanted, rows);
   }
 
   [[nodiscard]] Index batch() const noexcept { return batch_; }
@@ -124,31 +133,52 @@ class ScaledInput {
   }
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data() + begin_; }
 
-  void prepare(const Layout& layout, Index cols, Index row_blocks, const Activations& x, Precision precision,
-               Isa limit) {
-    if (resolve(limit) == Isa::kPortable) precision = Precision::kFloat;
-    if (x.cols() != cols) {
+  [[nodiscard]] static bool needs_floats(const QuantizedView& matrix) noexcept {
+    return matrix.layout().vector_dim != 1;
+  }
+  [[nodiscard]] static bool needs_floats(const RepackedView&) noexcept { return false; }
+
+  void prepare(const detail::InputFactors& factors, const Activations& x, Precision precision, Isa limit) {
+    if (x.cols() != factors.cols) {
       SINQ_THROW(Errc::kBadShape,
-                 detail::text("ScaledInput: activations have ", x.cols(), " columns, the matrix ", cols));
+                 detail::text("ScaledInput: activations have ", x.cols(), " columns, the matrix ", factors.cols));
     }
-    const Index planes = layout.col_scale == ColScaleKind::kNone ? 1 : row_blocks;
-    const InputBlocks blocks(cols, layout.group_size);
-    if (blocks == blocks_ && planes == planes_ && x.batch() == batch_ && precision == precision_) return;
+    is_assigned_ = false;
+    reserve(factors, x.batch(), precision);
+    copy_scales(factors);
+    fill(x, limit);
+    prepare_levels(factors.levels, factors.level_count, limit);
+    is_assigned_ = true;
+  }
+
+  void reserve(const detail::InputFactors& factors, Index batch, Precision precision) {
+    const InputBlocks blocks(factors.cols, factors.group_size);
+    if (blocks == blocks_ && factors.planes == planes_ && batch == batch_ && precision == precision_) return;
+    planes_ = 0;
     blocks_ = blocks;
-    planes_ = planes;
-    batch_ = x.batch();
+    batch_ = batch;
     precision_ = precision;
     plane_bytes_ = round_up(value_bytes() + 2 * blocks.count * batch_ * Index{sizeof(float)}, kLineBytes);
     // Blocks end in zeros that are written here once: kernels read whole vectors.
-    memory_.assign(static_cast<std::size_t>(planes * plane_bytes_ + 2 * kLineBytes), std::byte{0});
+    memory_.assign(static_cast<std::size_t>(factors.planes * plane_bytes_ + 2 * kLineBytes), std::byte{0});
     const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
     begin_ = static_cast<Index>((kLineBytes - address % kLineBytes) % kLineBytes);
+    planes_ = factors.planes;
   }
 
-  void prepare_levels(const Layout& layout, const float* levels, Isa limit) {
-    // Vector codes have their levels as bytes already.
-    const bool has_table = digits() != 0 && levels != nullptr;
-    const auto count = static_cast<std::size_t>(has_table ? layout.level_count : 0);
+  void copy_scales(const detail::InputFactors& factors) {
+    const Index size = factors.plane_bytes();
+    col_scales_.resize(static_cast<std::size_t>(planes_ * size));
+    detail::copy_strided(factors.col_scales, factors.plane_stride, col_scales_.data(), size, size == 0 ? 0 : planes_,
+                         size);
+    factors_ = factors;
+    factors_.plane_stride = size;
+  }
+
+  void prepare_levels(const float* levels, Index level_count, Isa limit) {
+    // Floats look levels up in the matrix; vector codes have theirs as bytes already.
+    const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : level_count);
+    factors_.level_count = static_cast<Index>(count);
     const int max_code = detail::dispatch_dot(limit, [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
     const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_.max_code;
     if (known && (count == 0 || std::memcmp(levels, levels_.data(), count * sizeof(float)) == 0)) return;
@@ -157,10 +187,18 @@ class ScaledInput {
     table_ = detail::LevelTable(levels, static_cast<Index>(count), max_code, detail::level_tolerance(table_digits_));
   }
 
-  void fill(const Layout& layout, const std::byte* col_scales, const Activations& x, Isa limit) noexcept {
+  /// What x was prepared with, in memory of this object.
+  [[nodiscard]] detail::InputFactors factors() const noexcept {
+    detail::InputFactors own = factors_;
+    own.col_scales = col_scales_.empty() ? nullptr : col_scales_.data();
+    own.levels = levels_.data();
+    return own;
+  }
+
+  void fill(const Activations& x, Isa limit) noexcept {
+    const detail::InputFactors own = factors();
     for (Index plane = 0; plane < planes_; ++plane) {
-      detail::ColumnScales scales{col_scales, layout.col_scale_format()};
-      if (col_scales != nullptr) scales.values += aux_bytes(scales.format, plane * layout.cols);
+      const detail::ColumnScales scales{own.plane_scales(plane), own.format};
       std::byte* base = memory_.data() + begin_ + plane * plane_bytes_;
       detail::InputSink sink{blocks_, batch_, digits(), nullptr, nullptr, nullptr, nullptr, nullptr};
       sink.high = reinterpret_cast<std::uint8_t*>(base);
@@ -168,7 +206,7 @@ class ScaledInput {
       sink.values = reinterpret_cast<float*>(base);
       sink.scales = reinterpret_cast<float*>(base + value_bytes());
       sink.sums = sink.scales + blocks_.count * batch_;
-      dispatch(limit, [&](auto tag) { detail::InputScaler<decltype(tag)>::run(x, scales, layout.matrix_scale, sink); });
+      dispatch(limit, [&](auto tag) { detail::InputScaler<decltype(tag)>::run(x, scales, own.matrix_scale, sink); });
     }
   }
 
@@ -179,8 +217,11 @@ class ScaledInput {
   Index plane_bytes_ = 0;
   std::vector<std::byte> memory_;
   Index begin_ = 0;
-  std::vector<float> levels_;  ///< that table_ was made from
-  int table_digits_ = 0;       ///< of the activations it was made for
+  bool is_assigned_ = false;
+  detail::InputFactors factors_;       ///< its pointers are stale, see factors()
+  std::vector<std::byte> col_scales_;  ///< [planes][plane_stride]
+  std::vector<float> levels_;          ///< that table_ was made from
+  int table_digits_ = 0;               ///< of the activations it was made for
   detail::LevelTable table_;
 };
 

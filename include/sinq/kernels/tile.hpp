@@ -4,15 +4,12 @@
 #include <sinq/kernels/panel_matvec.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/unit_decoder.hpp>
-#include <sinq/kernels/vector_decoder.hpp>
+#include <sinq/packing/vector_levels.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
 /// Room for a block of codes of 16 rows, one byte each in quads [quad][16 rows][4], that starts inside a unit.
 inline constexpr Index kTileBytes = (kMaxBlockCols + kUnitCols) * kPanelRows;
-
-/// Signed levels of vector codes become unsigned bytes of a tile: level + 128.
-inline constexpr int kVectorZero = 128;
 
 /// What the bytes of a tile stand for.
 struct TileFormat {
@@ -20,17 +17,14 @@ struct TileFormat {
   Index entries = 0;     ///< of the table that bytes are looked up in; 0: they are multiplied as they are
   bool is_wide = false;  ///< bytes beyond 127
 
-  TileFormat(const QuantizedView& view, const LevelTable& table) noexcept : TileFormat(view.layout(), table) {}
-  TileFormat(const RepackedView& view, const LevelTable& table) noexcept : TileFormat(view.layout(), table) {
-    if (view.layout().vector_dim == 1) return;
-    affine = {1.0F, static_cast<float>(-kVectorZero)};
+  /// The levels of vector codes become bytes themselves, level + kLevelZero.
+  TileFormat(const Layout& layout, const LevelTable& table) noexcept
+      : affine(table.affine), entries(layout.level_count), is_wide(layout.bits == 8) {
+    if (layout.vector_dim == 1) return;
+    affine = {1.0F, static_cast<float>(-kLevelZero)};
     entries = 0;
     is_wide = true;
   }
-
- private:
-  TileFormat(const Layout& layout, const LevelTable& table) noexcept
-      : affine(table.affine), entries(layout.level_count), is_wide(layout.bits == 8) {}
 };
 
 /// Stored row of the window's row 0.

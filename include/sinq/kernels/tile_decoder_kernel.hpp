@@ -11,14 +11,18 @@ struct TileDecoder<SINQ_ISA> {
   using F = S::F;
   using B = S::B;
   using Units = UnitDecoder<SINQ_ISA>;
-  using Vectors = VectorDecoder<SINQ_ISA>;
 
   /// Codes of a block as quads [quad][16 rows][4] in `tile` [kTileBytes]; returns the block's first quad in it. Codes
-  /// behind the block's last column are arbitrary. Interleaved vector codes come as levels + kVectorZero.
+  /// behind the block's last column are arbitrary. Vector codes come as levels + kLevelZero. A view that decodes in
+  /// its own way names its decoder `Tile`.
   template <class View>
   SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
                                          std::uint8_t* tile) noexcept {
-    return block_codes(view, panel, blocks, block, tile);
+    if constexpr (requires { typename View::template Tile<SINQ_ISA>; }) {
+      return View::template Tile<SINQ_ISA>::codes(view, panel, blocks, block, tile);
+    } else {
+      return block_codes(view, panel, blocks, block, tile);
+    }
   }
 
   /// Replaces the codes of a tile by entries of `table` [2^bits, at most 256].
@@ -72,65 +76,13 @@ struct TileDecoder<SINQ_ISA> {
     const Index first = blocks.first_col(block) - view.geometry().first_col(super);
     const Index end = first + blocks.col_count(block);
     const std::uint8_t* const lines = view.super_block(panel, super);
-    if (view.layout().vector_dim != 1) {
-      with_vector_bits(view.layout().bits, [&](auto bits) {
-        octets<bits>(lines, first / 8, ceil_div(end, 8), view.vector_levels(), tile);
-      });
-      return tile;
-    }
     const Index unit = first / kUnitCols;
-    with_bits(view.layout().bits,
-              [&](auto bits) { units<bits>(lines + unit * bits * kLineBytes, ceil_div(end, kUnitCols) - unit, tile); });
+    const Index unit_bytes = view.layout().bits * kLineBytes;
+    const auto to_bytes = Units::to_bytes(view.layout().bits);
+    for (Index u = unit; u < ceil_div(end, kUnitCols); ++u) {
+      to_bytes(lines + u * unit_bytes, tile + (u - unit) * 8 * kLineBytes);
+    }
     return tile + first % kUnitCols / 4 * kLineBytes;
-  }
-  template <int Bits>
-  SINQ_TARGET static void units(const std::uint8_t* lines, Index count, std::uint8_t* tile) noexcept {
-    for (Index u = 0; u < count; ++u, lines += Bits * kLineBytes, tile += 8 * kLineBytes) {
-      SINQ_UNROLL_VECTORS
-      for (int l = 0; l < Bits; ++l) Units::fetch(lines + l * kLineBytes);
-      for (int part = 0; part < kLineBytes; part += S::kBytes) {
-        B quads[8];
-        Units::template decode<Bits, 1>(lines + part, quads);
-        SINQ_UNROLL_VECTORS
-        for (int q = 0; q < 8; ++q) S::store_bytes(tile + q * kLineBytes + part, quads[q]);
-      }
-    }
-  }
-
-  /// Octets (8 columns) first..end of vector codes, counted from the super-block's start.
-  template <int Bits>
-  SINQ_TARGET static void octets(const std::uint8_t* lines, Index first, Index end, const std::uint8_t* magnitudes,
-                                 std::uint8_t* tile) noexcept {
-    constexpr Index kUnitBytes = (Bits + kVectorSignLines) * kLineBytes;
-    constexpr Index kOctets = kVectorUnitCols / 8;
-    // Negated modulo 256, 128 + magnitude is 128 - magnitude.
-    alignas(64) std::uint8_t biased[4 << Bits];
-    for (int i = 0; i < 4 << Bits; ++i) biased[i] = static_cast<std::uint8_t>(magnitudes[i] + kVectorZero);
-    const auto table = S::template load_quad_table<Bits>(biased);
-    for (Index unit = first / kOctets; unit * kOctets < end; ++unit) {
-      const std::uint8_t* const from = lines + unit * kUnitBytes;
-      SINQ_UNROLL_VECTORS
-      for (int l = 0; l < Bits + kVectorSignLines; ++l) Units::fetch(from + l * kLineBytes);
-      for (int part = 0; part < kLineBytes; part += S::kBytes) {
-        unit_octets<Bits, 0>(from + part, first - unit * kOctets, end - unit * kOctets, table,
-                             tile + (unit * kOctets - first) * 2 * kLineBytes + part);
-      }
-    }
-  }
-  /// Those of one unit that are among first..end; `tile` is where the unit's first one would be.
-  template <int Bits, int Octet, class Table>
-  SINQ_INLINE void unit_octets(const std::uint8_t* unit, Index first, Index end, const Table& table,
-                               std::uint8_t* tile) noexcept {
-    if (Octet >= first && Octet < end) {
-      vector_quad<Bits, 2 * Octet>(unit, table, tile);
-      vector_quad<Bits, 2 * Octet + 1>(unit, table, tile);
-    }
-    if constexpr (Octet + 1 < kVectorUnitCols / 8) unit_octets<Bits, Octet + 1>(unit, first, end, table, tile);
-  }
-  template <int Bits, int Q, class Table>
-  SINQ_INLINE void vector_quad(const std::uint8_t* unit, const Table& table, std::uint8_t* tile) noexcept {
-    const B levels = Vectors::template with_signs<Q>(unit, Vectors::template magnitudes<Bits, Q>(unit, table));
-    S::store_bytes(tile + Q * kLineBytes, levels);
   }
 
   template <class View>
@@ -145,6 +97,10 @@ struct TileDecoder<SINQ_ISA> {
     for (Index r = 0; r < kPanelRows; ++r) {
       if (r >= present) {
         std::memset(rows + r * kMaxBlockCols, 0, static_cast<std::size_t>(count));
+        continue;
+      }
+      if (view.layout().vector_dim != 1) {
+        vector_row(view, panel * kPanelRows + r, first, blocks.col_count(block), rows + r * kMaxBlockCols);
         continue;
       }
       const std::uint8_t* const from = codes_at(view, panel * kPanelRows + r, first);
@@ -166,6 +122,19 @@ struct TileDecoder<SINQ_ISA> {
       }
     }
     return tile;
+  }
+  /// Levels + kLevelZero of `count` columns of stored row `row`, from column `first` of the window on.
+  static void vector_row(const QuantizedView& view, Index row, Index first, Index count, std::uint8_t* out) noexcept {
+    const Layout& layout = view.layout();
+    const Index dim = layout.vector_dim;
+    // Codes are counted from the start of the stored row: a block may start inside a byte.
+    const auto* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
+    const CodeReader code(codes + row * layout.code_row_bytes(), layout.code_row_bytes(), layout.bits);
+    const Index first_code = (view.col_range().begin + first) / dim;
+    const auto code_of = [&](Index i) { return code(first_code + i); };
+    copy_entries(view.vector_levels(), layout.vector_dim, ceil_div(count, dim), code_of, out);
+    const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
+    bias_levels(signs == nullptr ? nullptr : signs + first / 8, count, out);
   }
   /// `count` codes of one row, one per byte.
   template <int Bits>

@@ -20,14 +20,16 @@ struct TileMultiply<SINQ_ISA> {
   /// Columns of float weights that are kept at once.
   static constexpr Index kFloatCols = 64;
 
+  /// `Batch` activations meet a decoded tile at once, as long as that many are left: S::kBatchTile, or 1 where one is
+  /// all there is.
   /// out[count][kRows] = rows of `panels` (at most kPanels) panels from `panel` on, times activations first..first +
   /// count of the batch (at most kMaxBatch).
-  template <class View>
+  template <int Batch, class View>
   SINQ_TARGET static void run(const View& view, Index panel, int panels, const InputView& in, Index first, Index count,
                               const Levels& levels, float* out) noexcept {
     for (Index i = 0; i < count * kRows; ++i) out[i] = 0.0F;
     alignas(64) float a[kRows], b[kRows];
-    const TileFormat format(view, levels.table);
+    const TileFormat format(view.layout(), levels.table);
     Index group = -1;
     for (Index block = 0; block < in.blocks.count; ++block) {
       if (in.blocks.group(block) != group) {
@@ -38,24 +40,19 @@ struct TileMultiply<SINQ_ISA> {
                                      b + p * kPanelRows);
         }
       }
-      if constexpr (std::is_same_v<View, QuantizedView>) {
-        if (view.layout().vector_dim != 1) {
-          vectors(view, panel, panels, in, block, first, count, a, b, out);
-          continue;
-        }
-      }
       alignas(64) std::uint8_t tile[kPanels][kTileBytes];
       std::uint8_t* codes[kPanels] = {};
       for (int p = 0; p < panels; ++p) codes[p] = Decoder::codes(view, panel + p, in.blocks, block, tile[p]);
       if (in.digits == 0) {
-        floats(codes, panels, format.entries, in, block, first, count, levels, a, b, out);
+        floats<Batch>(codes, panels, format.entries, in, block, first, count, levels, a, b, out);
       } else {
-        integers(codes, panels, format, in, block, first, count, levels, a, b, out);
+        integers<Batch>(codes, panels, format, in, block, first, count, levels, a, b, out);
       }
     }
   }
 
  private:
+  template <int Batch>
   SINQ_TARGET static void integers(std::uint8_t* const (&codes)[kPanels], int panels, const TileFormat& format,
                                    const InputView& in, Index block, Index first, Index count, const Levels& levels,
                                    const float* a, const float* b, float* out) noexcept {
@@ -64,8 +61,8 @@ struct TileMultiply<SINQ_ISA> {
     // Entries of a table never exceed kMaxCode.
     constexpr int kNarrow = S::kMaxCode;
     if (digits == 0) {
-      if (format.is_wide) return each_tile<255>(codes, panels, quads, in, block, first, count, a, b, out);
-      return each_tile<kNarrow>(codes, panels, quads, in, block, first, count, a, b, out);
+      if (format.is_wide) return each_tile<255, Batch>(codes, panels, quads, in, block, first, count, a, b, out);
+      return each_tile<kNarrow, Batch>(codes, panels, quads, in, block, first, count, a, b, out);
     }
     alignas(64) std::uint8_t found[kPanels][kMaxBlockCols * kPanelRows];
     std::uint8_t* entry[kPanels];
@@ -79,17 +76,17 @@ struct TileMultiply<SINQ_ISA> {
       }
       const float weight = digits == 2 && d == 0 ? 128.0F : 1.0F;
       for (Index r = 0; r < kRows; ++r) scale[r] = r < panels * kPanelRows ? a[r] * weight : 0.0F;
-      each_tile<kNarrow>(entry, panels, quads, in, block, first, count, scale, d == 0 ? b : none, out);
+      each_tile<kNarrow, Batch>(entry, panels, quads, in, block, first, count, scale, d == 0 ? b : none, out);
     }
   }
 
-  template <int Largest>
+  template <int Largest, int Batch>
   SINQ_TARGET static void each_tile(std::uint8_t* const (&codes)[kPanels], int panels, Index quads, const InputView& in,
                                     Index block, Index first, Index count, const float* a, const float* b,
                                     float* out) noexcept {
     Index i = 0;
-    for (; i + S::kBatchTile <= count; i += S::kBatchTile) {
-      batch_tile<Largest, S::kBatchTile>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
+    for (; i + Batch <= count; i += Batch) {
+      batch_tile<Largest, Batch>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
     }
     for (; i < count; ++i) batch_tile<Largest, 1>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
   }
@@ -107,7 +104,7 @@ struct TileMultiply<SINQ_ISA> {
   template <int Largest, int Panels, int Batch>
   SINQ_TARGET static void dot_tile(std::uint8_t* const (&codes)[kPanels], Index quads, const InputView& in, Index block,
                                    Index at, const float* a, const float* b, float* out) noexcept {
-    I sum[Panels * kParts][Batch];
+    I sum[std::size_t{Panels * kParts}][std::size_t{Batch}];
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
       SINQ_UNROLL_VECTORS
@@ -123,7 +120,7 @@ struct TileMultiply<SINQ_ISA> {
       }
       const std::int8_t* x = in.digit(d, block) + at * 4;
       for (Index q = 0; q < quads; ++q, x += in.batch * 4) {
-        B w[Panels * kParts];
+        B w[std::size_t{Panels * kParts}];
         SINQ_UNROLL_VECTORS
         for (int v = 0; v < Panels * kParts; ++v) {
           w[v] = S::load_bytes(codes[v / kParts] + q * kLineBytes + v % kParts * S::kBytes);
@@ -151,6 +148,7 @@ struct TileMultiply<SINQ_ISA> {
     }
   }
 
+  template <int Batch>
   SINQ_TARGET static void floats(std::uint8_t* const (&codes)[kPanels], int panels, Index entries, const InputView& in,
                                  Index block, Index first, Index count, const Levels& levels, const float* a,
                                  const float* b, float* out) noexcept {
@@ -163,14 +161,15 @@ struct TileMultiply<SINQ_ISA> {
                          b + p * kPanelRows, kRows, weights + p * kPanelRows);
       }
       const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
-      each_float_tile(weights, panels, n, x, in.batch, count, out);
+      each_float_tile<Batch>(weights, panels, n, x, in.batch, count, out);
     }
   }
+  template <int Batch>
   SINQ_TARGET static void each_float_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
                                           Index count, float* out) noexcept {
     Index i = 0;
-    for (; i + S::kBatchTile <= count; i += S::kBatchTile) {
-      float_batch_tile<S::kBatchTile>(weights, panels, cols, x + i, batch, out + i * kRows);
+    for (; i + Batch <= count; i += Batch) {
+      float_batch_tile<Batch>(weights, panels, cols, x + i, batch, out + i * kRows);
     }
     for (; i < count; ++i) float_batch_tile<1>(weights, panels, cols, x + i, batch, out + i * kRows);
   }
@@ -185,14 +184,14 @@ struct TileMultiply<SINQ_ISA> {
   template <int Panels, int Batch>
   SINQ_TARGET static void float_tile(const float* weights, Index cols, const float* x, Index batch,
                                      float* out) noexcept {
-    F sum[Panels * kParts][Batch];
+    F sum[std::size_t{Panels * kParts}][std::size_t{Batch}];
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
       SINQ_UNROLL_VECTORS
       for (int j = 0; j < Batch; ++j) sum[v][j] = S::load(out + j * kRows + v * S::kWidth);
     }
     for (Index c = 0; c < cols; ++c, weights += kRows, x += batch) {
-      F w[Panels * kParts];
+      F w[std::size_t{Panels * kParts}];
       SINQ_UNROLL_VECTORS
       for (int v = 0; v < Panels * kParts; ++v) w[v] = S::load(weights + v * S::kWidth);
       SINQ_UNROLL_VECTORS
@@ -207,36 +206,6 @@ struct TileMultiply<SINQ_ISA> {
       SINQ_UNROLL_VECTORS
       for (int j = 0; j < Batch; ++j) S::store(out + j * kRows + v * S::kWidth, sum[v][j]);
     }
-  }
-
-  /// Vector codes: one code gives `vector_dim` columns of a row; decoded one by one.
-  SINQ_TARGET static void vectors(const QuantizedView& view, Index panel, int panels, const InputView& in, Index block,
-                                  Index first, Index count, const float* a, const float* b, float* out) noexcept {
-    const Index cols = in.blocks.col_count(block);
-    alignas(64) float weights[kFloatCols * kRows];
-    for (Index c = 0; c < cols; c += kFloatCols) {
-      const Index n = cols - c < kFloatCols ? cols - c : kFloatCols;
-      for (Index r = 0; r < panels * kPanelRows; ++r) {
-        const Index row = panel * kPanelRows + r;
-        for (Index k = 0; k < n; ++k) {
-          const bool present = row < view.layout().rows;
-          const float value = present ? vector_level(view, row, in.blocks.first_col(block) + c + k) : 0.0F;
-          weights[k * kRows + r] = value * a[r] + b[r];
-        }
-      }
-      const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
-      each_float_tile(weights, panels, n, x, in.batch, count, out);
-    }
-  }
-  static float vector_level(const QuantizedView& view, Index row, Index col) noexcept {
-    const Layout& layout = view.layout();
-    // Codes are counted from the start of the stored row: a window may start inside a byte.
-    const std::uint8_t* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
-    const Index index = (view.col_range().begin + col) / layout.vector_dim;
-    const auto code = static_cast<Index>(code_at(codes + row * layout.code_row_bytes(), index, layout.bits));
-    const float level = view.vector_levels()[code * layout.vector_dim + col % layout.vector_dim];
-    const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
-    return signs != nullptr && (signs[col / 8] >> (col % 8) & 1) != 0 ? -level : level;
   }
 };
 

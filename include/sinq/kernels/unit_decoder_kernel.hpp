@@ -83,7 +83,26 @@ struct UnitDecoder<SINQ_ISA> {
     }
   }
 
+  /// Codes of a unit as one byte each, in quads [8][16 rows][4] at `bytes`: what formats without a kernel of their own
+  /// are multiplied from. A function per width, looked up once.
+  using ToBytes = void (*)(const std::uint8_t* lines, std::uint8_t* bytes);
+  static ToBytes to_bytes(int bits) noexcept {
+    return with_bits(bits, [](auto b) -> ToBytes { return &unit_to_bytes<b>; });
+  }
+
  private:
+  template <int Bits>
+  SINQ_TARGET static void unit_to_bytes(const std::uint8_t* lines, std::uint8_t* bytes) noexcept {
+    SINQ_UNROLL_VECTORS
+    for (int l = 0; l < Bits; ++l) fetch(lines + l * kLineBytes);
+    for (int part = 0; part < kLineBytes; part += S::kBytes) {
+      B quads[8];
+      decode<Bits, 1>(lines + part, quads);
+      SINQ_UNROLL_VECTORS
+      for (int q = 0; q < 8; ++q) S::store_bytes(bytes + q * kLineBytes + part, quads[q]);
+    }
+  }
+
   /// The Count codes of every byte of a line.
   template <int Bits, int Slots, int Count>
   SINQ_INLINE void split(B line, B* quads) noexcept {

@@ -53,7 +53,7 @@ struct VectorMatvec<SINQ_ISA> {
   };
   template <int XDigits>
   struct Sums {
-    I block[kParts][XDigits][kChains];
+    I block[std::size_t{kParts}][std::size_t{XDigits}][std::size_t{kChains}];
     F row[kParts];
   };
 
@@ -130,7 +130,7 @@ struct VectorMatvec<SINQ_ISA> {
       const std::uint8_t* const part = unit + p * S::kBytes;
       const B level = Decoder::template magnitudes<Bits, Q>(part, table);
       const B high = Decoder::template with_signs<Q>(part, S::broadcast4(at.high + 4 * Q));
-      I(&sum)[XDigits][kChains] = sums.block[p];
+      I(&sum)[std::size_t{XDigits}][std::size_t{kChains}] = sums.block[p];
       sum[0][Q % kChains] = S::template dot<127>(sum[0][Q % kChains], level, high);
       if constexpr (XDigits == 2) {
         const B low = Decoder::template with_signs<Q>(part, S::broadcast4(at.low + 4 * Q));

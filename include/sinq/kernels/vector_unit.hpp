@@ -27,7 +27,7 @@ struct VectorUnit {
     return down < 24 || down > 31 ? 0U : (0xc0000000U >> down) & kMask;
   }
 
-  static constexpr void pack(const std::uint8_t (&codes)[kCodes], std::uint32_t (&lines)[Bits]) noexcept {
+  static constexpr void pack(const std::uint8_t (&codes)[kCodes], std::uint32_t (&lines)[std::size_t{Bits}]) noexcept {
     for (std::uint32_t& dword : lines) dword = 0;
     for (int i = 0; i < kWhole; ++i) lines[line(i)] |= std::uint32_t{codes[i]} << shift(i);
     for (int i = kWhole; i < kCodes; ++i) {
@@ -35,7 +35,8 @@ struct VectorUnit {
     }
   }
   /// The inverse of `pack`.
-  static constexpr void unpack(const std::uint32_t (&lines)[Bits], std::uint8_t (&codes)[kCodes]) noexcept {
+  static constexpr void unpack(const std::uint32_t (&lines)[std::size_t{Bits}],
+                               std::uint8_t (&codes)[kCodes]) noexcept {
     for (int i = 0; i < kWhole; ++i) codes[i] = static_cast<std::uint8_t>((lines[line(i)] >> shift(i)) & kMask);
     for (int i = kWhole; i < kCodes; ++i) {
       std::uint32_t code = 0;

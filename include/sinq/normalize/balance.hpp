@@ -18,10 +18,7 @@ template <Normalizer N>
 [[nodiscard]] DualScale balance(const MatrixView& w, const N& normalizer, Thresholds thresholds = Thresholds::kRelative,
                                 Isa limit = Isa::kBest) {
   normalizer.validate();
-  if (w.rows < 1 || w.cols < 1 || w.data == nullptr) {
-    SINQ_THROW(Errc::kBadShape,
-               detail::text("balance: the matrix is ", w.rows, " x ", w.cols, "; it must not be empty"));
-  }
+  detail::require_readable("balance", w);
   // The same arithmetic as in the pipeline: weights near 1, thresholds in units of the rms or of the weights.
   const float matrix_scale = detail::estimate_matrix_scale(w);
   Scratch memory, scratch;

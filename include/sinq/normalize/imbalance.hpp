@@ -47,10 +47,7 @@ struct Deviations {
 /// unbiased. 1 for a matrix with fewer than two rows or columns or without any deviation; a constant row or column
 /// beside others makes it infinite. Throws Errc::kBadShape for an empty matrix.
 [[nodiscard]] inline double imbalance(const MatrixView& w) {
-  if (w.rows < 1 || w.cols < 1 || w.data == nullptr) {
-    SINQ_THROW(Errc::kBadShape,
-               detail::text("imbalance: the matrix is ", w.rows, " x ", w.cols, "; it must not be empty"));
-  }
+  detail::require_readable("imbalance", w);
   if (w.rows < 2 || w.cols < 2) return 1.0;
   const detail::Deviations std = detail::deviations(w);
   const auto [row_least, row_most] = std::minmax_element(std.row.begin(), std.row.end());

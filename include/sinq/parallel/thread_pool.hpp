@@ -17,10 +17,11 @@ namespace sinq::inline SINQ_ABI {
 /// calling thread alone instead of waiting or starting more threads.
 class ThreadPool {
  public:
-  /// `threads` in all; 0 means as many as the machine has. Throws Errc::kBadConfig below 0.
-  explicit ThreadPool(Index threads = 0) : concurrency_(threads) {
-    if (threads < 0) SINQ_THROW(Errc::kBadConfig, detail::text("ThreadPool: threads ", threads, " is negative"));
-    if (threads == 0) concurrency_ = std::max<Index>(1, std::thread::hardware_concurrency());
+  /// `threads` in all; 0 means as many as the machine has. Throws Errc::kBadConfig below 0, std::system_error if the
+  /// system has no thread left.
+  explicit ThreadPool(Index threads = 0) : ThreadPool(Checked{}, threads) {
+    // From here on an exception calls the destructor, which joins the threads that did start.
+    threads_.reserve(static_cast<std::size_t>(concurrency_ - 1));
     for (Index worker = 1; worker < concurrency_; ++worker) {
       threads_.emplace_back([this, worker] { serve(worker); });
     }
@@ -38,14 +39,14 @@ class ThreadPool {
 
   [[nodiscard]] Index concurrency() const noexcept { return concurrency_; }
 
+  /// All tasks run, whatever they throw; the exception of the lowest index is thrown here.
   template <class Task>
   void run(Index count, Task&& task) const {
-    if (concurrency_ == 1 || count <= 1 || in_use_.exchange(true)) {
-      for (Index i = 0; i < count; ++i) task(i, Index{0});
-      return;
-    }
-    Job job{.count = count, .context = &task, .call = [](void* context, Index index, Index worker) {
-              (*static_cast<std::remove_reference_t<Task>*>(context))(index, worker);
+    if (concurrency_ == 1 || count <= 1 || in_use_.exchange(true)) return Serial{}.run(count, task);
+    detail::FirstException exception;
+    const auto guarded = [&](Index index, Index worker) { exception.run(task, index, worker); };
+    Job job{.count = count, .context = &guarded, .call = [](const void* context, Index index, Index worker) {
+              (*static_cast<decltype(guarded)*>(context))(index, worker);
             }};
     {
       const std::lock_guard<std::mutex> guard(lock_);
@@ -59,13 +60,20 @@ class ThreadPool {
     done_.wait(guard, [&] { return busy_ == 0; });
     job_ = nullptr;
     in_use_.store(false);
+    exception.rethrow();
   }
 
  private:
+  struct Checked {};
+  ThreadPool(Checked, Index threads) : concurrency_(threads) {
+    if (threads < 0) SINQ_THROW(Errc::kBadConfig, detail::text("ThreadPool: threads ", threads, " is negative"));
+    if (threads == 0) concurrency_ = std::max(Index{1}, static_cast<Index>(std::thread::hardware_concurrency()));
+  }
+
   struct Job {
     Index count;
-    void* context;
-    void (*call)(void* context, Index index, Index worker);
+    const void* context;
+    void (*call)(const void* context, Index index, Index worker);
     std::atomic<Index> next{0};
   };
 

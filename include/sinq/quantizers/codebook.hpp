@@ -23,24 +23,9 @@ class Codebook {
   Codebook() = default;
 
   /// From 2..256 ascending levels; equal neighbours are allowed, the first of them is used. `validate` checks them.
-  constexpr explicit Codebook(std::span<const float> levels) noexcept : count_(static_cast<Index>(levels.size())) {
-    if (count_ < 2 || count_ > kMaxLevels) return;
-    while ((Index{1} << bits_) < count_) ++bits_;
-    const std::size_t last = levels.size() - 1;
-    for (std::size_t i = 0; i < kMaxLevels; ++i) {
-      levels_[i] = levels[i < last ? i : last];
-      // No midpoint above a repeated level: nothing is ever greater, so the first of equals is chosen.
-      const bool distinct = i < last && levels[i] != levels[i + 1];
-      midpoints_[i] = distinct ? levels[i] * 0.5F + levels[i + 1] * 0.5F : std::numeric_limits<float>::infinity();
-    }
-    // An inner pair of equals has the midpoint of the next distinct level.
-    for (std::size_t i = last; i-- > 0;) {
-      if (levels[i] == levels[i + 1]) midpoints_[i] = midpoints_[i + 1];
-    }
-  }
-
+  constexpr explicit Codebook(std::span<const float> levels) noexcept : Codebook(levels.data(), levels.size()) {}
   template <std::size_t N>
-  constexpr explicit Codebook(const std::array<float, N>& levels) noexcept : Codebook(std::span<const float>(levels)) {}
+  constexpr explicit Codebook(const std::array<float, N>& levels) noexcept : Codebook(levels.data(), N) {}
 
   [[nodiscard]] constexpr Codebook with(Symmetry value) const noexcept {
     Codebook out = *this;
@@ -114,6 +99,23 @@ class Codebook {
   friend bool operator==(const Codebook&, const Codebook&) = default;
 
  private:
+  // No span, which constant expressions cannot make of a temporary array under _GLIBCXX_DEBUG.
+  constexpr Codebook(const float* levels, std::size_t count) noexcept : count_(static_cast<Index>(count)) {
+    if (count_ < 2 || count_ > kMaxLevels) return;
+    while ((Index{1} << bits_) < count_) ++bits_;
+    const std::size_t last = count - 1;
+    for (std::size_t i = 0; i < kMaxLevels; ++i) {
+      levels_[i] = levels[i < last ? i : last];
+      // No midpoint above a repeated level: nothing is ever greater, so the first of equals is chosen.
+      const bool distinct = i < last && levels[i] != levels[i + 1];
+      midpoints_[i] = distinct ? levels[i] * 0.5F + levels[i + 1] * 0.5F : std::numeric_limits<float>::infinity();
+    }
+    // An inner pair of equals has the midpoint of the next distinct level.
+    for (std::size_t i = last; i-- > 0;) {
+      if (levels[i] == levels[i + 1]) midpoints_[i] = midpoints_[i + 1];
+    }
+  }
+
   [[nodiscard]] float reach() const noexcept {
     return std::max(std::fabs(levels_[0]), std::fabs(levels_[static_cast<std::size_t>(count_ - 1)]));
   }

@@ -81,7 +81,7 @@ struct VectorSearch<SINQ_ISA> {
   /// The entry of vector `v` that is nearest to magnitudes * inverse.
   template <Want kWant, int kDim>
   SINQ_TARGET static Found nearest(const Group<kDim>& group, Index v, F inverse) noexcept {
-    F pull[kDim];
+    F pull[std::size_t{kDim}];
     const F minus_two = S::mul(inverse, S::set1(-2.0F));
     for (int k = 0; k < kDim; ++k) {
       const F weighted = S::mul(minus_two, S::set1(group.weights[v * kDim + k]));

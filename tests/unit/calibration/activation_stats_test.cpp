@@ -128,10 +128,15 @@ TEST(ActivationStats, RefuseByName) {
   EXPECT_TRUE(throws_error(Errc::kBadConfig, {"kGram", "kChannels"}, [&] { stats.merge(other); }));
   stats.add(view(activations(3, 16, 2)));
   const ActivationStats before = stats;
+  const TestMatrix x = activations(3, 16, 2);
+  const sinq::MatrixView forgotten{.rows = 3, .cols = 16, .data = x.values.data()};
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"row_stride is 0"}, [&] { stats.add(forgotten); }));
+  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"kChannels"}, [&] { static_cast<void>(other.gram(0, 0)); }));
+  expect_same(stats, before);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
-    TestMatrix x = activations(300, 16, 3);
-    x(257, 11) = bad;
-    EXPECT_TRUE(throws_error(Errc::kBadData, {"[257, 11]", bad != bad ? "nan" : "-inf"}, [&] { stats.add(view(x)); }));
+    TestMatrix y = activations(300, 16, 3);
+    y(257, 11) = bad;
+    EXPECT_TRUE(throws_error(Errc::kBadData, {"[257, 11]", bad != bad ? "nan" : "-inf"}, [&] { stats.add(view(y)); }));
     expect_same(stats, before);
   }
 }

@@ -1,5 +1,7 @@
 #include "every_dot.hpp"
 
+#include <sinq/kernels/vector_codes.hpp>
+
 namespace sinq::test {
 
 namespace {
@@ -30,12 +32,24 @@ void with_tag(DotKind kind, F f) {
 
 template <class View>
 void run_matvec(DotKind kind, const View& w, const ScaledInput& x, RowRange rows, const detail::ResultView& result) {
-  with_tag(kind, [&](auto tag) { detail::matvec_rows<decltype(tag)>(w, x, rows, result); });
+  with_tag(kind, [&](auto tag) {
+    using Tag = decltype(tag);
+    if constexpr (std::is_same_v<View, RepackedView>) {
+      if (w.layout().vector_dim != 1) return detail::vector_rows<Tag>(w, x, rows, result);
+    }
+    detail::matvec_rows<Tag>(w, x, rows, result);
+  });
 }
 
 template <class View>
 void run_matmul(DotKind kind, const View& w, const ScaledInput& x, RowRange rows, const detail::ResultView& result) {
-  with_tag(kind, [&](auto tag) { detail::matmul_rows<decltype(tag)>(w, x, rows, result); });
+  with_tag(kind, [&](auto tag) {
+    using Tag = decltype(tag);
+    if constexpr (std::is_same_v<View, RepackedView>) {
+      if (w.layout().vector_dim != 1) return detail::vector_rows<Tag>(w, x, rows, result);
+    }
+    detail::matmul_rows<Tag, detail::Dot<Tag>::kBatchTile>(w, x, rows, result);
+  });
 }
 
 }  // namespace

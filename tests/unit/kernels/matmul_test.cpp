@@ -1,14 +1,18 @@
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/matvec.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "every_dot.hpp"
 #include "random_matrix.hpp"
 #include "support/matchers.hpp"
 
+#include <Eigen/Core>
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -16,8 +20,9 @@ namespace {
 using namespace sinq;
 using namespace sinq::test;
 
-static_assert(noexcept(matmul(std::declval<const RepackedView&>(), std::declval<const ScaledInput&>(), RowRange{},
-                              nullptr, Index{})));
+static_assert(!noexcept(matmul(std::declval<const RepackedView&>(), std::declval<const ScaledInput&>(), RowRange{},
+                               std::declval<float*>(), Index{})),
+              "broken preconditions are named, in every build");
 
 /// Every kernel and precision against double precision, for a batch whose rows are `stride` floats apart.
 template <class View>
@@ -55,7 +60,7 @@ void check(const Layout& layout, Index batch) {
   const QuantizedMatrix q = random_matrix(layout);
   check_view(q.view(), q.view(), batch, describe(layout) + " row-major");
   if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   check_view(m.view(), q.view(), batch, describe(layout) + " interleaved");
 }
 
@@ -114,7 +119,7 @@ TEST(Matmul, EveryRowRangeGivesTheSameBits) {
   Layout layout = make_layout(37, 130, 4, 64);
   layout.row_block = 10;
   const QuantizedMatrix q = random_matrix(layout);
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   constexpr Index kBatch = 5;
   const std::vector<float> x = gaussian(kBatch * 130);
   for (const DotKind kind : supported_dots()) {
@@ -134,6 +139,44 @@ TEST(Matmul, EveryRowRangeGivesTheSameBits) {
       }
     }
   }
+}
+
+TEST(Matmul, NamesBrokenPreconditionsInEveryBuild) {
+  const QuantizedMatrix q = random_matrix(make_layout(40, 64, 4, 64));
+  const RepackedMatrix m = repack(q, kVectorCodes);
+  const std::vector<float> x = gaussian(3 * 64);
+  std::vector<float> y(3 * 40, -5.0F);
+  ScaledInput none, in;
+  in.assign(m, Activations(x.data(), 3, 64));
+  const auto refuses = [&](std::initializer_list<std::string_view> words, auto&& call) {
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, call));
+    for (const float value : y) ASSERT_EQ(value, -5.0F);
+  };
+  refuses({"matmul", "never assigned"}, [&] { matmul(m, none, {0, 40}, y.data(), 40); });
+  refuses({"matmul", "rows [0, 41)"}, [&] { matmul(m, in, {0, 41}, y.data(), 41); });
+  refuses({"matmul", "y_stride 0", "40 rows"}, [&] { matmul(m, in, {0, 40}, y.data(), 0); });
+  refuses({"matmul", "y_stride 39"}, [&] { matmul(q, in, {0, 39}, y.data(), 39); });
+  refuses({"matmul", "y is null"}, [&] { matmul(q, in, {0, 40}, static_cast<float*>(nullptr), 40); });
+  refuses({"matmul", "y has 119", "120"}, [&] { matmul(q, in, {0, 40}, std::span(y).first(119), 40); });
+  refuses({"matmul", "another matrix"}, [&] {
+    matmul(random_matrix(make_layout(40, 64, 4, 64), 2), in, {0, 40}, std::span(y), 40);
+  });
+  matmul(q, in, {0, 39}, std::span(y).first(119), 40);
+  EXPECT_EQ(y[119], -5.0F);
+  EXPECT_NE(y[118], -5.0F);
+}
+
+TEST(Matmul, ReadsTheRowsOfAMatrix) {
+  const QuantizedMatrix q = random_matrix(make_layout(40, 64, 4, 64));
+  using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const RowMajor x = RowMajor::Random(5, 70);
+  const Eigen::MatrixXf by_column = x.transpose();
+  std::vector<float> want(3 * 40), y(3 * 40);
+  matmul(q, Activations(x.data() + 2 * 70 + 6, 3, 64, 70), want);
+  matmul(q, x.block(2, 6, 3, 64), y);
+  EXPECT_EQ(y, want);
+  matmul(q, by_column.block(6, 2, 64, 3).transpose(), y);
+  EXPECT_EQ(y, want);
 }
 
 TEST(Matmul, ConvenienceCallsAgreeWithMatvec) {

@@ -1,4 +1,5 @@
 #include <sinq/kernels/matvec.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "every_dot.hpp"
 #include "random_matrix.hpp"
@@ -6,9 +7,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
+#include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -19,8 +24,83 @@ using namespace sinq::test;
 
 constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Precision::kInt8};
 
-static_assert(noexcept(matvec(std::declval<const QuantizedView&>(), std::declval<const ScaledInput&>(), RowRange{},
-                              std::span<float>{})));
+static_assert(!noexcept(matvec(std::declval<const QuantizedView&>(), std::declval<const ScaledInput&>(), RowRange{},
+                               std::span<float>{})),
+              "broken preconditions are named, in every build");
+
+/// One broken precondition after the other; y stays as it was.
+template <class W>
+void refuses_broken_preconditions(const W& w, const W& wider) {
+  ScaledInput in, batch, other;
+  std::vector<float> y(40, -5.0F);
+  const auto refused = [&](std::initializer_list<std::string_view> words, const ScaledInput& x, RowRange rows,
+                           std::size_t size) {
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, [&] { matvec(w, x, rows, std::span(y).first(size)); }));
+    for (const float value : y) ASSERT_EQ(value, -5.0F);
+  };
+  refused({"matvec", "never assigned"}, in, {0, 40}, 40);
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"columns"}, [&] { in.assign(w, gaussian(65)); }));
+  refused({"matvec", "never assigned"}, in, {0, 40}, 40);
+  in.assign(w, gaussian(64));
+  other.assign(wider, gaussian(128));
+  batch.assign(w, Activations(gaussian(128).data(), 2, 64));
+  refused({"matvec", "128 columns", "64"}, other, {0, 40}, 40);
+  refused({"matvec", "rows [0, 41)", "40 rows"}, in, {0, 41}, 40);
+  refused({"matvec", "rows [-1, 3)"}, in, {-1, 3}, 40);
+  refused({"matvec", "rows [4, 3)"}, in, {4, 3}, 40);
+  refused({"matvec", "y has 39", "40"}, in, {0, 40}, 39);
+  refused({"matvec", "batch of 2", "matmul"}, batch, {0, 40}, 40);
+  matvec(w, in, {0, 40}, y);
+  EXPECT_NE(y[39], -5.0F);
+}
+
+TEST(Matvec, NamesBrokenPreconditionsInEveryBuild) {
+  const QuantizedMatrix q = random_matrix(make_layout(40, 64, 4, 64)),
+                        wider = random_matrix(make_layout(40, 128, 4, 64));
+  refuses_broken_preconditions(q, wider);
+  refuses_broken_preconditions(q.view(), wider.view());
+  refuses_broken_preconditions(repack(q, kVectorCodes), repack(wider, kVectorCodes));
+  std::vector<float> y(40);
+  const std::vector<float> x = gaussian(64);
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { matvec(QuantizedView(), x, std::span(y).first(0)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { matvec(RepackedView(), x, std::span(y).first(0)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"rows 0"}, [&] { matvec(QuantizedMatrix(), x, std::span(y).first(0)); }));
+}
+
+/// q, k and v of the same shape, each with column scales of its own.
+TEST(Matvec, RefusesAnInputThatWasAssignedForAnotherMatrix) {
+  const Layout layout = make_layout(40, 128, 4, 64);
+  const QuantizedMatrix q = random_matrix(layout, 1), k = random_matrix(layout, 2);
+  const RepackedMatrix packed_q = repack(q, kVectorCodes), packed_k = repack(k, kVectorCodes);
+  std::vector<float> y(40);
+  ScaledInput in;
+  for (const Precision precision : kPrecisions) {
+    in.assign(q, gaussian(128), precision);
+    matvec(packed_q, in, {0, 40}, y);
+    const std::initializer_list<std::string_view> words = {"matvec", "another matrix", "scale of column 0"};
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, [&] { matvec(k, in, {0, 40}, y); }));
+    EXPECT_TRUE(throws_error(Errc::kBadShape, words, [&] { matvec(packed_k, in, {3, 4}, y); }));
+  }
+}
+
+/// The way to share: quantized as one matrix, whose row slices have the same column scales.
+TEST(Matvec, RowSlicesOfOneMatrixShareAnInput) {
+  const QuantizedMatrix qkv = random_matrix(make_layout(96, 128, 4, 64));
+  const std::vector<float> x = gaussian(128);
+  std::vector<float> all(96), y(32), z(32);
+  matvec(qkv, x, all);
+  ScaledInput in;
+  for (const Index first : {0, 32, 64}) {
+    const QuantizedView slice = qkv.view().row_slice({first, first + 32});
+    const RepackedMatrix packed = repack(slice, kVectorCodes);
+    if (first == 0) in.assign(packed, x);
+    matvec(slice, in, {0, 32}, y);
+    matvec(packed, in, {0, 32}, z);
+    const auto want = std::span(all).subspan(static_cast<std::size_t>(first), 32);
+    EXPECT_TRUE(std::equal(y.begin(), y.end(), want.begin()));
+    EXPECT_TRUE(all_near(z, want, 1e-5, 1e-5));
+  }
+}
 
 template <class View>
 void check_view(const View& view, const Expected& want, const float* x, const std::string& what) {
@@ -46,7 +126,7 @@ void check(const Layout& layout, std::uint32_t seed = 1) {
   const Expected want = expected(q.view(), x.data());
   check_view(q.view(), want, x.data(), describe(layout) + " row-major");
   if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
-  const RepackedMatrix m = repack(q.view());
+  const RepackedMatrix m = repack(q.view(), kVectorCodes);
   check_view(m.view(), want, x.data(), describe(layout) + " interleaved");
 }
 
@@ -154,7 +234,7 @@ TEST_P(MatvecVectorBits, IsExactForWholeActivations) {
   layout.matrix_scale = 1.0F;
   QuantizedMatrix q = random_matrix(layout);
   for (Index i = 0; i < layout.groups() * layout.rows; ++i) put_aux(q, Region::kGroupScale, i, 1.0F);
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   std::vector<float> x(512);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 37 % 255) - 127);
   for (std::size_t i = 0; i < x.size(); i += 32) x[i] = 127.0F;  // the step of each block is then 1
@@ -183,7 +263,7 @@ TEST(Matvec, RunsOnWindows) {
           const std::vector<float> x = gaussian(view.cols());
           check_view(view, expected(view, x.data()), x.data(), describe(layout) + " window");
           if (rows.begin % 64 != 0) continue;
-          const RepackedMatrix m = repack(view);
+          const RepackedMatrix m = repack(view, kVectorCodes);
           check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
         }
       }
@@ -200,7 +280,7 @@ TEST(Matvec, RunsOnWindowsOfVectorCodes) {
       for (const ColRange cols : {ColRange{0, 64}, ColRange{64, 512}, ColRange{160, 336}}) {
         const QuantizedView view = q.view().row_slice(rows).col_slice(cols);
         const std::vector<float> x = gaussian(view.cols());
-        const RepackedMatrix m = repack(view);
+        const RepackedMatrix m = repack(view, kVectorCodes);
         check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
       }
     }
@@ -240,7 +320,7 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
         std::copy(rows.regions.begin(), rows.regions.end(), regions);
         check_view(QuantizedView(layout, regions), want, x.data(), describe(layout) + " scattered");
 
-        const RepackedMatrix m = repack(q.view());
+        const RepackedMatrix m = repack(q.view(), kVectorCodes);
         Scattered panels;
         for (int i = 0; i < kPanelRegionCount; ++i) {
           const auto region = static_cast<PanelRegion>(i);
@@ -248,7 +328,8 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
         }
         const std::byte* panel_regions[kPanelRegionCount];
         std::copy(panels.regions.begin(), panels.regions.end(), panel_regions);
-        check_view(RepackedView(layout, panel_regions), want, x.data(), describe(layout) + " scattered panels");
+        check_view(RepackedView(layout, panel_regions, kVectorCodes), want, x.data(),
+                   describe(layout) + " scattered panels");
       }
     }
   }
@@ -260,7 +341,7 @@ TEST_P(MatvecVectorBits, ReadsNothingBeyondTheRegionsAtAnyAddress) {
     layout.aux = aux;
     const QuantizedMatrix q = random_matrix(layout);
     const std::vector<float> x = gaussian(layout.cols);
-    const RepackedMatrix m = repack(q.view());
+    const RepackedMatrix m = repack(q.view(), kVectorCodes);
     for (const Index offset : {0, 4, 52}) {
       Scattered panels;
       for (int i = 0; i < kPanelRegionCount; ++i) {
@@ -269,7 +350,7 @@ TEST_P(MatvecVectorBits, ReadsNothingBeyondTheRegionsAtAnyAddress) {
       }
       const std::byte* regions[kPanelRegionCount];
       std::copy(panels.regions.begin(), panels.regions.end(), regions);
-      check_view(RepackedView(layout, regions), expected(q.view(), x.data()), x.data(),
+      check_view(RepackedView(layout, regions, kVectorCodes), expected(q.view(), x.data()), x.data(),
                  describe(layout) + " scattered");
     }
   }
@@ -281,7 +362,7 @@ TEST(Matvec, EveryRowRangeGivesTheSameBits) {
   layouts[1].row_block = 10;
   for (const Layout& layout : layouts) {
     const QuantizedMatrix q = random_matrix(layout);
-    const RepackedMatrix m = repack(q.view());
+    const RepackedMatrix m = repack(q.view(), kVectorCodes);
     const std::vector<float> x = gaussian(layout.cols);
     const auto every_range = [&](const auto& view, DotKind kind, Precision precision) {
       ScaledInput in;
@@ -330,7 +411,7 @@ TEST(Matvec, IntegerActivationsStayWithinTheirBoundOnGaussianInput) {
       layout.level_count = has_levels ? Index{1} << bits : 0;
       if (has_levels) layout.offset = OffsetKind::kShared;
       const QuantizedMatrix q = random_matrix(layout);
-      const RepackedMatrix m = repack(q.view());
+      const RepackedMatrix m = repack(q.view(), kVectorCodes);
       const std::vector<float> x = gaussian(layout.cols);
       EXPECT_LT(distance(m.view(), x, Precision::kInt8), 1e-2) << describe(layout);
       EXPECT_LT(distance(m.view(), x, Precision::kInt15), 1e-4) << describe(layout);
@@ -343,7 +424,7 @@ TEST(Matvec, AnOutlierCostsItsOwnBlockOnly) {
   // 100 / 127 instead of 3 / 127, an error of 0.23 in each, so 0.23 * sqrt(64) against a result dominated by the
   // outlier's 100: under 3%.
   const QuantizedMatrix q = random_matrix(make_layout(512, 1024, 4, 64));
-  const RepackedMatrix m = repack(q.view());
+  const RepackedMatrix m = repack(q.view(), kVectorCodes);
   std::vector<float> x = gaussian(1024);
   x[200] = 100.0F;
   EXPECT_LT(distance(m.view(), x, Precision::kInt8), 3e-2);
@@ -352,7 +433,7 @@ TEST(Matvec, AnOutlierCostsItsOwnBlockOnly) {
 
 TEST(Matvec, NotANumberReachesEveryResultOfItsBlock) {
   const QuantizedMatrix q = random_matrix(make_layout(20, 128, 4, 64));
-  const RepackedMatrix m = repack(q.view());
+  const RepackedMatrix m = repack(q.view(), kVectorCodes);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     for (const Precision precision : {Precision::kInt15, Precision::kInt8}) {
       std::vector<float> x = gaussian(128), y(20);
@@ -387,7 +468,7 @@ struct Backwards {
 
 TEST(Matvec, ExecutorsSplitRowsWithoutChangingBits) {
   const QuantizedMatrix q = random_matrix(make_layout(700, 256, 4, 64));
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   const std::vector<float> x = gaussian(256);
   std::vector<float> serial(700), split(700);
   for (const Precision precision : kPrecisions) {

@@ -1,4 +1,6 @@
 #include <sinq/kernels/repack.hpp>
+#include <sinq/kernels/vector_codes.hpp>
+#include <sinq/presets.hpp>
 
 #include "random_matrix.hpp"
 #include "support/matchers.hpp"
@@ -26,7 +28,7 @@ TEST_P(RepackBits, RoundTripLosesNothing) {
           layout.offset = offset;
           layout.level_count = Index{1} << GetParam();
           const QuantizedMatrix q = random_matrix(layout);
-          const RepackedMatrix m = repack(q);
+          const RepackedMatrix m = repack(q, kVectorCodes);
           const QuantizedMatrix back = to_row_major(m);
           EXPECT_EQ(back.layout(), q.layout());
           ASSERT_TRUE(same_bytes(back.storage(), q.storage())) << describe(layout);
@@ -65,7 +67,7 @@ TEST_P(RepackBits, PutsEachBitWhereTheReadmeSays) {
   const int bits = GetParam();
   const QuantizedMatrix q = random_matrix(make_layout(kRows, kCols, bits, kGroup));
   const QuantizedView rows = q.view();
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   const RepackedView panels = m.view();
   const Index super_cols = 4 * kGroup;
   for (Index r = 0; r < kRows; ++r) {
@@ -92,7 +94,7 @@ TEST_P(RepackVectorBits, RoundTripLosesNothing) {
         Layout layout = make_vector_layout(83, cols, GetParam(), group);
         layout.aux = aux;
         const QuantizedMatrix q = random_matrix(layout);
-        const RepackedMatrix m = repack(q);
+        const RepackedMatrix m = repack(q, kVectorCodes);
         const QuantizedMatrix back = to_row_major(m);
         EXPECT_EQ(back.layout(), q.layout());
         ASSERT_TRUE(same_bytes(back.storage(), q.storage())) << describe(layout);
@@ -114,7 +116,7 @@ TEST_P(RepackVectorBits, PutsEachBitWhereTheReadmeSays) {
   const int bits = GetParam();
   const QuantizedMatrix q = random_matrix(make_vector_layout(kRows, kCols, bits, kGroup));
   const QuantizedView rows = q.view();
-  const RepackedMatrix m = repack(q);
+  const RepackedMatrix m = repack(q, kVectorCodes);
   const RepackedView panels = m.view();
   const Index super_cols = 16 * kGroup;
   for (Index r = 0; r < kRows; ++r) {
@@ -160,7 +162,7 @@ TEST(Repack, WindowsBecomeMatricesOfTheirOwn) {
   layout.aux = AuxFormat::kU8;
   const QuantizedMatrix q = random_matrix(layout);
   const QuantizedView window = q.view().row_slice({64, 190}).col_slice({128, 320});
-  const RepackedMatrix m = repack(window);
+  const RepackedMatrix m = repack(window, kVectorCodes);
   const QuantizedMatrix own = to_row_major(m);
   EXPECT_EQ(own.rows(), 126);
   EXPECT_EQ(own.cols(), 192);
@@ -180,18 +182,19 @@ TEST(Repack, RefusesWhatItCannotHold) {
   layout.row_block = 30;
   const QuantizedMatrix q = random_matrix(layout);
   EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "row_block 30"}, [&] {
-    static_cast<void>(repack(q.view().row_slice({10, 70})));
+    static_cast<void>(repack(q.view().row_slice({10, 70}), kVectorCodes));
   }));
   layout.aux = AuxFormat::kU8;
   const QuantizedMatrix u8 = random_matrix(layout);
   EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 30", "multiple of 64"}, [&] {
-    static_cast<void>(repack(u8.view().row_slice({30, 60})));
+    static_cast<void>(repack(u8.view().row_slice({30, 60}), kVectorCodes));
   }));
   layout = make_layout(16, 64, 8, 64);
   layout.vector_dim = 4;
   layout.level_count = 256;
   const QuantizedMatrix vectors = random_matrix(layout);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"vector_dim 4"}, [&] { static_cast<void>(repack(vectors)); }));
+  EXPECT_TRUE(
+      throws_error(Errc::kUnsupported, {"vector_dim 4"}, [&] { static_cast<void>(repack(vectors, kVectorCodes)); }));
 }
 
 TEST(Repack, RefusesVectorCodesThatKernelsDoNotRun) {
@@ -200,7 +203,7 @@ TEST(Repack, RefusesVectorCodesThatKernelsDoNotRun) {
     change(layout);
     layout.level_count = Index{1} << layout.bits;
     const QuantizedMatrix q = random_matrix(layout);
-    EXPECT_TRUE(throws_error(Errc::kUnsupported, {what}, [&] { static_cast<void>(repack(q)); }));
+    EXPECT_TRUE(throws_error(Errc::kUnsupported, {what}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
   };
   refuses([](Layout& layout) { layout.vector_dim = 2; }, "vector_dim 2");
   refuses([](Layout& layout) { layout.vector_dim = 8; }, "vector_dim 8");
@@ -211,7 +214,43 @@ TEST(Repack, RefusesVectorCodesThatKernelsDoNotRun) {
   refuses([](Layout& layout) { layout.offset = OffsetKind::kZeroPoint; }, "zero point of 0");
   QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
   put(q, Region::kLevels, 5, std::int8_t{-1});
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"negative"}, [&] { static_cast<void>(repack(q)); }));
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"negative"}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
+}
+
+TEST(Repack, SaysWhereTheKernelsOfVectorCodesAre) {
+  const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>", "sinq::kVectorCodes"},
+                           [&] { static_cast<void>(repack(q)); }));
+  const RepackedMatrix m = repack(q, kVectorCodes);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>"},
+                           [&] { static_cast<void>(RepackedView::from_buffer(m.layout(), m.storage())); }));
+}
+
+/// What `presets::accurate` returns for some budgets has no interleaved order: the text says what to do instead.
+TEST(Repack, SaysWhatToDoWithPresetsThatItRefuses) {
+  int refused = 0;
+  for (double budget = 1.2; budget < 9.0; budget += 0.05) {
+    const Layout layout = layout_for(presets::accurate({budget}, 1024, 1024), 1024, 1024);
+    if (layout.vector_dim == 1 || is_panel_vector(layout)) continue;
+    ++refused;
+    EXPECT_TRUE(throws_error(Errc::kUnsupported, {"vector_dim", "bits", "Give matvec and matmul the matrix as it is"},
+                             [&] { static_cast<void>(repack(QuantizedMatrix(layout), kVectorCodes)); }));
+  }
+  EXPECT_GT(refused, 0);
+  Layout layout = make_layout(100, 64, 4, 64);
+  layout.row_block = 30;
+  const QuantizedMatrix q = random_matrix(layout);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "start it at a multiple, or run it row-major"}, [&] {
+    static_cast<void>(repack(q.view().row_slice({10, 70}), kVectorCodes));
+  }));
+  EXPECT_TRUE(
+      throws_error(Errc::kBadShape, {"no rows"}, [&] { static_cast<void>(repack(QuantizedView(), kVectorCodes)); }));
+}
+
+TEST(Repack, TakesTemporaries) {
+  const Layout layout = make_layout(16, 64, 4, 64);
+  const QuantizedMatrix back = to_row_major(repack(random_matrix(layout), kVectorCodes));
+  EXPECT_TRUE(same_bytes(back.storage(), random_matrix(layout).storage()));
 }
 
 TEST(Repack, ViewsRefuseShortBuffers) {
@@ -220,7 +259,8 @@ TEST(Repack, ViewsRefuseShortBuffers) {
   EXPECT_TRUE(
       throws_error(Errc::kBadShape, {"buffer"}, [&] { static_cast<void>(RepackedView::from_buffer(layout, buffer)); }));
   const std::byte* none[kPanelRegionCount] = {};
-  EXPECT_TRUE(throws_error(Errc::kBadShape, {"region 0"}, [&] { static_cast<void>(RepackedView(layout, none)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"region 0"},
+                           [&] { static_cast<void>(RepackedView(layout, none, kVectorCodes)); }));
 }
 
 template <class T>

@@ -1,4 +1,5 @@
 #include <sinq/kernels/scaled_input.hpp>
+#include <sinq/kernels/vector_codes.hpp>
 
 #include "random_matrix.hpp"
 #include "support/isa_list.hpp"
@@ -8,6 +9,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -131,6 +133,90 @@ TEST(ScaledInput, HasOnePlanePerRowOfSquares) {
   EXPECT_EQ(in.planes(), 3);
 }
 
+/// `in` was assigned for another matrix than `q`; what differs is in the message.
+testing::AssertionResult refuses(const ScaledInput& in, const QuantizedView& q, std::string_view difference) {
+  return throws_error(Errc::kBadShape, {"call", "another matrix", difference}, [&] {
+    in.require_fit("call", q, {0, q.rows()});
+  });
+}
+
+TEST(ScaledInput, BelongsToAllThatEntersIt) {
+  const Layout layout = make_layout(48, 128, 4, 64);
+  const auto differs = [&](auto change, std::string_view difference) {
+    Layout changed = layout;
+    change(changed);
+    const QuantizedMatrix q = random_matrix(layout), other = random_matrix(changed);
+    ScaledInput in;
+    in.assign(q, gaussian(128));
+    EXPECT_TRUE(refuses(in, other, difference));
+    in.assign(other, gaussian(changed.cols));
+    EXPECT_TRUE(refuses(in, q, difference));
+    in.require_fit("call", other.view(), {0, 48});
+  };
+  differs([](Layout& l) { l.cols = 64; }, "columns");
+  differs([](Layout& l) { l.group_size = 32; }, "groups have");
+  differs([](Layout& l) { l.row_block = 16; }, "row blocks");
+  differs([](Layout& l) { l.matrix_scale = 0.5F; }, "matrix_scale");
+  differs([](Layout& l) { l.aux = AuxFormat::kF32; }, "column scales have");
+  differs([](Layout& l) { l.col_scale = ColScaleKind::kNone; }, "column scales have");
+  if (resolve(Isa::kBest) == Isa::kPortable) return;  // levels do not enter floats
+  differs([](Layout& l) { l.level_count = 16; }, "levels");
+}
+
+TEST(ScaledInput, NoticesASingleColumnScaleWhereverItLies) {
+  Layout layout = make_layout(48, 128, 4, 64);
+  for (const Index row_block : {48, 16}) {
+    layout.row_block = row_block;
+    QuantizedMatrix q = random_matrix(layout);
+    ScaledInput in;
+    in.assign(q, gaussian(128));
+    in.require_fit("call", q.view(), {0, 48});
+    // In place: the matrix's address and shape stay the same.
+    put_col_scale(q, layout.row_blocks() * layout.cols - 1, 3.0F);
+    EXPECT_TRUE(refuses(in, q, "column 127"));
+    if (row_block == 16) in.require_fit("call", q.view(), {0, 32});  // rows that do not use it
+    in.assign(q, gaussian(128));
+    in.require_fit("call", q.view(), {0, 48});
+  }
+}
+
+TEST(ScaledInput, BelongsToOneWindow) {
+  Layout layout = make_layout(48, 128, 4, 64);
+  layout.row_block = 16;
+  const QuantizedMatrix q = random_matrix(layout);
+  ScaledInput in;
+  in.assign(q.view().row_slice({16, 48}), gaussian(128));
+  EXPECT_TRUE(refuses(in, q.view().row_slice({0, 32}), "column 0"));
+  EXPECT_TRUE(refuses(in, q.view().row_slice({17, 48}), "row blocks"));
+  EXPECT_TRUE(refuses(in, q, "row blocks"));
+  in.assign(q.view().col_slice({0, 64}), gaussian(64));
+  EXPECT_TRUE(refuses(in, q.view().col_slice({64, 128}), "column 0"));
+}
+
+TEST(ScaledInput, IsSharedWhereColumnScalesAreTheSame) {
+  const QuantizedMatrix q = random_matrix(make_layout(48, 128, 4, 64));
+  const QuantizedView top = q.view().row_slice({0, 16}), rest = q.view().row_slice({16, 48});
+  ScaledInput in;
+  in.assign(repack(top), gaussian(128));
+  in.require_fit("call", rest, {0, 32});
+  const RepackedMatrix packed = repack(rest);
+  in.require_fit("call", packed.view(), {0, 32});
+  const ScaledInput copy = in;
+  in = ScaledInput();
+  copy.require_fit("call", q.view(), {0, 48});
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"call", "never assigned"}, [&] { in.require_fit("call", rest, {0, 1}); }));
+}
+
+TEST(ScaledInput, OfIntegersIsNothingForRowMajorVectorCodes) {
+  if (resolve(Isa::kBest) == Isa::kPortable) GTEST_SKIP() << "everything is kFloat";
+  const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
+  const RepackedMatrix m = repack(q, kVectorCodes);
+  ScaledInput in;
+  in.assign(m, gaussian(64), Precision::kInt8);
+  in.require_fit("call", m.view(), {0, 16});
+  EXPECT_TRUE(refuses(in, q, "integers"));
+}
+
 TEST(ScaledInput, RefusesWrongShapes) {
   const QuantizedMatrix q = random_matrix(make_layout(4, 64, 4, 64));
   ScaledInput in;
@@ -138,6 +224,7 @@ TEST(ScaledInput, RefusesWrongShapes) {
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"65", "64"}, [&] { in.assign(q, x); }));
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"batch 0"}, [&] { Activations(x.data(), 0, 64); }));
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"stride 63"}, [&] { Activations(x.data(), 1, 64, 63); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"null"}, [&] { Activations(static_cast<float*>(nullptr), 1, 64); }));
 }
 
 }  // namespace
