@@ -3,6 +3,7 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "quantize/kept_tensors.hpp"
 #include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
@@ -146,8 +147,12 @@ void quantize_model(const Settings& settings) {
   const sinq::ThreadPool pool(settings.threads);
   std::map<std::pair<int, Method>, Total> totals;
   int layers = 0;
+  convert::KeptTensors kept;
   for (const auto& tensor : checkpoint.tensors()) {
-    if (!convert::is_linear_layer(tensor.info)) continue;
+    if (std::string reason = convert::reason_to_keep(tensor.info); !reason.empty()) {
+      kept.add(tensor.info, std::move(reason));
+      continue;
+    }
     ++layers;
     const sinq::MatrixView w = tensor.matrix_view();
     run(settings, pool, Method::kRtn, 8, w);  // loads the pages, so that the first method is timed as the others
@@ -172,10 +177,8 @@ void quantize_model(const Settings& settings) {
       }
     }
   }
-  if (layers == 0) {
-    throw sinq::Error(sinq::Errc::kUnsupported,
-                      settings.model.string() + ": no linear layer was found (names like layers.<n>. ... .weight)");
-  }
+  if (layers == 0) kept.refuse(settings.model.string());
+  std::printf("\n%s", kept.unreadable_text().c_str());
   std::printf("\nTotal of %d linear layers (%zu tensors stay as they are)\n", layers,
               checkpoint.tensors().size() - static_cast<std::size_t>(layers));
   print_header();

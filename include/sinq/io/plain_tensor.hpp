@@ -1,0 +1,76 @@
+#pragma once
+
+#include <sinq/error.hpp>
+#include <sinq/half.hpp>
+#include <sinq/io/checkpoint.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace sinq::inline SINQ_ABI::io {
+
+/// How a tensor is copied into a checkpoint whose readers know nothing of scales: a matrix of 8-bit floats becomes
+/// BF16, every other tensor stays as it is. Throws Errc::kUnsupported for 8-bit floats that are no matrix.
+[[nodiscard]] inline TensorInfo plain_info(const Checkpoint::Tensor& tensor) {
+  TensorInfo out{tensor.info.name, tensor.info.dtype, tensor.info.shape};
+  if (!is_float8(out.dtype)) return out;
+  if (tensor.float8 == nullptr) {
+    SINQ_THROW(Errc::kUnsupported,
+               sinq::detail::text(tensor.file.name(), ": tensor ", detail::name_text(out.name), ": ", name(out.dtype),
+                                  ' ', detail::shape_text(out.shape), ": 8-bit floats are read as matrices only"));
+  }
+  out.dtype = DType::kBf16;
+  return out;
+}
+
+/// Reads rows of a matrix of 8-bit floats, scaled, to `out` [rows.size(), cols]. Throws Errc::kBadData at the first
+/// weight that is not finite, such as a NaN code, naming tensor, row and column.
+inline void read_float8_rows(const Checkpoint::Tensor& tensor, RowRange rows, std::span<float> out) {
+  const MatrixView view = tensor.matrix_view();
+  view.read_tile(view.data, rows.begin, 0, rows.size(), view.cols, out.data(), view.cols);
+  const Index size = rows.size() * view.cols;
+  for (Index i = 0; i < size; ++i) {
+    const float value = out[static_cast<std::size_t>(i)];
+    if ((std::bit_cast<std::uint32_t>(value) & 0x7f800000U) == 0x7f800000U) {  // also where NaN is assumed away
+      SINQ_THROW(Errc::kBadData,
+                 sinq::detail::text(tensor.file.name(), ": tensor ", detail::name_text(tensor.info.name), ": weight [",
+                                    rows.begin + i / view.cols, ", ", i % view.cols, "] is ", value, ", not finite"));
+    }
+  }
+}
+
+/// The bytes of a tensor as `plain_info` describes it, part by part: calls sink(offset, bytes) for each, then gives its
+/// memory back. Throws as `plain_info`, and Errc::kBadData at the first 8-bit weight that is not finite.
+template <class Sink>
+void for_each_plain_part(const Checkpoint::Tensor& tensor, const Sink& sink) {
+  constexpr std::size_t kPart = std::size_t{8} << 20;
+  const TensorInfo info = plain_info(tensor);
+  if (info.dtype == tensor.info.dtype) {
+    const auto bytes = tensor.bytes();
+    for (std::size_t at = 0; at < bytes.size(); at += kPart) {
+      const std::size_t size = std::min(kPart, bytes.size() - at);
+      sink(std::uint64_t{at}, bytes.subspan(at, size));
+      tensor.file.release(tensor.info, at, at + size);
+    }
+    return;
+  }
+  const Index rows = info.shape[0], cols = info.shape[1];
+  const Index step = std::clamp<Index>(static_cast<Index>(kPart) / 4 / cols, 1, rows);
+  std::vector<float> values(static_cast<std::size_t>(step * cols));
+  std::vector<std::uint16_t> rounded(values.size());
+  for (Index r = 0; r < rows; r += step) {
+    const RowRange part{r, std::min(r + step, rows)};
+    const auto size = static_cast<std::size_t>(part.size() * cols);
+    read_float8_rows(tensor, part, values);
+    std::transform(values.begin(), values.begin() + static_cast<Index>(size), rounded.begin(), float_to_bfloat16);
+    sink(static_cast<std::uint64_t>(r * cols) * sizeof(std::uint16_t), std::as_bytes(std::span(rounded).first(size)));
+    tensor.file.release(tensor.info, 0, static_cast<std::uint64_t>(part.end * cols));
+  }
+  tensor.release();
+}
+
+}  // namespace sinq::inline SINQ_ABI::io
