@@ -178,7 +178,7 @@ void quantize_model(const Settings& settings) {
     }
   }
   if (layers == 0) kept.refuse(settings.model.string());
-  std::printf("\n%s", kept.unreadable_text().c_str());
+  if (const std::string text = kept.unreadable_text(); !text.empty()) std::printf("\n%s", text.c_str());
   std::printf("\nTotal of %d linear layers (%zu tensors stay as they are)\n", layers,
               checkpoint.tensors().size() - static_cast<std::size_t>(layers));
   print_header();
