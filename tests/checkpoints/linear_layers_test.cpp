@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace linear_layers_programs_test {
+namespace linear_layers_checkpoints_test {
 namespace {
 
 // sinq-lm and sinq-gguf know their architectures by name; what they quantize is what the rule of the others names.
@@ -19,4 +19,4 @@ TEST(LinearLayers, TheEnginesAreThoseOfTheRule) {
 }
 
 }  // namespace
-}  // namespace linear_layers_programs_test
+}  // namespace linear_layers_checkpoints_test

@@ -21,7 +21,7 @@
 #include <list>
 #include <sstream>
 
-namespace float8_programs_test {
+namespace float8_checkpoints_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -283,11 +283,11 @@ TEST_F(Float8Programs, OtherQuantizationsAreNotTakenForFloats) {
              {"config_groups", {{"group_0", {{"weights", {{"type", "float"}, {"num_bits", 8}}}}}}}}}) {
     Json config = llm::read_json(plain_ / "config.json");
     config["quantization_config"] = other;
-    std::ofstream(coded_ / "config.json") << config.dump();
-    for (const Outcome& outcome : {run(convert::run_program, {coded_.string(), "-o", path("a")}),
-                                   run(fold_program::run_program, {coded_.string(), "-o", path("a")}),
-                                   run(gguf::run_program, {coded_.string(), "-o", path("a"), "--type", "f16"}),
-                                   run(SINQ_WRITE_REFERENCE, {coded_.string(), "-o", path("a")})}) {
+    std::ofstream(plain_ / "config.json") << config.dump();
+    for (const Outcome& outcome : {run(convert::run_program, {plain_.string(), "-o", path("a")}),
+                                   run(fold_program::run_program, {plain_.string(), "-o", path("a")}),
+                                   run(gguf::run_program, {plain_.string(), "-o", path("a"), "--type", "f16"}),
+                                   run(SINQ_WRITE_REFERENCE, {plain_.string(), "-o", path("a")})}) {
       EXPECT_EQ(outcome.status, 1);
       EXPECT_THAT(outcome.err, HasSubstr("quantization_config")) << other;
       EXPECT_FALSE(fs::exists(path("a")));
@@ -312,4 +312,4 @@ TEST_F(Float8Programs, AModelInWhichNothingIsQuantizedIsRefused) {
 }
 
 }  // namespace
-}  // namespace float8_programs_test
+}  // namespace float8_checkpoints_test
