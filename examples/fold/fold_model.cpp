@@ -188,7 +188,18 @@ sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq
   const auto release = [&](const sinq::fold::Edge& edge) {
     for (const auto& consumer : edge.consumers) files.at(consumer.tensor).release();
   };
-  return sinq::fold::find_factors(plan, lookup_in(files), options, release);
+  try {
+    return sinq::fold::find_factors(plan, lookup_in(files), options, release);
+  } catch (const Error& e) {
+    if (e.code() != Errc::kBadData) throw;
+    for (const sinq::fold::Edge& edge : plan.edges) {
+      for (const auto& consumer : edge.consumers) {
+        const auto& tensor = files.at(consumer.tensor);
+        if (tensor.float8 != nullptr) for_each_plain_part(tensor, [](auto, auto) {});  // says which number it is
+      }
+    }
+    throw;
+  }
 }
 
 void require_new_folder(const fs::path& model, const fs::path& out) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace sinq::inline SINQ_ABI::io {
@@ -27,24 +28,35 @@ namespace sinq::inline SINQ_ABI::io {
   return out;
 }
 
+namespace detail {
+
+/// Refuses the element at `at` of rows that begin with `first`.
+[[noreturn]] inline void refuse_weight(const Checkpoint::Tensor& tensor, Index first, Index at, float value,
+                                       std::string_view rule) {
+  const Index cols = tensor.info.shape[1];
+  SINQ_THROW(Errc::kBadData, sinq::detail::text(tensor.file.name(), ": tensor ", name_text(tensor.info.name), ": row ",
+                                                first + at / cols, ", column ", at % cols, " is ", value, ", ", rule));
+}
+
+}  // namespace detail
+
 /// Reads rows of a matrix of 8-bit floats, scaled, to `out` [rows.size(), cols]. Throws Errc::kBadData at the first
 /// weight that is not finite, such as a NaN code, naming tensor, row and column.
 inline void read_float8_rows(const Checkpoint::Tensor& tensor, RowRange rows, std::span<float> out) {
   const MatrixView view = tensor.matrix_view();
   view.read_tile(view.data, rows.begin, 0, rows.size(), view.cols, out.data(), view.cols);
-  const Index size = rows.size() * view.cols;
-  for (Index i = 0; i < size; ++i) {
+  for (Index i = 0; i < rows.size() * view.cols; ++i) {
     const float value = out[static_cast<std::size_t>(i)];
-    if ((std::bit_cast<std::uint32_t>(value) & 0x7f800000U) == 0x7f800000U) {  // also where NaN is assumed away
-      SINQ_THROW(Errc::kBadData,
-                 sinq::detail::text(tensor.file.name(), ": tensor ", detail::name_text(tensor.info.name), ": weight [",
-                                    rows.begin + i / view.cols, ", ", i % view.cols, "] is ", value, ", not finite"));
+    // By its bits: compilers may be told that there is no NaN.
+    if ((std::bit_cast<std::uint32_t>(value) & 0x7f800000U) == 0x7f800000U) {
+      detail::refuse_weight(tensor, rows.begin, i, value, "not finite");
     }
   }
 }
 
 /// The bytes of a tensor as `plain_info` describes it, part by part: calls sink(offset, bytes) for each, then gives its
-/// memory back. Throws as `plain_info`, and Errc::kBadData at the first 8-bit weight that is not finite.
+/// memory back. Throws as `plain_info`, and Errc::kBadData, naming row and column, at the first 8-bit
+/// weight that is not finite in BF16.
 template <class Sink>
 void for_each_plain_part(const Checkpoint::Tensor& tensor, const Sink& sink) {
   constexpr std::size_t kPart = std::size_t{8} << 20;
@@ -66,7 +78,12 @@ void for_each_plain_part(const Checkpoint::Tensor& tensor, const Sink& sink) {
     const RowRange part{r, std::min(r + step, rows)};
     const auto size = static_cast<std::size_t>(part.size() * cols);
     read_float8_rows(tensor, part, values);
-    std::transform(values.begin(), values.begin() + static_cast<Index>(size), rounded.begin(), float_to_bfloat16);
+    for (std::size_t i = 0; i < size; ++i) {
+      rounded[i] = float_to_bfloat16(values[i]);
+      if ((rounded[i] & 0x7f80U) == 0x7f80U) {
+        detail::refuse_weight(tensor, r, static_cast<Index>(i), values[i], "beyond the range of BF16");
+      }
+    }
     sink(static_cast<std::uint64_t>(r * cols) * sizeof(std::uint16_t), std::as_bytes(std::span(rounded).first(size)));
     tensor.file.release(tensor.info, 0, static_cast<std::uint64_t>(part.end * cols));
   }

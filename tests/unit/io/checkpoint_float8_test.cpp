@@ -229,7 +229,17 @@ TEST_F(Float8Checkpoint, ANanCodeIsNamedWithRowAndColumn) {
   EXPECT_TRUE(std::isnan(read(checkpoint.at("l.weight").matrix_view())[2 * kCols + 4]));
   expect_error(
       Errc::kBadData, [&] { for_each_plain_part(checkpoint.at("l.weight"), [](auto, auto) {}); }, "'l.weight'",
-      "[2, 4] is nan");
+      "row 2, column 4 is nan");
+}
+
+TEST_F(Float8Checkpoint, WeightsBeyondBfloat16AreNamed) {
+  codes_.assign(codes_.size(), '\x38');                                 // 1.0
+  write("l.weight_scale", {kRows}, {1.0F, 1.0F, 3.4e38F, 1.0F, 1.0F});  // rounds to infinity
+  const Checkpoint checkpoint = open();
+  EXPECT_EQ(read(checkpoint.at("l.weight").matrix_view())[2 * kCols], 3.4e38F);
+  expect_error(
+      Errc::kBadData, [&] { for_each_plain_part(checkpoint.at("l.weight"), [](auto, auto) {}); }, "'l.weight'",
+      "row 2, column 0", "beyond the range of BF16");
 }
 
 TEST_F(Float8Checkpoint, StacksAreNotReadAndNotCopiedAsIfTheyWere) {
