@@ -44,8 +44,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const auto file = sinq::io::SafetensorsFile::open(argv[1]);
-    const sinq::MatrixView w = sinq::io::matrix_view(file, file.at(argv[2]));
+    const auto file = sinq::io::Checkpoint::of_file(sinq::io::SafetensorsFile::open(argv[1]));
+    const sinq::MatrixView w = file.at(argv[2]).matrix_view();
     const auto show = [&](const char* name, const sinq::QuantizedMatrix& q) {
       const sinq::ErrorReport error = sinq::measure_error(w, q);
       std::printf("%-26s %.2f bits per weight, relative error %.4f\n", name, error.bits_per_weight,

@@ -4,6 +4,7 @@
 #include <sinq/sinq.hpp>
 
 #include "common/number_errors.hpp"
+#include "quantize/kept_tensors.hpp"
 #include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
@@ -147,8 +148,12 @@ void quantize_model(const Settings& settings) {
   const sinq::ThreadPool pool(settings.threads);
   std::map<std::pair<int, Method>, Total> totals;
   int layers = 0;
+  convert::KeptTensors kept;
   for (const auto& tensor : checkpoint.tensors()) {
-    if (!convert::is_linear_layer(tensor.info)) continue;
+    if (std::string reason = convert::reason_to_keep(tensor.info); !reason.empty()) {
+      kept.add(tensor.info, std::move(reason));
+      continue;
+    }
     ++layers;
     const sinq::MatrixView w = tensor.matrix_view();
     // Loads the pages, so that the first method is timed as the others; and refuses what no method can quantize.
@@ -174,10 +179,8 @@ void quantize_model(const Settings& settings) {
       }
     }
   }
-  if (layers == 0) {
-    throw sinq::Error(sinq::Errc::kUnsupported,
-                      settings.model.string() + ": no linear layer was found (names like layers.<n>. ... .weight)");
-  }
+  if (layers == 0) kept.refuse(settings.model.string());
+  if (const std::string text = kept.unreadable_text(); !text.empty()) std::printf("\n%s", text.c_str());
   std::printf("\nTotal of %d linear layers (%zu tensors stay as they are)\n", layers,
               checkpoint.tensors().size() - static_cast<std::size_t>(layers));
   print_header();

@@ -4,6 +4,9 @@
 #include <sinq/sinq.hpp>
 
 #include "common/number_errors.hpp"
+#include "llm/float8_config.hpp"
+#include "quantize/kept_tensors.hpp"
+#include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -41,11 +44,6 @@ sinq::Config<> config_of(const Settings& settings) {
   return config;
 }
 
-/// A projection of a decoder block; the reference never quantizes the head.
-bool is_linear(const sinq::io::TensorInfo& info) {
-  return info.shape.size() == 2 && sinq::io::scalar_type(info.dtype) && info.name.ends_with("_proj.weight");
-}
-
 std::string layer_name(const sinq::io::TensorInfo& info) {
   return info.name.substr(0, info.name.size() - std::string_view(".weight").size());
 }
@@ -72,6 +70,14 @@ std::vector<float> rotary_frequencies(std::string_view config) {
   return out;
 }
 
+/// Throws for a model that is quantized in another way than by 8-bit floats, which are read as what they stand for.
+std::string float_config(const std::filesystem::path& path) {
+  const auto file = sinq::io::MappedFile::open(path);
+  auto config = nlohmann::ordered_json::parse(text_of(file.bytes()), nullptr, false);
+  llm::drop_float8_config(config, path.string());
+  return config.dump();
+}
+
 void write_file(const std::filesystem::path& path, std::string_view text) {
   sinq::io::AtomicFile file(path);
   file.write(std::as_bytes(std::span(text)));
@@ -80,21 +86,27 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 
 void run(const Settings& settings) {
   const auto model = sinq::io::Checkpoint::open(settings.model);
-  const auto config_file = sinq::io::MappedFile::open(settings.model / "config.json");
+  const std::string model_config = float_config(settings.model / "config.json");
   const sinq::Config<> config = config_of(settings);
   constexpr const char* kRotary = "model.rotary_emb.inv_freq";
-  const auto rotary = rotary_frequencies(text_of(config_file.bytes()));
+  const auto rotary = rotary_frequencies(model_config);
 
   // Everything's place follows from shapes alone.
   std::vector<TensorGroup> groups;
+  convert::KeptTensors kept;
+  bool is_all_kept = true;
   for (const auto& tensor : model.tensors()) {
-    if (is_linear(tensor.info)) {
+    if (std::string reason = convert::reason_to_keep(tensor.info); reason.empty()) {
+      is_all_kept = false;
       const auto layout = sinq::layout_for(config, tensor.info.shape[0], tensor.info.shape[1]);
       groups.push_back({reference_tensor_infos(layer_name(tensor.info), layout, settings.aux), {}});
     } else {
-      groups.push_back({{tensor.info}, {}});
+      groups.push_back({{plain_info(tensor)}, {}});
+      kept.add(tensor.info, std::move(reason));
     }
   }
+  if (is_all_kept) kept.refuse(settings.model.string());
+  std::printf("%s", kept.unreadable_text().c_str());
   if (!rotary.empty() && model.find(kRotary) == nullptr) {
     groups.push_back({{{kRotary, sinq::io::DType::kF32, {static_cast<Index>(rotary.size())}}}, {}});
   }
@@ -105,9 +117,10 @@ void run(const Settings& settings) {
   const sinq::ThreadPool pool(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
   sinq::io::ReferenceSidecar sidecar;
   for (const auto& tensor : model.tensors()) {
-    if (!is_linear(tensor.info)) {
-      sinq::io::require_finite(tensor.file, tensor.info);
-      writer.write(tensor.info.name, tensor.bytes());
+    if (!convert::is_linear_layer(tensor.info)) {
+      for_each_plain_part(tensor, [&](std::uint64_t at, std::span<const std::byte> bytes) {
+        writer.write(tensor.info.name, at, bytes);
+      });
       continue;
     }
     const auto q =
@@ -117,7 +130,6 @@ void run(const Settings& settings) {
     sidecar.emplace(layer_name(tensor.info), layer.meta);
     std::printf("%s\n", tensor.info.name.c_str());
   }
-  if (sidecar.empty()) throw sinq::Error(sinq::Errc::kBadFile, settings.model.string() + ": no linear layers");
   if (!rotary.empty() && model.find(kRotary) == nullptr) writer.write(kRotary, std::as_bytes(std::span(rotary)));
   writer.finish();
   for (const auto& entry : std::filesystem::directory_iterator(settings.model)) {
@@ -128,8 +140,7 @@ void run(const Settings& settings) {
   }
   // The index says that the folder is whole, so it comes last. The reference wants one even of a single file.
   write_file(settings.out / sinq::io::kReferenceSidecarName, reference_sidecar_json(sidecar));
-  write_file(settings.out / "config.json",
-             sinq::io::reference_config_json(text_of(config_file.bytes()), sidecar.begin()->second));
+  write_file(settings.out / "config.json", sinq::io::reference_config_json(model_config, sidecar.begin()->second));
   write_file(settings.out / sinq::io::kIndexFile, plan.full_index());
   std::printf("%zu layers, %llu bytes of tensors\n", sidecar.size(),
               static_cast<unsigned long long>(plan.tensor_bytes()));

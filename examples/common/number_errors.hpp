@@ -1,8 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
-#include <sinq/io/checkpoint.hpp>
-#include <sinq/io/finite.hpp>
+#include <sinq/io/plain_tensor.hpp>
 
 namespace common {
 
@@ -13,7 +12,7 @@ auto naming_bad_numbers(const sinq::io::Checkpoint::Tensor& tensor, Action&& act
   try {
     return action();
   } catch (const sinq::Error& error) {
-    if (error.code() == sinq::Errc::kBadData) sinq::io::require_float32(tensor.file, tensor.info);
+    if (error.code() == sinq::Errc::kBadData) sinq::io::require_float32(tensor);
     throw;
   }
 }

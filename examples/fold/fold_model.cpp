@@ -2,9 +2,10 @@
 
 #include <sinq/fold/rounding.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
-#include <sinq/io/finite.hpp>
+#include <sinq/io/plain_tensor.hpp>
 
 #include "fold/architecture_json.hpp"
+#include "llm/float8_config.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -41,9 +42,10 @@ void read_doubles(sinq::ScalarType type, const std::byte* from, std::span<double
   }
 }
 
-/// The type a tensor is written in: only floats change theirs.
-DType written_type(DType stored, const WriteOptions& options) {
-  return sinq::io::scalar_type(stored) ? options.dtype.value_or(stored) : stored;
+/// The type a tensor is written in: only floats change theirs, and 8-bit ones always do.
+DType written_type(const sinq::io::Checkpoint::Tensor& tensor, const WriteOptions& options) {
+  const DType plain = plain_info(tensor).dtype;
+  return sinq::io::scalar_type(plain) ? options.dtype.value_or(plain) : plain;
 }
 
 /// Writes one tensor, a block of rows at a time.
@@ -53,19 +55,20 @@ class TensorWriter {
 
   void write(const sinq::io::Checkpoint::Tensor& tensor, const sinq::fold::Factors* factors) {
     const auto& info = tensor.info;
-    const DType type = written_type(info.dtype, options_);
+    const DType type = written_type(tensor, options_);
     if (factors == nullptr && type == info.dtype) {
       sinq::io::require_finite(tensor.file, info);
       return out_.write(info.name, tensor.bytes());
     }
-    const auto from = sinq::io::scalar_type(info.dtype), to = sinq::io::scalar_type(type);
+    const auto from = tensor.float8 == nullptr ? sinq::io::scalar_type(info.dtype) : sinq::ScalarType::kF32;
+    const auto to = sinq::io::scalar_type(type);
     if (!from || !to) {
       throw Error(Errc::kUnsupported,
                   info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", which cannot be folded");
     }
     const std::span<const std::byte> bytes = tensor.bytes();
     const Index rows = info.shape.empty() ? 1 : info.shape[0];
-    const Index total = static_cast<Index>(bytes.size()) / sinq::scalar_bytes(*from);
+    const Index total = static_cast<Index>(bytes.size()) / sinq::io::dtype_bytes(info.dtype);
     const Index cols = rows == 0 ? 0 : total / rows;
     const Index step = std::max<Index>(1, kValues / std::max<Index>(1, cols));
     sinq::fold::RangeReport report;
@@ -73,15 +76,25 @@ class TensorWriter {
       const Index count = std::min(step, rows - r);
       values_.resize(static_cast<std::size_t>(count * cols));
       rounded_.resize(values_.size() * static_cast<std::size_t>(sinq::scalar_bytes(*to)));
-      read_doubles(*from, bytes.data() + r * cols * sinq::scalar_bytes(*from), values_);
+      const std::byte* stored = bytes.data() + r * cols * sinq::io::dtype_bytes(info.dtype);
+      if (tensor.float8 != nullptr) {
+        floats_.resize(values_.size());
+        read_float8_rows(tensor, {r, r + count}, floats_);
+        stored = std::as_bytes(std::span(floats_)).data();
+      }
+      read_doubles(*from, stored, values_);
+      const auto first = static_cast<std::uint64_t>(r * cols);
       if (const auto bad = sinq::io::find_nonfinite(DType::kF64, std::as_bytes(std::span(values_)))) {
-        sinq::io::detail::refuse_element(tensor.file, info, static_cast<std::uint64_t>(r * cols) + bad->at, bad->name);
+        sinq::io::detail::refuse_element(tensor.file, info, first + bad->at, bad->name);
       }
       if (factors != nullptr) factors->apply({r, r + count}, cols, values_.data());
       sinq::fold::round_to(*to, values_, rounded_.data(), report);
-      if (const auto bad = sinq::io::find_nonfinite(type, rounded_))
-        refuse_overflow(tensor, factors, r * cols, bad->at, type);
-      out_.write(info.name, static_cast<std::uint64_t>(r * cols * sinq::scalar_bytes(*to)), rounded_);
+      if (const auto bad = sinq::io::find_nonfinite(type, rounded_)) {
+        sinq::io::detail::refuse_element(tensor.file, info, first + bad->at, values_[bad->at],
+                                         factors == nullptr ? "" : " when folded", ", beyond the range of ",
+                                         sinq::io::name(type));
+      }
+      out_.write(info.name, first * static_cast<std::uint64_t>(sinq::scalar_bytes(*to)), rounded_);
     }
     underflowed_ += report.underflowed;
   }
@@ -91,19 +104,9 @@ class TensorWriter {
  private:
   static constexpr Index kValues = 1 << 18;  // at a time: 2 MB of doubles
 
-  /// Refuses a product that is finite, and is none in the type that is written: the one at `at` of those in memory, of
-  /// which `first` is the first.
-  [[noreturn]] void refuse_overflow(const sinq::io::Checkpoint::Tensor& tensor, const sinq::fold::Factors* factors,
-                                    Index first, std::uint64_t at, DType type) const {
-    const auto place = sinq::io::detail::place_of(static_cast<std::uint64_t>(first) + at, tensor.info.shape);
-    throw Error(Errc::kBadData,
-                sinq::detail::text(tensor.file.name(), ": tensor ", sinq::io::detail::name_text(tensor.info.name),
-                                   ": row ", place.row, ", column ", place.col, factors == nullptr ? "" : ", folded,",
-                                   " is ", values_[at], ", beyond the range of ", sinq::io::name(type)));
-  }
-
   sinq::io::CheckpointWriter& out_;
   const WriteOptions& options_;
+  std::vector<float> floats_;
   std::vector<double> values_;
   std::vector<std::byte> rounded_;
   Index underflowed_ = 0;
@@ -134,11 +137,13 @@ void copy_other_files(const Source& source, const fs::path& to, const WriteOptio
     });
     if (!shard) fs::copy_file(entry.path(), to / entry.path().filename());
   }
-  if (!options.dtype) return;
   std::ifstream file(source.folder / "config.json", std::ios::binary);
   auto config = nlohmann::ordered_json::parse(file);
+  const bool was_float8 = config.contains("quantization_config");
+  if (!options.dtype && !was_float8) return;
+  llm::drop_float8_config(config, (source.folder / "config.json").string());
   for (const char* key : {"dtype", "torch_dtype"}) {
-    if (!config.contains(key)) continue;
+    if (!config.contains(key) || !options.dtype) continue;
     config[key] = *options.dtype == DType::kF16 ? "float16" : *options.dtype == DType::kBf16 ? "bfloat16" : "float32";
   }
   std::ofstream(to / "config.json", std::ios::binary) << config.dump(2) << "\n";
@@ -197,8 +202,7 @@ sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq
     if (e.code() != Errc::kBadData) throw;
     for (const sinq::fold::Edge& edge : plan.edges) {
       for (const auto& consumer : edge.consumers) {
-        const auto& tensor = files.at(consumer.tensor);
-        sinq::io::require_float32(tensor.file, tensor.info);  // says which number it is
+        sinq::io::require_float32(files.at(consumer.tensor));  // says which number it is
       }
     }
     throw;
@@ -219,7 +223,7 @@ Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, c
   std::vector<sinq::io::TensorGroup> groups;
   for (const auto& tensor : source.files.tensors()) {
     const auto& info = tensor.info;
-    groups.push_back({{{.name = info.name, .dtype = written_type(info.dtype, options), .shape = info.shape}}, {}});
+    groups.push_back({{{.name = info.name, .dtype = written_type(tensor, options), .shape = info.shape}}, {}});
   }
   const auto& metadata = source.files.files().front().metadata();
   const auto plan = sinq::io::plan_checkpoint(groups, options.max_shard_bytes, metadata);

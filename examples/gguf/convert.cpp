@@ -100,7 +100,8 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
     const std::string& name = list.sources[i].name;
     if (name.empty()) continue;
     const auto& info = files.at(name).info;
-    if (info.shape != list.tensors[i].shape || !scalar_type(info.dtype)) {
+    const bool is_readable = info.shape.size() == 2 ? is_float(info.dtype) : scalar_type(info.dtype).has_value();
+    if (info.shape != list.tensors[i].shape || !is_readable) {
       throw sinq::Error(sinq::Errc::kBadFile, name + " is " + std::string(sinq::io::name(info.dtype)) + " " +
                                                   sinq::io::detail::shape_text(info.shape) +
                                                   ", config.json asks for floats " +
@@ -231,7 +232,7 @@ class Conversion::State {
     const llm::ReorderedHeads reordered(folded.view(), llm::RopeOrder::kPairs, config.head_dim);
     // Rows that are written leave memory; of reordered heads those nearby are read again.
     const auto& tensor = files.at(source.name);
-    const auto row_bytes = static_cast<std::uint64_t>(stored.cols * scalar_bytes(*scalar_type(tensor.info.dtype)));
+    const auto row_bytes = static_cast<std::uint64_t>(stored.cols * dtype_bytes(tensor.info.dtype));
     const auto written_row_bytes = static_cast<std::uint64_t>(stored.cols / block_size(type) * block_bytes(type));
     std::uint64_t written = 0;
     common::naming_bad_numbers(tensor, [&] {

@@ -84,7 +84,7 @@ double CheckpointSource::stored_bits(const std::string& name) const {
     return sinq::bits_per_weight(codes->layout()) * static_cast<double>(codes->rows()) *
            static_cast<double>(codes->cols());
   }
-  return 8.0 * static_cast<double>(files_.at(name).bytes().size());
+  return 8.0 * static_cast<double>(files_.at(name).stored_bytes());
 }
 
 }  // namespace llm

@@ -1,5 +1,7 @@
 #include "llm/model_config.hpp"
 
+#include "llm/float8_config.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -61,10 +63,12 @@ std::vector<float> find_rope_factors(const Json& description, double theta, Inde
 }
 
 /// Folders in sinq's own format may say so, which keeps other programs from taking them for something else; those of
-/// the SINQ reference must.
+/// the SINQ reference must. 8-bit floats are read as the floats that they stand for.
 void check_quantization(const Json& description) {
   if (!has(description, "quantization_config")) return;
-  const auto method = value_or<std::string>(description["quantization_config"], "quant_method", "none");
+  const Json& quantization = description["quantization_config"];
+  if (is_float8_config(quantization)) return;
+  const auto method = value_or<std::string>(quantization, "quant_method", "none");
   if (method != "sinq-packed" && method != "sinq") refuse_model("quantization_config with quant_method " + method);
 }
 

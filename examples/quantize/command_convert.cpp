@@ -3,6 +3,7 @@
 #include "quantize/commands.hpp"
 #include "quantize/conversion_plan.hpp"
 #include "quantize/convert_shards.hpp"
+#include "quantize/kept_tensors.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -63,6 +64,18 @@ std::set<std::string> names_of(const ConversionPlan& plan, const std::optional<P
   return out;
 }
 
+/// What is not quantized. Throws kUnsupported if nothing is.
+KeptTensors kept_tensors(const ConversionPlan& plan, const Selection& selection, const fs::path& model) {
+  KeptTensors out;
+  bool is_all = true;
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    is_all = is_all && !plan.tasks[i].recipe;
+    if (!plan.tasks[i].recipe) out.add(plan.tasks[i].source->info, selection.kept_because[i]);
+  }
+  if (is_all) out.refuse(model.string());
+  return out;
+}
+
 void describe(const ConversionPlan& plan, const fs::path& model, std::ostream& out) {
   double bits = 0, weights = 0;
   std::size_t quantized = 0, deep = 0;
@@ -74,9 +87,8 @@ void describe(const ConversionPlan& plan, const fs::path& model, std::ostream& o
     bits += static_cast<double>(task.weights()) * sinq::bits_per_weight(task.layout);
   }
   out << model.string() << ": " << plan.tasks.size() << " tensors: " << quantized << " to quantize";
-  if (quantized > 0)
-    out << " (" << number(weights / 1e6, "%.1f") << " M weights in " << number(bits / weights, "%.3f") << " bits each)";
-  out << ", " << plan.tasks.size() - quantized << " to copy";
+  out << " (" << number(weights / 1e6, "%.1f") << " M weights in " << number(bits / weights, "%.3f") << " bits each), "
+      << plan.tasks.size() - quantized << " to copy";
   if (deep > 0) out << " (" << deep << " of more than two dimensions)";
   out << "\n";
 }
@@ -129,7 +141,9 @@ void run_convert(const ConvertOptions& options, std::ostream& out) {
   const SmallFiles small = small_files(options.model, plan.identity["settings"], plan.files.index());
   const std::set<std::string> own = names_of(plan, options.part);
   const Errors errors = options.report.empty() ? Errors::kNotMeasured : Errors::kMeasured;
+  const KeptTensors kept = kept_tensors(plan, selection, options.model);
   describe(plan, options.model, out);
+  out << (options.action == Action::kForecast ? kept.text() : kept.unreadable_text());
   if (options.action == Action::kForecast) return forecast(plan, small, own, out);
 
   const WorkFolder work(options.out);

@@ -1,5 +1,6 @@
 #include "quantize/conversion_plan.hpp"
 
+#include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
@@ -39,7 +40,7 @@ llm::Json identity_of(const std::string& path) {
 
 TensorGroup group_of(const TensorTask& task) {
   const auto& info = task.source->info;
-  if (!task.recipe) return {{{info.name, info.dtype, info.shape}}, {}};
+  if (!task.recipe) return {{sinq::io::plain_info(*task.source)}, {}};
   TensorGroup group{sinq::io::quantized_tensor_infos(info.name, task.layout), {}};
   group.metadata.insert(sinq::io::quantized_metadata(info.name, task.layout));
   return group;

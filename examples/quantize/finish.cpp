@@ -3,6 +3,8 @@
 #include <sinq/io/checkpoint_plan.hpp>
 #include <sinq/io/safetensors.hpp>
 
+#include "llm/float8_config.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -28,9 +30,7 @@ std::string config_text(const fs::path& path, const llm::Json& settings) {
   if (!file) throw sinq::Error(sinq::Errc::kIo, path.string() + ": cannot be opened");
   nlohmann::ordered_json config = nlohmann::ordered_json::parse(file, nullptr, false);
   if (!config.is_object()) throw sinq::Error(sinq::Errc::kBadFile, path.string() + ": not a JSON object");
-  if (config.contains("quantization_config") && !config["quantization_config"].is_null()) {
-    throw sinq::Error(sinq::Errc::kUnsupported, path.string() + ": quantization_config: is quantized already");
-  }
+  llm::drop_float8_config(config, path.string());
   config["quantization_config"] = {{"quant_method", "sinq-packed"}, {"settings", settings}};
   return config.dump(2) + "\n";
 }

@@ -1,6 +1,6 @@
 #include "quantize/quantize_tensor.hpp"
 
-#include <sinq/io/finite.hpp>
+#include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
 
@@ -31,14 +31,9 @@ llm::Json report_of(const TensorTask& task, const sinq::ErrorReport& error) {
 }
 
 void copy_tensor(const TensorTask& task, sinq::io::ShardWriter& writer) {
-  const auto& [file, info] = *task.source;
-  const auto bytes = task.source->bytes();
-  for (std::uint64_t at = 0; at < bytes.size(); at += kCopiedAtOnce) {
-    const std::uint64_t size = std::min<std::uint64_t>(kCopiedAtOnce, bytes.size() - at);
-    sinq::io::require_finite(file, info, at, at + size);
-    writer.write(info.name, at, bytes.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size)));
-    file.release(info, at, at + size);
-  }
+  sinq::io::for_each_plain_part(*task.source, [&](std::uint64_t at, std::span<const std::byte> bytes) {
+    writer.write(task.source->info.name, at, bytes);
+  });
 }
 
 }  // namespace
@@ -54,7 +49,7 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     copy_tensor(task, writer);
     return {};
   }
-  const auto& [file, info] = *task.source;
+  const auto& info = task.source->info;
   const sinq::MatrixView stored = task.source->matrix_view();
   try {
     const sinq::QuantizedMatrix q = llm::quantize_matrix(stored, plan.configs[*task.recipe], pool);
@@ -67,12 +62,12 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     for (std::size_t i = 0; i < tensors.size(); ++i) writer.write(tensors[i].name, 0, bytes[i]);
     llm::Json report;
     if (errors == Errors::kMeasured) report = report_of(task, sinq::measure_error(stored, view));
-    file.release(info);
+    task.source->release();
     return report;
   } catch (const sinq::Error& error) {
     if (error.code() == sinq::Errc::kIo) throw;
-    if (error.code() == sinq::Errc::kBadData) sinq::io::require_float32(file, info);  // says which number it is
-    throw sinq::Error(error.code(), file.name() + ": " + info.name + ": " + error.what());
+    if (error.code() == sinq::Errc::kBadData) sinq::io::require_float32(*task.source);  // says which number it is
+    throw sinq::Error(error.code(), task.source->file.name() + ": " + info.name + ": " + error.what());
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/io/float8_scales.hpp>
 #include <sinq/io/json_events.hpp>
 #include <sinq/io/mapped_file.hpp>
 #include <sinq/io/safetensors.hpp>
@@ -90,21 +91,34 @@ class IndexEvents final : public JsonEvents {
 /// The weights of a Hugging Face folder: one safetensors file, or several with an index that says which tensor is
 /// where. Everything is checked when it is opened. Move-only; what it hands out dies with it. Reading from several
 /// threads is safe.
+///
+/// A matrix of 8-bit floats is read with its scales, in whichever file they are; these, and those of its activations,
+/// are no tensors of their own.
 class Checkpoint {
  public:
   /// A tensor and the file that it lies in.
   struct Tensor {
     const SafetensorsFile& file;
     const TensorInfo& info;
+    const detail::Float8Matrix* float8 = nullptr;  ///< of a matrix of 8-bit floats: with its scales
 
     [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
-    [[nodiscard]] MatrixView matrix_view() const { return file.matrix_view(info); }
+    /// See SafetensorsFile::matrix_view; 8-bit floats are multiplied with their scales when they are read.
+    [[nodiscard]] MatrixView matrix_view() const { return float8 == nullptr ? file.matrix_view(info) : float8->view(); }
+    /// Scales included.
+    [[nodiscard]] std::uint64_t stored_bytes() const noexcept {
+      return info.end - info.begin + (float8 == nullptr ? 0 : float8->scale_bytes());
+    }
     /// See MappedFile::release.
-    void release() const noexcept { file.release(info); }
+    void release() const noexcept {
+      file.release(info);
+      if (float8 != nullptr) float8->release();
+    }
   };
 
   /// Opens model.safetensors.index.json with its shards, else model.safetensors. A tensor that the index does not name
-  /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile.
+  /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile;
+  /// Errc::kUnsupported for 8-bit floats with scales that are not known.
   [[nodiscard]] static Checkpoint open(const std::filesystem::path& folder) {
     std::error_code error;
     if (!std::filesystem::is_directory(folder, error)) {
@@ -123,15 +137,17 @@ class Checkpoint {
     }
     out.name_ = folder.string();
     out.sort_names();
+    out.join_scales(folder / "config.json");
     return out;
   }
 
-  /// A checkpoint that is one file, wherever that is.
+  /// A checkpoint that is one file, wherever that is. Throws as `open` does for 8-bit floats.
   [[nodiscard]] static Checkpoint of_file(SafetensorsFile file) {
     Checkpoint out;
     out.name_ = file.name();
     out.take_file(std::move(file));
     out.sort_names();
+    out.join_scales({});
     return out;
   }
 
@@ -196,11 +212,42 @@ class Checkpoint {
 
   void take_file(SafetensorsFile file) {
     files_.push_back(std::move(file));
-    for (const auto& info : files_[0].tensors()) tensors_.push_back({files_[0], info});
+    for (const auto& info : files_[0].tensors()) tensors_.push_back({files_[0], info, nullptr});
   }
 
   void sort_names() {
     for (const auto& tensor : tensors_) by_name_.emplace(tensor.info.name, &tensor);
+  }
+
+  /// Gives matrices of 8-bit floats their scales, and takes these out of the list.
+  void join_scales(const std::filesystem::path& config) {
+    const auto is_joined = [](const Tensor& tensor) {
+      return is_float8(tensor.info.dtype) && tensor.info.shape.size() == 2 && tensor.info.begin < tensor.info.end;
+    };
+    const auto count = std::count_if(tensors_.begin(), tensors_.end(), is_joined);
+    if (count == 0) return;
+    const Float8Block block = detail::float8_block(config);
+    float8_.reserve(static_cast<std::size_t>(count));  // tensors point there
+    std::map<const TensorInfo*, const detail::Float8Matrix*> joined;
+    std::set<const TensorInfo*> taken;
+    for (const Tensor& tensor : tensors_) {
+      if (!is_joined(tensor)) continue;
+      const auto [scale, activations] = detail::float8_companions(tensor.info.name, by_name_);
+      float8_.emplace_back(tensor.file, tensor.info, scale == nullptr ? nullptr : &scale->file,
+                           scale == nullptr ? nullptr : &scale->info, block);
+      joined.emplace(&tensor.info, &float8_.back());
+      if (scale != nullptr) taken.insert(&scale->info);
+      for (const Tensor* activation : activations) taken.insert(&activation->info);
+    }
+    std::vector<Tensor> kept;
+    for (const Tensor& tensor : tensors_) {
+      if (taken.contains(&tensor.info)) continue;
+      const auto matrix = joined.find(&tensor.info);
+      kept.push_back({tensor.file, tensor.info, matrix == joined.end() ? nullptr : matrix->second});
+    }
+    tensors_ = std::move(kept);
+    by_name_.clear();
+    sort_names();
   }
 
   void open_shards(const std::filesystem::path& index, const std::filesystem::path& folder) {
@@ -230,13 +277,15 @@ class Checkpoint {
     for (const auto& [file, position] : shards) {
       for (const auto& info : files_[position].tensors()) {
         const auto entry = events.weight_map.find(info.name);
-        if (entry != events.weight_map.end() && entry->second == file) tensors_.push_back({files_[position], info});
+        if (entry != events.weight_map.end() && entry->second == file)
+          tensors_.push_back({files_[position], info, nullptr});
       }
     }
   }
 
   std::string name_;
   std::vector<SafetensorsFile> files_;
+  std::vector<detail::Float8Matrix> float8_;
   std::vector<Tensor> tensors_;
   std::map<std::string_view, const Tensor*, std::less<>> by_name_;
 };

@@ -99,6 +99,12 @@ inline constexpr std::array<DTypeRow, 15> kDTypes{{
   }
 }
 
+/// Whether elements are 8-bit floats, which mean something together with scales only.
+[[nodiscard]] constexpr bool is_float8(DType type) noexcept { return type == DType::kF8E4M3 || type == DType::kF8E5M2; }
+
+/// Whether elements are floats of any width.
+[[nodiscard]] constexpr bool is_float(DType type) noexcept { return scalar_type(type).has_value() || is_float8(type); }
+
 /// Bytes of a tensor, or nothing if a dimension is negative or the size exceeds 2^63 - 1. A shape without dimensions is
 /// one element.
 [[nodiscard]] constexpr std::optional<std::uint64_t> tensor_bytes(DType type, std::span<const Index> shape) noexcept {
