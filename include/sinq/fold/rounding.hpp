@@ -12,7 +12,9 @@ namespace sinq::inline SINQ_ABI::fold {
 
 /// Values that a type cannot hold as well as it holds others.
 struct RangeReport {
+  Index values = 0;       ///< all that were rounded
   Index overflowed = 0;   ///< finite values that became infinite
+  Index first = -1;       ///< the first of them, counted from 0; -1: none
   Index underflowed = 0;  ///< values below the least normal number that lost digits
 };
 
@@ -54,7 +56,10 @@ void round_all(std::span<const double> values, std::byte* out, RangeReport& repo
     const double magnitude = value < 0.0 ? -value : value;
     const double stored = rounded.value < 0.0 ? -rounded.value : rounded.value;
     constexpr double kMost = std::numeric_limits<double>::max();
-    if (magnitude <= kMost && stored > kMost) ++report.overflowed;
+    if (magnitude <= kMost && stored > kMost) {
+      if (report.overflowed++ == 0) report.first = report.values;
+    }
+    ++report.values;
     if (magnitude < rounded.least_normal && stored != magnitude) ++report.underflowed;
   }
 }

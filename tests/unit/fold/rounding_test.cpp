@@ -36,13 +36,20 @@ TEST(FoldRoundingTest, ReportsWhatLeavesTheRange) {
   static_cast<void>(
       stored<std::uint16_t>(ScalarType::kF16, {70000.0, -65504.0, 0x1p-20, 0x1.003p-16, 0x1p-30, 0.0}, report));
   EXPECT_EQ(report.overflowed, 1);
+  EXPECT_EQ(report.first, 0);
   EXPECT_EQ(report.underflowed, 2);
   static_cast<void>(stored<float>(ScalarType::kF32, {1e39, -1e300, 1e-46, HUGE_VAL}, report));
   EXPECT_EQ(report.overflowed, 3);
+  EXPECT_EQ(report.values, 10);
+  EXPECT_EQ(report.first, 0) << "the first stays";
   EXPECT_EQ(report.underflowed, 3);
   static_cast<void>(stored<std::uint16_t>(ScalarType::kBf16, {0x1.ffp127, 0x1.fep127, 1e-40}, report));
   EXPECT_EQ(report.overflowed, 4);
   EXPECT_EQ(report.underflowed, 4);
+  RangeReport other;
+  static_cast<void>(stored<std::uint16_t>(ScalarType::kF16, {1.0, 2.0}, other));
+  static_cast<void>(stored<std::uint16_t>(ScalarType::kF16, {3.0, 1e5}, other));
+  EXPECT_EQ(other.first, 3) << "counted through all calls";
 }
 
 }  // namespace
