@@ -2,6 +2,7 @@
 
 #include <sinq/io/checkpoint.hpp>
 
+#include "common/float_model.hpp"
 #include "fold/architecture_json.hpp"
 #include "fold/fold_model.hpp"
 #include "gguf/column_importance.hpp"
@@ -33,6 +34,7 @@ namespace {
 using sinq::io::Checkpoint;
 using sinq::io::GgufTensorInfo;
 using sinq::io::GgufType;
+using sinq::io::detail::name_text;
 
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 
@@ -76,8 +78,9 @@ class TensorList {
       const auto fallback = options_.fallback;
       if (!fallback || cols % block_size(*fallback) != 0) {
         throw sinq::Error(sinq::Errc::kBadShape,
-                          source.name + ": rows of " + std::to_string(cols) + " are not a multiple of " +
-                              std::to_string(block_size(type)) + ", the block of " + std::string(name(type)) +
+                          "tensor " + name_text(source.name) + ": rows of " + std::to_string(cols) +
+                              " are not a multiple of " + std::to_string(block_size(type)) + ", the block of " +
+                              std::string(name(type)) +
                               (fallback ? ", nor of that of the fallback " + std::string(name(*fallback))
                                         : "; name a type for such tensors with --fallback"));
       }
@@ -99,10 +102,10 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
     if (name.empty()) continue;
     const auto& info = files.at(name).info;
     if (info.shape != list.tensors[i].shape || !scalar_type(info.dtype)) {
-      throw sinq::Error(sinq::Errc::kBadFile, name + " is " + std::string(sinq::io::name(info.dtype)) + " " +
-                                                  sinq::io::detail::shape_text(info.shape) +
-                                                  ", config.json asks for floats " +
-                                                  sinq::io::detail::shape_text(list.tensors[i].shape));
+      throw sinq::Error(sinq::Errc::kBadFile,
+                        "tensor " + name_text(name) + " is " + std::string(sinq::io::name(info.dtype)) + " " +
+                            sinq::io::detail::shape_text(info.shape) + ", config.json asks for floats " +
+                            sinq::io::detail::shape_text(list.tensors[i].shape));
     }
     known.push_back(name);
   }
@@ -111,7 +114,8 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
     const std::string& name = tensor.info.name;
     const bool surplus = (config.tied_head && name == "lm_head.weight") || name.ends_with(".rotary_emb.inv_freq");
     if (!surplus && !std::binary_search(known.begin(), known.end(), name)) {
-      throw sinq::Error(sinq::Errc::kUnsupported, "tensor " + name + " has no place in a GGUF file of such a model");
+      throw sinq::Error(sinq::Errc::kUnsupported,
+                        "tensor " + name_text(name) + " has no place in a GGUF file of such a model: not supported");
     }
   }
 }
@@ -130,18 +134,24 @@ class Conversion::State {
         config(llm::ModelConfig::open(options.model)),
         files(Checkpoint::open(options.model)),
         is_llama(architecture_of(config) == "llama") {
+    common::require_floats(files, options.model);
     refuse_what_files_cannot_say();
     TensorList list(config, options);
     check_tensors(files, list, config);
     const std::string name = options.name.empty() ? name_of(options.model) : options.name;
     plan = sinq::io::plan_gguf(metadata_of(options.model, config, name, options.type), std::move(list.tensors));
     sources = std::move(list.sources);
+    if (options.importance == Importance::kActivations) {
+      text = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
+                                   std::min(options.calibration_context, config.max_positions));
+      text.limit(options.calibration_blocks);
+    }
   }
 
   void write(const std::filesystem::path& target, const Step& step) {
+    sinq::io::GgufWriter writer(target, plan);  // first: a target that cannot be written costs no time
     if (options.fold) find_factors();
     if (options.importance == Importance::kActivations) read_calibration();
-    sinq::io::GgufWriter writer(target, plan);
     TensorEncoder encoder(options.threads);
     for (std::size_t i = 0; i < sources.size(); ++i) {
       const auto sink = [&](std::span<const std::byte> bytes) { writer.write(bytes); };
@@ -162,15 +172,18 @@ class Conversion::State {
   bool is_llama;
   std::vector<Source> sources;
   sinq::io::GgufPlan plan;
+  llm::TokenBlocks text;  ///< for calibration
 
  private:
   void refuse_what_files_cannot_say() const {
     const auto refuse = [&](const std::string& what) {
-      throw sinq::Error(sinq::Errc::kUnsupported, options.model.string() + ": llama.cpp's qwen3 has no " + what);
+      throw sinq::Error(
+          sinq::Errc::kUnsupported,
+          options.model.string() + ": " + what + " of a Qwen3 model are not supported: llama.cpp's qwen3 has none");
     };
     if (is_llama) return;
     if (config.attention_bias || config.mlp_bias) refuse("biases");
-    if (!config.rope_factors.empty()) refuse("rope_type llama3");
+    if (!config.rope_factors.empty()) refuse("factors of rope_type llama3");
   }
 
   void find_factors() {
@@ -184,11 +197,8 @@ class Conversion::State {
 
   void read_calibration() {
     const llm::Model model = llm::Model::open(options.model);
-    auto blocks = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
-                                        std::min(options.calibration_context, config.max_positions));
-    blocks.limit(options.calibration_blocks);
-    llm::Progress progress("calibrate", blocks.count());
-    inputs = llm::InputStats::collect(model, blocks, options.threads, [&] { progress.step(); });
+    llm::Progress progress("calibrate", text.count());
+    inputs = llm::InputStats::collect(model, text, options.threads, [&] { progress.step(); });
   }
 
   [[nodiscard]] bool is_reordered(const std::string& name) const { return is_llama && llm::has_rope_order(name); }
@@ -205,8 +215,9 @@ class Conversion::State {
       known->apply({0, size}, 1, values.data());
       for (std::size_t i = 0; i < values.size(); ++i) {
         if (!(std::abs(values[i]) <= static_cast<double>(std::numeric_limits<float>::max()))) {
-          throw sinq::Error(sinq::Errc::kBadData,
-                            source.name + ": entry " + std::to_string(i) + ", folded, is beyond f32");
+          throw sinq::Error(sinq::Errc::kBadData, "tensor " + name_text(source.name) + ": entry [" + std::to_string(i) +
+                                                      "] is " + sinq::detail::text(stored[i]) +
+                                                      ", and folded beyond float32");
         }
         stored[i] = static_cast<float>(values[i]);
       }

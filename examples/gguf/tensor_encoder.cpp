@@ -66,8 +66,9 @@ void TensorEncoder::encode(const std::string& tensor, const sinq::MatrixView& ma
         try {
           gguf::encode(type, row, importance, out);
         } catch (const sinq::Error& e) {
-          throw sinq::Error(e.code(), "tensor " + tensor + " as " + std::string(name(type)) + ": row " +
-                                          std::to_string(begin + r) + ": " + e.what());
+          throw sinq::Error(e.code(), "tensor " + sinq::io::detail::name_text(tensor) + " as " +
+                                          std::string(name(type)) + ": row " + std::to_string(begin + r) + ": " +
+                                          e.what());
         }
       }
     });

@@ -13,7 +13,7 @@ namespace llm {
 namespace {
 
 [[noreturn]] void refuse(const std::string& what) {
-  throw sinq::Error(sinq::Errc::kUnsupported, "tokenizer.json: " + what);
+  throw sinq::Error(sinq::Errc::kUnsupported, "tokenizer.json: " + what + " is not supported");
 }
 
 [[noreturn]] void bad_tokenizer(const std::string& what) {

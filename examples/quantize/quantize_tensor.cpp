@@ -69,7 +69,8 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     return report;
   } catch (const sinq::Error& error) {
     if (error.code() == sinq::Errc::kIo) throw;
-    throw sinq::Error(error.code(), file.name() + ": " + info.name + ": " + error.what());
+    throw sinq::Error(error.code(),
+                      file.name() + ": tensor " + sinq::io::detail::name_text(info.name) + ": " + error.what());
   }
 }
 
