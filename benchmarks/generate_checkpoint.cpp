@@ -5,7 +5,7 @@
 
 #include "common/checks.hpp"
 #include "common/command_line.hpp"
-#include "common/output.hpp"
+#include "common/output_folder.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -85,7 +85,7 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
 }
 
 void generate(const std::filesystem::path& target, common::Existing existing, double gigabytes) {
-  common::require_new(target, existing, {});
+  common::require_new_folder(target, existing, {});
   sinq::io::AtomicFolder folder(target, existing);
   std::vector<TensorGroup> groups;
   add(groups, "embed_tokens", {kVocabulary, kHidden});

@@ -7,7 +7,7 @@
 #include "common/command_line.hpp"
 #include "common/float_model.hpp"
 #include "common/named_error.hpp"
-#include "common/output.hpp"
+#include "common/output_folder.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -82,7 +82,7 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 void run(const Settings& settings) {
-  common::require_new(settings.out, settings.existing, {settings.model});
+  common::require_new_folder(settings.out, settings.existing, {settings.model});
   const auto model = sinq::io::Checkpoint::open(settings.model);
   common::require_floats(model, settings.model);
   const auto config_file = sinq::io::MappedFile::open(settings.model / "config.json");

@@ -5,7 +5,7 @@
 #include "common/checks.hpp"
 #include "common/choice.hpp"
 #include "common/command_line.hpp"
-#include "common/output.hpp"
+#include "common/output_folder.hpp"
 #include "fold/check_fold.hpp"
 #include "fold/fold_model.hpp"
 #include "fold/scale_flags.hpp"
@@ -132,7 +132,8 @@ void run(const CLI::App& app, Options options, std::ostream& out) {
   }
   options.scales.validate();
   options.write.max_shard_bytes = static_cast<std::uint64_t>(options.max_shard_gigabytes * 1e9);
-  common::require_new(options.out, options.existing, {options.data.model, options.data.text, options.data.tokens});
+  common::require_new_folder(options.out, options.existing,
+                             {options.data.model, options.data.text, options.data.tokens});
   const Source source = Source::open(options.data.model);
 
   // All that may refuse comes before the work.

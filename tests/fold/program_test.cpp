@@ -209,6 +209,8 @@ TEST(FoldProgramTest, Refusals) {
   refused({kModel, "-o", kModel, "--force"}, "would replace");
   refused({kModel, "-o", kModel + "/out"}, "lies in");
   refused({kModel, "-o", folder.path().string()}, "exists already; --force replaces it");
+  refused({kModel, "-o", kModel + "/config.json"}, "is no folder");
+  refused({kModel, "-o", "/dev/null", "--force"}, "is no folder");
   refused({kModel}, "--output");
   refused({"nowhere", "-o", out}, "nowhere");
   refused({kModel, "-o", out, "--edges", "sideways"}, "--edges");
