@@ -4,6 +4,7 @@
 #include <sinq/io/checkpoint_writer.hpp>
 #include <sinq/io/plain_tensor.hpp>
 
+#include "common/float_model.hpp"
 #include "fold/architecture_json.hpp"
 #include "llm/float8_config.hpp"
 
@@ -63,8 +64,8 @@ class TensorWriter {
     const auto from = tensor.float8 == nullptr ? sinq::io::scalar_type(info.dtype) : sinq::ScalarType::kF32;
     const auto to = sinq::io::scalar_type(type);
     if (!from || !to) {
-      throw Error(Errc::kUnsupported,
-                  info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", which cannot be folded");
+      throw Error(Errc::kUnsupported, "tensor " + sinq::io::detail::name_text(info.name) + " has type " +
+                                          std::string(sinq::io::name(info.dtype)) + ": folding it is not supported");
     }
     const std::span<const std::byte> bytes = tensor.bytes();
     const Index rows = info.shape.empty() ? 1 : info.shape[0];
@@ -146,39 +147,17 @@ void copy_other_files(const Source& source, const fs::path& to, const WriteOptio
     if (!config.contains(key) || !options.dtype) continue;
     config[key] = *options.dtype == DType::kF16 ? "float16" : *options.dtype == DType::kBf16 ? "bfloat16" : "float32";
   }
-  std::ofstream(to / "config.json", std::ios::binary) << config.dump(2) << "\n";
+  const std::string text = config.dump(2) + "\n";
+  sinq::io::AtomicFile written(to / "config.json");
+  written.write(std::as_bytes(std::span(text)));
+  written.commit();
 }
-
-/// A folder that gets its name when it is whole; else it is removed.
-class AtomicFolder {
- public:
-  explicit AtomicFolder(fs::path target) : target_(std::move(target)) {
-    if (!target_.has_filename()) target_ = target_.parent_path();  // "out/"
-    partial_ = target_.string() + ".partial";
-    fs::remove_all(partial_);  // of a writer that was killed
-    fs::create_directories(partial_);
-  }
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
-  ~AtomicFolder() {
-    std::error_code ignored;
-    if (!committed_) fs::remove_all(partial_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const noexcept { return partial_; }
-  void commit() {
-    fs::rename(partial_, target_);
-    committed_ = true;
-  }
-
- private:
-  fs::path target_, partial_;
-  bool committed_ = false;
-};
 
 }  // namespace
 
 Source Source::open(const fs::path& folder) {
   Source out{folder, sinq::io::Checkpoint::open(folder), {}};
+  common::require_floats(out.files, folder);
   std::vector<sinq::fold::TensorShape> shapes;
   for (const auto& tensor : out.files.tensors()) shapes.push_back({tensor.info.name, tensor.info.shape});
   try {
@@ -196,30 +175,11 @@ sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq
   const auto release = [&](const sinq::fold::Edge& edge) {
     for (const auto& consumer : edge.consumers) files.at(consumer.tensor).release();
   };
-  try {
-    return sinq::fold::find_factors(plan, lookup_in(files), options, release);
-  } catch (const Error& e) {
-    if (e.code() != Errc::kBadData) throw;
-    for (const sinq::fold::Edge& edge : plan.edges) {
-      for (const auto& consumer : edge.consumers) {
-        sinq::io::require_float32(files.at(consumer.tensor));  // says which number it is
-      }
-    }
-    throw;
-  }
+  return sinq::fold::find_factors(plan, lookup_in(files), options, release);
 }
 
-void require_new_folder(const fs::path& model, const fs::path& out) {
-  std::error_code error;
-  if (fs::equivalent(model, out, error)) {
-    throw Error(Errc::kBadConfig, out.string() + ": is the model itself, which stays as it is");
-  }
-  if (fs::exists(out)) throw Error(Errc::kBadConfig, out.string() + ": exists already");
-}
-
-Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const fs::path& out,
+Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, sinq::io::AtomicFolder& out,
                    const WriteOptions& options) {
-  require_new_folder(source.folder, out);
   std::vector<sinq::io::TensorGroup> groups;
   for (const auto& tensor : source.files.tensors()) {
     const auto& info = tensor.info;
@@ -227,16 +187,15 @@ Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, c
   }
   const auto& metadata = source.files.files().front().metadata();
   const auto plan = sinq::io::plan_checkpoint(groups, options.max_shard_bytes, metadata);
-  AtomicFolder folder(out);
-  sinq::io::CheckpointWriter writer(folder.path(), plan);
+  sinq::io::CheckpointWriter writer(out.path(), plan);
   TensorWriter tensors(writer, options);
   for (const auto& tensor : source.files.tensors()) {
     tensors.write(tensor, factors.find(tensor.info.name));
     tensor.release();
   }
   writer.finish();
-  copy_other_files(source, folder.path(), options);
-  folder.commit();
+  copy_other_files(source, out.path(), options);
+  out.commit();
   return tensors.underflowed();
 }
 

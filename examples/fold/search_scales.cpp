@@ -1,6 +1,6 @@
 #include "fold/search_scales.hpp"
 
-#include "common/number_errors.hpp"
+#include "common/named_error.hpp"
 #include "llm/evaluate.hpp"
 #include "llm/layer_report.hpp"
 #include "llm/parallel_for.hpp"
@@ -13,9 +13,7 @@ using sinq::fold::Factors;
 
 /// What the folded and quantized matrix is in the original model: the factors are taken out again. So candidates are
 /// compared on the same inputs, and norms need no change.
-llm::PackedMatrix quantized(const sinq::io::Checkpoint::Tensor& tensor, const Factors* factors,
-                            sinq::BlockFormat format) {
-  const sinq::MatrixView matrix = tensor.matrix_view();
+llm::PackedMatrix quantized(const sinq::MatrixView& matrix, const Factors* factors, sinq::BlockFormat format) {
   const sinq::fold::FoldedMatrix folded(matrix, factors);
   llm::PackedMatrix out(matrix.rows, matrix.cols);
   std::vector<float> row(static_cast<std::size_t>(matrix.cols));
@@ -26,10 +24,9 @@ llm::PackedMatrix quantized(const sinq::io::Checkpoint::Tensor& tensor, const Fa
   for (Index r = 0; r < matrix.rows; ++r) {
     sinq::detail::read_rect(folded.view(), {r, 0, 1, matrix.cols}, row.data(), matrix.cols);
     try {
-      common::naming_bad_numbers(tensor, [&] { sinq::encode_row(format, row, {}, bytes); });
+      sinq::encode_row(format, row, {}, bytes);
     } catch (const sinq::Error& e) {
-      throw sinq::Error(e.code(), sinq::detail::text("tensor ", sinq::io::detail::name_text(tensor.info.name), " as ",
-                                                     name(format), ": row ", r, ": ", e.what()));
+      throw sinq::Error(e.code(), sinq::detail::text("row ", r, " as ", name(format), ": ", e.what()));
     }
     sinq::decode_row(format, bytes, row.data());
     for (Index c = 0; factors != nullptr && c < matrix.cols; ++c) {
@@ -49,9 +46,11 @@ llm::QuantizedModel quantized(const llm::Model& model, const Source& source, con
   for (std::size_t i = 0; i < linears.size(); ++i) out.layers[i].id = linears[i];
   llm::parallel_for(static_cast<Index>(linears.size()), threads, [&](int, Index i) {
     const llm::LinearId id = linears[static_cast<std::size_t>(i)];
-    const std::string name = id.name() + ".weight";
-    out.model.linear(id).weight =
-        std::make_shared<llm::DenseWeight>(quantized(source.files.at(name), factors.find(name), format));
+    const auto& tensor = source.files.at(id.name() + ".weight");
+    out.model.linear(id).weight = common::with_tensor_name(tensor, [&] {
+      return std::make_shared<llm::DenseWeight>(
+          quantized(tensor.matrix_view(), factors.find(tensor.info.name), format));
+    });
   });
   return out;
 }

@@ -2,7 +2,8 @@
 
 #include <sinq/io/checkpoint.hpp>
 
-#include "common/number_errors.hpp"
+#include "common/float_model.hpp"
+#include "common/named_error.hpp"
 #include "fold/architecture_json.hpp"
 #include "fold/fold_model.hpp"
 #include "gguf/column_importance.hpp"
@@ -35,6 +36,7 @@ namespace {
 using sinq::io::Checkpoint;
 using sinq::io::GgufTensorInfo;
 using sinq::io::GgufType;
+using sinq::io::detail::name_text;
 
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 
@@ -78,8 +80,9 @@ class TensorList {
       const auto fallback = options_.fallback;
       if (!fallback || cols % block_size(*fallback) != 0) {
         throw sinq::Error(sinq::Errc::kBadShape,
-                          source.name + ": rows of " + std::to_string(cols) + " are not a multiple of " +
-                              std::to_string(block_size(type)) + ", the block of " + std::string(name(type)) +
+                          "tensor " + name_text(source.name) + ": rows of " + std::to_string(cols) +
+                              " are not a multiple of " + std::to_string(block_size(type)) + ", the block of " +
+                              std::string(name(type)) +
                               (fallback ? ", nor of that of the fallback " + std::string(name(*fallback))
                                         : "; name a type for such tensors with --fallback"));
       }
@@ -102,10 +105,10 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
     const auto& info = files.at(name).info;
     const bool is_readable = info.shape.size() == 2 ? is_float(info.dtype) : scalar_type(info.dtype).has_value();
     if (info.shape != list.tensors[i].shape || !is_readable) {
-      throw sinq::Error(sinq::Errc::kBadFile, name + " is " + std::string(sinq::io::name(info.dtype)) + " " +
-                                                  sinq::io::detail::shape_text(info.shape) +
-                                                  ", config.json asks for floats " +
-                                                  sinq::io::detail::shape_text(list.tensors[i].shape));
+      throw sinq::Error(sinq::Errc::kBadFile,
+                        "tensor " + name_text(name) + " is " + std::string(sinq::io::name(info.dtype)) + " " +
+                            sinq::io::detail::shape_text(info.shape) + ", config.json asks for floats " +
+                            sinq::io::detail::shape_text(list.tensors[i].shape));
     }
     known.push_back(name);
   }
@@ -113,7 +116,8 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
   for (const auto& tensor : files.tensors()) {
     const std::string& name = tensor.info.name;
     if (!llm::is_redundant(name, config) && !std::binary_search(known.begin(), known.end(), name)) {
-      throw sinq::Error(sinq::Errc::kUnsupported, "tensor " + name + " has no place in a GGUF file of such a model");
+      throw sinq::Error(sinq::Errc::kUnsupported,
+                        "tensor " + name_text(name) + " has no place in a GGUF file of such a model: not supported");
     }
   }
 }
@@ -132,18 +136,24 @@ class Conversion::State {
         config(llm::ModelConfig::open(options.model)),
         files(Checkpoint::open(options.model)),
         is_llama(architecture_of(config) == "llama") {
+    common::require_floats(files, options.model);
     refuse_what_files_cannot_say();
     TensorList list(config, options);
     check_tensors(files, list, config);
     const std::string name = options.name.empty() ? name_of(options.model) : options.name;
     plan = sinq::io::plan_gguf(metadata_of(options.model, config, name, options.type), std::move(list.tensors));
     sources = std::move(list.sources);
+    if (options.importance == Importance::kActivations) {
+      text = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
+                                   std::min(options.calibration_context, config.max_positions));
+      text.limit(options.calibration_blocks);
+    }
   }
 
   void write(const std::filesystem::path& target, const Step& step) {
+    sinq::io::GgufWriter writer(target, plan);  // first: a target that cannot be written costs no time
     if (options.fold) find_factors();
     if (options.importance == Importance::kActivations) read_calibration();
-    sinq::io::GgufWriter writer(target, plan);
     TensorEncoder encoder(options.threads);
     for (std::size_t i = 0; i < sources.size(); ++i) {
       const auto sink = [&](std::span<const std::byte> bytes) { writer.write(bytes); };
@@ -164,15 +174,18 @@ class Conversion::State {
   bool is_llama;
   std::vector<Source> sources;
   sinq::io::GgufPlan plan;
+  llm::TokenBlocks text;  ///< for calibration
 
  private:
   void refuse_what_files_cannot_say() const {
     const auto refuse = [&](const std::string& what) {
-      throw sinq::Error(sinq::Errc::kUnsupported, options.model.string() + ": llama.cpp's qwen3 has no " + what);
+      throw sinq::Error(
+          sinq::Errc::kUnsupported,
+          options.model.string() + ": " + what + " of a Qwen3 model are not supported: llama.cpp's qwen3 has none");
     };
     if (is_llama) return;
     if (config.attention_bias || config.mlp_bias) refuse("biases");
-    if (!config.rope_factors.empty()) refuse("rope_type llama3");
+    if (!config.rope_factors.empty()) refuse("factors of rope_type llama3");
   }
 
   void find_factors() {
@@ -186,11 +199,8 @@ class Conversion::State {
 
   void read_calibration() {
     const llm::Model model = llm::Model::open(options.model);
-    auto blocks = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
-                                        std::min(options.calibration_context, config.max_positions));
-    blocks.limit(options.calibration_blocks);
-    llm::Progress progress("calibrate", blocks.count());
-    inputs = llm::InputStats::collect(model, blocks, options.threads, [&] { progress.step(); });
+    llm::Progress progress("calibrate", text.count());
+    inputs = llm::InputStats::collect(model, text, options.threads, [&] { progress.step(); });
   }
 
   [[nodiscard]] bool is_reordered(const std::string& name) const { return is_llama && llm::has_rope_order(name); }
@@ -208,8 +218,7 @@ class Conversion::State {
       known->apply({0, size}, 1, values.data());
       for (std::size_t i = 0; i < values.size(); ++i) {
         if (!(std::abs(values[i]) <= static_cast<double>(std::numeric_limits<float>::max()))) {
-          throw sinq::Error(sinq::Errc::kBadData, sinq::detail::text("tensor ", source.name, ": row 0, column ", i,
-                                                                     ", folded, is ", values[i], ", beyond f32"));
+          sinq::io::detail::refuse_element(tensor.file, tensor.info, i, values[i], " when folded, beyond float32");
         }
         stored[i] = static_cast<float>(values[i]);
       }
@@ -235,13 +244,14 @@ class Conversion::State {
     const auto row_bytes = static_cast<std::uint64_t>(stored.cols * dtype_bytes(tensor.info.dtype));
     const auto written_row_bytes = static_cast<std::uint64_t>(stored.cols / block_size(type) * block_bytes(type));
     std::uint64_t written = 0;
-    common::naming_bad_numbers(tensor, [&] {
-      encoder.encode(source.name, is_reordered(source.name) ? reordered.view() : folded.view(), type,
-                     importance(source, stored, known), [&](std::span<const std::byte> bytes) {
-                       sink(bytes);
-                       written += bytes.size();
-                       tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
-                     });
+    const auto write = [&](std::span<const std::byte> bytes) {
+      sink(bytes);
+      written += bytes.size();
+      tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
+    };
+    common::with_tensor_name(tensor, [&] {
+      encoder.encode(is_reordered(source.name) ? reordered.view() : folded.view(), type,
+                     importance(source, stored, known), write);
     });
   }
 

@@ -49,8 +49,10 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
     throw sinq::Error(sinq::Errc::kBadConfig, "--method fp32 has no errors to list, unless --baseline names a model");
   }
   validate(options.settings);
-  OutputFile file(options.json);
   const DataOptions& data = options.data;
+  common::Paths inputs_of_file = data.inputs();
+  inputs_of_file.insert(inputs_of_file.end(), {options.baseline, options.settings.calibrate});
+  const common::OutputFile file(options.json, data.existing, inputs_of_file);
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model, options.settings.activations);
   const QuantizeSettings settings = settings_for(model, options.settings);
@@ -64,7 +66,8 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
   }
   out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
   const std::optional<Model> original = stored ? std::optional(Model::open(options.baseline)) : std::nullopt;
-  const std::optional<InputStats> inputs = calibrate(model, data.model, settings, data.threads);
+  const std::optional<InputStats> inputs =
+      calibrate(model, calibration_blocks(model, data.model, settings), data.threads);
   const QuantizedModel quantized = stored
                                        ? compare_stored(*original, model, data.threads)
                                        : quantize_model(model, settings, data.threads, {}, inputs ? &*inputs : nullptr);

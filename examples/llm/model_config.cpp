@@ -1,5 +1,7 @@
 #include "llm/model_config.hpp"
 
+#include <sinq/io/checkpoint.hpp>
+
 #include "llm/float8_config.hpp"
 
 #include <algorithm>
@@ -11,8 +13,9 @@
 namespace llm {
 namespace {
 
-[[noreturn]] void refuse_model(const std::string& what) {
-  throw sinq::Error(sinq::Errc::kUnsupported, "config.json: " + what);
+[[noreturn]] void refuse_model(const std::string& what, const std::string& known = "") {
+  throw sinq::Error(sinq::Errc::kUnsupported,
+                    "config.json: " + what + " is not supported" + (known.empty() ? "" : " (known: " + known + ")"));
 }
 
 [[noreturn]] void bad_config(const std::string& what) {
@@ -55,8 +58,8 @@ std::vector<float> find_rope_factors(const Json& description, double theta, Inde
     if (!has(description, key)) continue;
     const Json& rope = description[key];
     const auto type = value_or(rope, "rope_type", value_or<std::string>(rope, "type", "default"));
-    if (type != "default" && type != "llama3") refuse_model("rope_type " + type);
-    if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
+    if (type != "default" && type != "llama3") refuse_model("rope_type " + type, "default, llama3");
+    if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor other than 1");
     if (type == "llama3") out = llama3_factors(rope, theta, head_dim);
   }
   return out;
@@ -88,6 +91,11 @@ std::vector<Token> find_end_tokens(const Json& description) {
 }  // namespace
 
 ModelConfig ModelConfig::open(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::exists(folder / "config.json", error) &&
+      (!std::filesystem::is_directory(folder, error) || !sinq::io::detail::weight_files(folder).empty())) {
+    sinq::io::require_model_folder(folder);  // which says what is there instead
+  }
   const Json description = read_json(folder / "config.json");
   try {
     return from_json(description);
@@ -100,7 +108,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   const auto architectures = required<std::vector<std::string>>(description, "architectures");
   const std::string architecture = architectures.empty() ? "none" : architectures.front();
   if (architecture != "Qwen3ForCausalLM" && architecture != "LlamaForCausalLM") {
-    refuse_model("architecture " + architecture + " (known: Qwen3ForCausalLM, LlamaForCausalLM)");
+    refuse_model("architecture " + architecture, "Qwen3ForCausalLM, LlamaForCausalLM");
   }
   const auto activation = value_or<std::string>(description, "hidden_act", "silu");
   if (activation != "silu") refuse_model("hidden_act " + activation);
@@ -109,7 +117,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
     if (type != "full_attention") refuse_model("layer_types " + type);
   }
   check_quantization(description);
-  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
+  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor other than 1");
 
   ModelConfig config;
   config.vocab_size = size(description, "vocab_size");

@@ -2,6 +2,7 @@
 
 #include <sinq/calibration/gptq.hpp>
 
+#include "common/named_error.hpp"
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/progress.hpp"
@@ -85,15 +86,34 @@ sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq:
 
 }  // namespace
 
-std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& path,
-                                    const QuantizeSettings& settings, int threads) {
+void require_same_vocabulary(const Model& model, const Model& baseline) {
+  const Index here = model.config.vocab_size, there = baseline.config.vocab_size;
+  if (here == there) return;
+  throw sinq::Error(sinq::Errc::kBadShape,
+                    "baseline: vocab_size " + std::to_string(there) + " is not the model's " + std::to_string(here));
+}
+
+std::optional<TokenBlocks> calibration_blocks(const Model& model, const std::filesystem::path& path,
+                                              const QuantizeSettings& settings) {
   if (settings.calibrate.empty()) return std::nullopt;
+  if (settings.weights == Weights::kQuantized && !settings.max_bits_per_weight) {
+    const sinq::AnyConfig config = to_config(settings);
+    for (const LinearId id : model.linears()) {
+      common::with_tensor_name(id.name() + ".weight",
+                               [&] { static_cast<void>(layout_of(model.stored_weight(id), config)); });
+    }
+  }
   constexpr Index kContext = 512;
   TokenBlocks blocks =
       blocks_from_text(open_tokenizer(path), settings.calibrate, std::min(kContext, model.config.max_positions));
   blocks.limit(settings.calibrate_blocks);
-  Progress progress("calibrate", blocks.count());
-  return InputStats::collect(model, blocks, threads, [&] { progress.step(); });
+  return blocks;
+}
+
+std::optional<InputStats> calibrate(const Model& model, const std::optional<TokenBlocks>& text, int threads) {
+  if (!text) return std::nullopt;
+  Progress progress("calibrate", text->count());
+  return InputStats::collect(model, *text, threads, [&] { progress.step(); });
 }
 
 QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settings) {
@@ -161,15 +181,15 @@ std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const Qu
   const sinq::AnyConfig config = to_config(settings);
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const LinearId id = ids[static_cast<std::size_t>(i)];
+    const std::string name = id.name() + ".weight";
     const sinq::MatrixView stored = model.stored_weight(id);
-    try {
-      matrices[static_cast<std::size_t>(i)] =
-          inputs == nullptr ? quantize_matrix(stored, config, sinq::ThreadPool(1))
-                            : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
-    } catch (const sinq::Error& e) {
-      if (e.code() == sinq::Errc::kBadData) require_finite(id.name() + ".weight", stored);  // says which weight it is
-      throw sinq::Error(e.code(), id.name() + ": " + e.what());
-    }
+    matrices[static_cast<std::size_t>(i)] = common::with_tensor_name(
+        name,
+        [&] {
+          return inputs == nullptr ? quantize_matrix(stored, config, sinq::ThreadPool(1))
+                                   : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
+        },
+        [&] { require_finite(name, stored); });
     if (step) step();
   });
   return matrices;

@@ -63,9 +63,16 @@ struct QuantizedModel {
 /// that is another one.
 [[nodiscard]] QuantizedModel compare_stored(const Model& original, const Model& model, int threads);
 
-/// The inputs on the calibration text of the settings, with a progress bar; none if they name no text. Throws what
-/// reading the text does.
-[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& path,
-                                                  const QuantizeSettings& settings, int threads);
+/// Throws kBadShape if KL to `baseline` cannot be taken, since it has another vocabulary: said before either is run.
+void require_same_vocabulary(const Model& model, const Model& baseline);
+
+/// The calibration text of the settings, for the model at `path`; none if they name none. Throws what reading it does,
+/// and for a layer that the settings do not fit: before minutes of calibration.
+[[nodiscard]] std::optional<TokenBlocks> calibration_blocks(const Model& model, const std::filesystem::path& path,
+                                                            const QuantizeSettings& settings);
+
+/// The inputs on that text, with a progress bar.
+[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::optional<TokenBlocks>& text,
+                                                  int threads);
 
 }  // namespace llm

@@ -75,6 +75,10 @@ void publish(const WorkFolder& work, const std::map<std::string, FinishedShard>&
   work.clean();
 }
 
+void refuse_unmeasured(const std::string& shard) {
+  throw sinq::Error(sinq::Errc::kBadConfig, shard + " was made without --report: its errors are not known");
+}
+
 llm::Json report_of(const std::map<std::string, FinishedShard>& shards) {
   llm::Json layers = llm::Json::array(), identity;
   double weights = 0, bits = 0, square = 0, square_error = 0, max_abs = 0;
@@ -83,7 +87,7 @@ llm::Json report_of(const std::map<std::string, FinishedShard>& shards) {
     identity = shard.state["identity"];
     bytes += shard.state["bytes"].get<std::uint64_t>();
     if (shard.state["layers"].is_null()) {
-      throw sinq::Error(sinq::Errc::kBadConfig, name + " was made without --report: its errors are not known");
+      refuse_unmeasured(name);
     }
     for (const auto& layer : shard.state["layers"]) {
       const double count = layer["rows"].get<double>() * layer["cols"].get<double>();

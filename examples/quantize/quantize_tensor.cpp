@@ -4,6 +4,7 @@
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
 
+#include "common/named_error.hpp"
 #include "llm/quantize_matrix.hpp"
 
 #include <algorithm>
@@ -51,7 +52,7 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
   }
   const auto& info = task.source->info;
   const sinq::MatrixView stored = task.source->matrix_view();
-  try {
+  return common::with_tensor_name(*task.source, [&] {
     const sinq::QuantizedMatrix q = llm::quantize_matrix(stored, plan.configs[*task.recipe], pool);
     sinq::Layout expected = task.layout;
     expected.matrix_scale = q.layout().matrix_scale;
@@ -64,11 +65,7 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     if (errors == Errors::kMeasured) report = report_of(task, sinq::measure_error(stored, view));
     task.source->release();
     return report;
-  } catch (const sinq::Error& error) {
-    if (error.code() == sinq::Errc::kIo) throw;
-    if (error.code() == sinq::Errc::kBadData) sinq::io::require_float32(*task.source);  // says which number it is
-    throw sinq::Error(error.code(), task.source->file.name() + ": " + info.name + ": " + error.what());
-  }
+  });
 }
 
 }  // namespace convert

@@ -2,6 +2,7 @@
 
 /// Files: safetensors, quantized tensors in them, Hugging Face checkpoints and those of the SINQ reference, GGUF. Needs
 /// nlohmann-json (CMake target sinq::io).
+#include <sinq/io/atomic_folder.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
 #include <sinq/io/finite.hpp>

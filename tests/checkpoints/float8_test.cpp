@@ -95,7 +95,7 @@ class Float8Programs : public testing::Test {
       const Index rows = info.shape[0], cols = info.shape[1];
       const Index blocks_down = sinq::ceil_div(rows, kBlockRows), blocks_across = sinq::ceil_div(cols, kBlockCols);
       std::vector<float> weights(static_cast<std::size_t>(rows * cols));
-      for (Index r = 0; r < rows; ++r) llm::read_row(tensor.matrix_view(), r, weights.data() + r * cols);
+      for (Index r = 0; r < rows; ++r) llm::read_row(info.name, tensor.matrix_view(), r, weights.data() + r * cols);
       std::vector<float> scales(static_cast<std::size_t>(blocks_down * blocks_across));
       const auto scale_at = [&](Index r, Index c) -> float& {
         return scales[static_cast<std::size_t>(r / kBlockRows * blocks_across + c / kBlockCols)];
@@ -174,8 +174,8 @@ TEST_F(Float8Programs, WhatSinqQuantizeKeepsBecomesBfloat16) {
   EXPECT_EQ(kept.files()[0].find(name + "_scale_inv"), nullptr);
   std::vector<float> row(static_cast<std::size_t>(view.cols)), expected_row(row.size());
   for (Index r = 0; r < view.rows; ++r) {
-    llm::read_row(view, r, row.data());
-    llm::read_row(expected, r, expected_row.data());
+    llm::read_row(name, view, r, row.data());
+    llm::read_row(name, expected, r, expected_row.data());
     for (std::size_t c = 0; c < row.size(); ++c) {
       EXPECT_EQ(row[c], sinq::bfloat16_to_float(sinq::float_to_bfloat16(expected_row[c])));
     }
@@ -266,8 +266,7 @@ TEST_F(Float8Programs, NanCodesAreRefusedByNameRowAndColumn) {
   write(layer);
   const auto refused = [&](const Outcome& outcome) {
     EXPECT_EQ(outcome.status, 1) << outcome.out;
-    EXPECT_THAT(outcome.err, AllOf(HasSubstr(layer), AnyOf(HasSubstr("[3, 5] is nan"), HasSubstr("row 3, column 5"),
-                                                           HasSubstr("row 3: column 5"))));
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr(layer), HasSubstr("row 3, column 5 is nan")));
   };
   refused(run(convert::run_program, {coded_.string(), "-o", path("a")}));
   refused(run(convert::run_program, {coded_.string(), "-o", path("b"), "--exclude", "*.down_proj.*"}));

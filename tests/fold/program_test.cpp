@@ -205,15 +205,26 @@ TEST(FoldProgramTest, Refusals) {
     EXPECT_FALSE(fs::exists(out));
     EXPECT_FALSE(fs::exists(out + ".partial"));
   };
-  refused({kModel, "-o", kModel}, "is the model itself");
-  refused({kModel, "-o", folder.path().string()}, "exists already");
+  refused({kModel, "-o", kModel}, "would replace");
+  refused({kModel, "-o", kModel, "--force"}, "would replace");
+  refused({kModel, "-o", kModel + "/out"}, "lies in");
+  refused({kModel, "-o", folder.path().string()}, "exists already; --force replaces it");
+  refused({kModel, "-o", kModel + "/config.json"}, "is no folder");
+  refused({kModel, "-o", "/dev/null", "--force"}, "is no folder");
   refused({kModel}, "--output");
   refused({"nowhere", "-o", out}, "nowhere");
   refused({kModel, "-o", out, "--edges", "sideways"}, "--edges");
   refused({kModel, "-o", out, "--tile", "-4"}, "tile -4");
   refused({kModel, "-o", out, "--dtype", "int8"}, "--dtype");
   refused({kModel, "-o", out, "--search", "kl", "--tile", "4"}, "--tile");
-  refused({kModel, "-o", out, "--search", "kl", "--for", "q9"}, "--for q9");
+  refused({kModel, "-o", out, "--search", "kl", "--for", "q9"}, "--for: q9 not in {iq4_nl,iq4_xs,q2_k,");
+  refused({kModel, "-o", out, "--for", "q8_0"}, "--for requires --search");
+  refused({kModel, "-o", out, "--text", kModel + "/tokenizer.json"}, "--text is of use with --check or --search only");
+  for (const char* flag : {"--context", "--limit", "--threads"}) {
+    refused({kModel, "-o", out, flag, "4"}, std::string(flag) + " is of use with --check or --search only");
+  }
+  refused({kModel, "-o", out, "--max-shard-size", "1e300"}, "--max-shard-size");
+  refused({kModel + "/model.safetensors", "-o", out}, "is a safetensors file, a Hugging Face folder is meant");
   refused({kModel, "-o", out, "--check", "--text", "no-text"}, "no-text");
 
   Model model = make_model(sinq::test::tiny(Family::kQwen3Moe), 2, Biases::kNone);
@@ -230,6 +241,46 @@ TEST(FoldProgramTest, Refusals) {
   model.tensors.at("model.layers.0.mlp.up_proj.weight").values[5] = 1e7;
   write(model, "LlamaForCausalLM", in);
   refused({in.string(), "-o", out, "--dtype", "float16"}, "beyond the range of F16");
+  refused({in.string(), "-o", out, "--dtype", "float16"},
+          "tensor 'model.layers.0.mlp.up_proj.weight': row 0, column 5 is ");
+  // Consumers are balanced, producers only multiplied; a name from a file is nothing for a terminal to obey.
+  const auto columns = static_cast<std::size_t>(model.tensors.at("model.layers.0.mlp.down_proj.weight").shape[1]);
+  model.tensors.at("model.layers.0.mlp.down_proj.weight").values[columns + 2] = NAN;
+  write(model, "LlamaForCausalLM", in);
+  refused({in.string(), "-o", out}, "tensor 'model.layers.0.mlp.down_proj.weight': row 1, column 2 is nan");
+  model.tensors["\x1b[31m"] = {{1}, {1.0}};
+  write(model, "LlamaForCausalLM", in);
+  refused({in.string(), "-o", out}, "tensor '\\x1b[31m' [1] is not known");
+}
+
+TEST(FoldProgramTest, AFiniteWeightIsNotBeyondFloat32) {
+  const TemporaryFolder folder("fold");
+  const fs::path in = folder.path() / "in";
+  Model model = make_model(sinq::test::tiny(Family::kLlama), 2, Biases::kNone);
+  model.tensors.at("model.layers.0.mlp.down_proj.weight").values[2] = 3.39e38;
+  write(model, "LlamaForCausalLM", in);
+  const Outcome outcome = fold({in.string(), "-o", (folder.path() / "out").string(), "--edges", "up-down"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+
+TEST(FoldProgramTest, WhatIsInTheWayStaysUnlessForced) {
+  const TemporaryFolder folder("fold");
+  const fs::path out = folder.path() / "out", model = folder.path() / "m.partial";
+  fs::create_directory(out);
+  llm::test::write_text(out / "notes.txt", "mine");
+  llm::test::write_text(out / "model-00001-of-00002.safetensors", "old");
+  EXPECT_NE(fold({kModel, "-o", out.string()}).status, 0);
+  EXPECT_EQ(fold({kModel, "-o", out.string(), "--force"}).status, 0);
+  EXPECT_EQ(read_file(out / "notes.txt"), "mine");
+  EXPECT_FALSE(fs::exists(out / "model-00001-of-00002.safetensors"));
+  const auto files = sinq::io::Checkpoint::open(out), original = sinq::io::Checkpoint::open(kModel);
+  EXPECT_EQ(files.tensors().size(), original.tensors().size());
+  // The partial folder is no reason to lose a model that is called so.
+  fs::copy(kModel, model);
+  const Outcome outcome = fold({model.string(), "-o", (folder.path() / "m").string()});
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("m.partial"));
+  EXPECT_EQ(read_file(model / "model.safetensors"), read_file(kModel + "/model.safetensors"));
 }
 
 // Of every tensor, those that are copied too, and whatever is written.

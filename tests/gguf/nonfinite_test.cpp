@@ -97,7 +97,7 @@ TEST(GgufNonfinite, NumbersBeyondATypeAreToldFromNoNumbers) {
     EXPECT_THAT(err(norm, -1e300, type), HasSubstr("row 0, column 5 is -1e+300, which is beyond float32"));
   }
   EXPECT_THAT(err(matrix, 70000, "f16"),
-              AllOf(HasSubstr("tensor " + matrix + " as f16: row 0: column 5 is 70000"), HasSubstr("beyond f16")));
+              AllOf(HasSubstr("tensor '" + matrix + "': row 0, column 5 is 70000"), HasSubstr("beyond f16")));
   EXPECT_THAT(err(matrix, 3.39e38, "f16"), HasSubstr("column 5 is 3.39e+38, which is beyond f16"));
   // Float32 has this number, and bfloat16 has one near it.
   EXPECT_THAT(err(matrix, 3.38e38, "bf16"), testing::Not(HasSubstr("beyond")));

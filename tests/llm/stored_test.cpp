@@ -204,7 +204,8 @@ TEST(StoredModelTest, CommandsSayWhatCannotBe) {
   refused(with_data({"perplexity", model, "--bits", "4"}), "--bits");
   refused(with_data({"perplexity", model, "--method", "sinq"}), "--method");
   refused(with_data({"perplexity", model, "--max-bits-per-weight", "4.5"}), "--max-bits-per-weight");
-  refused(with_data({"perplexity", model, "--calibrate-with", "gptq"}), "--calibrate-with");
+  const std::string text = (embedded_model() / "tokenizer.json").string();
+  refused(with_data({"perplexity", model, "--calibrate", text, "--calibrate-with", "gptq"}), "--calibrate-with");
   refused({"generate", model, "--prompt", "The", "--aux", "u8"}, "--aux");
   refused(with_data({"compare", model}), "compare");
   refused(with_data({"layers", model}), "--baseline");

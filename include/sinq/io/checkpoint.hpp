@@ -4,6 +4,7 @@
 #include <sinq/io/float8_scales.hpp>
 #include <sinq/io/json_events.hpp>
 #include <sinq/io/mapped_file.hpp>
+#include <sinq/io/output_path.hpp>
 #include <sinq/io/safetensors.hpp>
 
 #include <algorithm>
@@ -86,7 +87,51 @@ class IndexEvents final : public JsonEvents {
   std::string key_;
 };
 
+/// What a file is, as far as its first bytes tell.
+[[nodiscard]] inline std::string_view file_kind(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return "not a folder";
+  const MappedFile file = MappedFile::open(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (text.starts_with("GGUF")) return "is a GGUF file";
+  return text.size() > 8 && text[8] == '{' ? "is a safetensors file" : "not a folder";
+}
+
+/// The names of the files of a folder that hold weights, in this or another form: the first ones, sorted.
+[[nodiscard]] inline std::string weight_files(const std::filesystem::path& folder) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> names;
+  for (const auto& path : entries_of(folder)) {
+    const std::string extension = path.extension().string();
+    for (const char* known : {".safetensors", ".gguf", ".bin", ".pt", ".pth"}) {
+      if (extension == known) names.push_back(path.filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  std::string out;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) out += (i == 0 ? "" : ", ") + name_text(names[i]);
+  if (names.size() > kMost) out += sinq::detail::text(" and ", names.size() - kMost, " more");
+  return out;
+}
+
 }  // namespace detail
+
+/// Throws Errc::kIo, saying what is there instead, if `folder` is none with model.safetensors or its index.
+inline void require_model_folder(const std::filesystem::path& folder) {
+  const auto refuse = [&](const auto&... parts) {
+    SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": ", parts...));
+  };
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error)) refuse("no such folder");
+  if (!std::filesystem::is_directory(folder, error)) {
+    refuse(detail::file_kind(folder), ", a Hugging Face folder is meant");
+  }
+  if (std::filesystem::exists(folder / kIndexFile, error) || std::filesystem::exists(folder / kSingleFile, error)) {
+    return;
+  }
+  const std::string found = detail::weight_files(folder);
+  refuse("neither ", kSingleFile, " nor ", kIndexFile, found.empty() ? "" : "; it holds ", found);
+}
 
 /// The weights of a Hugging Face folder: one safetensors file, or several with an index that says which tensor is
 /// where. Everything is checked when it is opened. Move-only; what it hands out dies with it. Reading from several
@@ -120,20 +165,14 @@ class Checkpoint {
   /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile;
   /// Errc::kUnsupported for 8-bit floats with scales that are not known.
   [[nodiscard]] static Checkpoint open(const std::filesystem::path& folder) {
+    require_model_folder(folder);
     std::error_code error;
-    if (!std::filesystem::is_directory(folder, error)) {
-      const bool exists = std::filesystem::exists(folder, error);
-      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), exists ? ": not a folder" : ": no such folder"));
-    }
     Checkpoint out;
     const auto index = folder / kIndexFile;
-    const auto single = folder / kSingleFile;
     if (std::filesystem::exists(index, error)) {
       out.open_shards(index, folder);
-    } else if (std::filesystem::exists(single, error)) {
-      out.take_file(SafetensorsFile::open(single));
     } else {
-      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": neither ", kSingleFile, " nor ", kIndexFile));
+      out.take_file(SafetensorsFile::open(folder / kSingleFile));
     }
     out.name_ = folder.string();
     out.sort_names();
