@@ -76,8 +76,8 @@ struct Memory {
 int balance_by_library(const MatrixView& w, Index col, Memory& memory, DualScaleSpan scales) {
   detail::LoadedTile loaded({.data = memory.tile.floats(kRows * kCols), .rows = kRows, .cols = kCols, .stride = kCols},
                             memory.moments);
-  const double mean_square = loaded.load(w, 0, col, 1.0F, InputRounding::kNone, Isa::kBest);
-  const TileView tile = loaded.view(detail::power_of_two_near(mean_square));
+  static_cast<void>(loaded.load(w, 0, col, 1.0F, InputRounding::kNone, Isa::kBest));
+  const TileView tile = loaded.view(detail::power_of_two_near(loaded.typical_square(loaded.mean_square())));
   return Sinkhorn{}.balance(tile, scales, memory.normalizer, Isa::kBest).passes;
 }
 

@@ -36,6 +36,8 @@ void add_formats(Place place) {
       setup.format.bits = bits;
       add_kernel(setup);
     }
+    setup.format = {.bits = 6, .levels = Levels::kVector};
+    add_kernel(setup);
     setup = {.precision = precision, .place = place, .threads = 2};
     add_kernel(setup);
   }

@@ -103,7 +103,7 @@ void generate(const std::filesystem::path& target, common::Existing existing, do
     const std::uint64_t size = *tensor_bytes(tensor.dtype, tensor.shape);
     constexpr std::uint64_t kPart = std::uint64_t{8} << 20;
     for (std::uint64_t at = 0; at < size; at += kPart) {
-      part.resize(static_cast<std::size_t>(std::min(kPart, size - at) / 2));
+      part.resize(std::min(kPart, size - at) / 2);
       weights.fill(part);
       writer.write(tensor.name, at, std::as_bytes(std::span(part)));
     }

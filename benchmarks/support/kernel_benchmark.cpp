@@ -68,8 +68,7 @@ class KernelRun {
         y_(static_cast<std::size_t>(setup.batch * setup.format.shape.rows)) {}
 
   [[nodiscard]] std::span<const std::byte> bytes() const {
-    return setup_.order == Order::kRowMajor ? std::span<const std::byte>(row_major_.storage())
-                                            : std::span<const std::byte>(interleaved_.storage());
+    return setup_.order == Order::kRowMajor ? row_major_.storage() : interleaved_.storage();
   }
   /// Stored bits per weight, all scales included.
   [[nodiscard]] double bits_per_weight() const { return row_major_.bits_per_weight(); }

@@ -5,6 +5,7 @@
 #include <sinq/normalize/sinkhorn.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 namespace gguf {
 
@@ -21,6 +22,15 @@ std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix) {
   auto scale = sinq::balance(sinq::MatrixView::row_major(weights.data(), rows, matrix.cols), sinq::Sinkhorn{});
   std::transform(scale.col.begin(), scale.col.end(), scale.col.begin(), [](float col) { return 1.0F / (col * col); });
   return std::move(scale.col);
+}
+
+std::vector<float> activation_importance(const sinq::ActivationStats& stats) {
+  double greatest = 0.0;
+  for (Index c = 0; c < stats.cols(); ++c) greatest = std::max(greatest, stats.mean_square(c));
+  const double unit = greatest > 0.0 ? std::ldexp(1.0, std::ilogb(greatest)) : 1.0;
+  std::vector<float> out;
+  for (Index c = 0; c < stats.cols(); ++c) out.push_back(static_cast<float>(stats.mean_square(c) / unit));
+  return out;
 }
 
 void follow_fold(const sinq::fold::Factors* factors, std::vector<float>& importance) {

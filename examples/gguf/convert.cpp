@@ -1,5 +1,6 @@
 #include "gguf/convert.hpp"
 
+#include <sinq/finite.hpp>
 #include <sinq/io/checkpoint.hpp>
 
 #include "common/float_model.hpp"
@@ -217,7 +218,8 @@ class Conversion::State {
       std::vector<double> values(stored.begin(), stored.end());
       known->apply({0, size}, 1, values.data());
       for (std::size_t i = 0; i < values.size(); ++i) {
-        if (!(std::abs(values[i]) <= static_cast<double>(std::numeric_limits<float>::max()))) {
+        if (!sinq::is_finite(values[i]) ||
+            std::abs(values[i]) > static_cast<double>(std::numeric_limits<float>::max())) {
           sinq::io::detail::refuse_element(tensor.file, tensor.info, i, values[i], " when folded, beyond float32");
         }
         stored[i] = static_cast<float>(values[i]);
@@ -262,8 +264,7 @@ class Conversion::State {
     if (options.importance == Importance::kSinkhorn) {
       out = sinkhorn_importance(stored);
     } else {
-      const auto& stats = inputs.of(*source.linear);
-      for (Index c = 0; c < stats.cols(); ++c) out.push_back(static_cast<float>(stats.mean_square(c)));
+      out = activation_importance(inputs.of(*source.linear));
     }
     follow_fold(known, out);
     return out;

@@ -1,5 +1,7 @@
 #include "llm/generate.hpp"
 
+#include <sinq/finite.hpp>
+
 #include "llm/logits.hpp"
 
 #include <algorithm>
@@ -9,7 +11,7 @@
 namespace llm {
 
 Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), random_(sampling.seed) {
-  if (!(sampling.temperature >= 0) || !std::isfinite(sampling.temperature)) {
+  if (!sinq::is_not_negative(sampling.temperature)) {
     throw sinq::Error(sinq::Errc::kBadConfig, "temperature is not 0 or positive");
   }
   if (sampling.top_k < 0) throw sinq::Error(sinq::Errc::kBadConfig, "top-k is negative");

@@ -81,7 +81,7 @@ LLM_TARGET void tile(const float* panel, Index inputs, const float* x, Index x_s
   // Eight vectors of four lanes per panel would not fit the registers beside the rows: go over the panel in strips.
   constexpr int kVectors = kLanes == 16 ? 2 : kLanes == 8 ? 4 : 2;
   for (Index strip = 0; strip < PackedMatrix::kPanel; strip += kVectors * kLanes) {
-    Floats total[kRows][kVectors];
+    Floats total[std::size_t{kRows}][kVectors];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4

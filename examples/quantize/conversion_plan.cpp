@@ -82,7 +82,7 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
     plan.tasks.push_back(task);
   }
   // What transformers asks of a header, and what says that this is a quantized file.
-  std::map<std::string, std::string> metadata{{"format", "pt"}};
+  sinq::io::Metadata metadata{{"format", "pt"}};
   metadata.insert(sinq::io::quantized_version_metadata());
   plan.files = sinq::io::plan_checkpoint(groups, max_shard_bytes, metadata);
 

@@ -120,7 +120,7 @@ std::string index_of(const std::map<std::string, FinishedShard>& shards) {
     const auto file = sinq::io::SafetensorsFile::open(shard.file);
     auto& content = plan.shards.emplace_back(sinq::io::ShardPlan{name, {}, {}}).content;
     content.tensors = file.tensors();
-    content.header.resize(content.tensors.empty() ? 0 : static_cast<std::size_t>(content.tensors.front().begin));
+    content.header.resize(content.tensors.empty() ? 0 : content.tensors.front().begin);
   }
   return plan.index();
 }

@@ -16,7 +16,7 @@ using common::Existing;
 
 /// What the output folder holds beside the shards: where each file comes from, or its text.
 struct SmallFiles {
-  std::map<std::string, std::string> texts;
+  sinq::io::Metadata texts;
   std::map<std::string, std::filesystem::path> copies;
 
   [[nodiscard]] std::uint64_t bytes() const;

@@ -1,5 +1,6 @@
 #include "quantize/quantize_tensor.hpp"
 
+#include <sinq/finite.hpp>
 #include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
@@ -25,7 +26,7 @@ llm::Json report_of(const TensorTask& task, const sinq::ErrorReport& error) {
           {"mse", error.mse},
           {"relative_error", error.relative_frobenius},
           {"max_abs_error", error.max_abs},
-          {"snr_db", std::isfinite(error.snr_db) ? llm::Json(error.snr_db) : llm::Json()},
+          {"snr_db", sinq::is_finite(error.snr_db) ? llm::Json(error.snr_db) : llm::Json()},
           {"imbalance_before", error.imbalance_before},
           {"imbalance_after", error.imbalance_after},
           {"kurtosis", error.kurtosis}};

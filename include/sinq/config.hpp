@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/finite.hpp>
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 #include <sinq/packing/aux_codec.hpp>
@@ -100,7 +101,8 @@ inline void validate(const Method& method) {
   if (method.tile_cols < 0 || method.tile_cols > kMaxGroup || method.tile_cols % method.group_size != 0) {
     refuse_config("tile_cols ", method.tile_cols, " is not 0 or a multiple of group_size ", method.group_size);
   }
-  if (!(method.kurtosis_gate >= 0.0F)) refuse_config("kurtosis_gate ", method.kurtosis_gate, " is not 0 or positive");
+  if (is_nan(method.kurtosis_gate) || method.kurtosis_gate < 0.0F)
+    refuse_config("kurtosis_gate ", method.kurtosis_gate, " is not 0 or positive");
   const CodeFormat& format = method.format;
   if (format.vector_dim != 1) return validate_vectors(method);
   if (format.bits < 1 || format.bits > 8) refuse_config("quantizer: bits ", format.bits, " is not in 1..8");
@@ -108,7 +110,7 @@ inline void validate(const Method& method) {
     refuse_config("quantizer: ", format.levels.size(), " levels are not 2^bits, bits = ", format.bits);
   }
   for (std::size_t i = 0; i < format.levels.size(); ++i) {
-    if (!std::isfinite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
+    if (!is_finite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
       refuse_config("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
     }
   }

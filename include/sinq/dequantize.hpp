@@ -9,7 +9,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -35,13 +34,14 @@ struct Dequantize;
 
 #define SINQ_KERNEL <sinq/detail/dequantize_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI {
 namespace detail {
 
 /// What a row is decoded through: room for its codes, one byte for each column at last.
 struct CodeBuffers {
-  std::vector<std::uint8_t> codes, vectors;
+  Vector<std::uint8_t> codes, vectors;
   explicit CodeBuffers(const QuantizedView& q)
       : codes(room(q.cols())), vectors(q.layout().vector_dim == 1 ? 0 : room(q.layout().codes_per_row())) {}
 
@@ -80,9 +80,9 @@ inline void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, 
     std::copy(levels, levels + layout.level_count, small_table.begin());
     levels = small_table.data();
   }
-  std::vector<float> col_scale(static_cast<std::size_t>(q.cols()));
+  Vector<float> col_scale(static_cast<std::size_t>(q.cols()));
   CodeBuffers buffers(q);
-  std::vector<float> params(static_cast<std::size_t>(2 * q.groups() * kDequantizeRows));
+  Vector<float> params(static_cast<std::size_t>(2 * q.groups() * kDequantizeRows));
   float* const scale = params.data();
   float* const offset = scale + q.groups() * kDequantizeRows;
   Index scaled_block = -1;

@@ -64,7 +64,7 @@ std::string text(const Parts&... parts) {
   throw Error(code, message);
 #else
   static_cast<void>(code);
-  std::fputs(("sinq: " + message + '\n').c_str(), stderr);
+  std::fputs(text("sinq: ", message, '\n').c_str(), stderr);
   std::abort();
 #endif
 }

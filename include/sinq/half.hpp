@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/abi.hpp>
+#include <sinq/finite.hpp>
 
 #include <bit>
 #include <cstdint>
@@ -51,12 +52,13 @@ namespace detail {
 /// `value` cut to float, its last bit set if anything was cut off: what is then rounded to a shorter type is what
 /// `value` rounds to at once. Infinite beyond float's range.
 [[nodiscard]] constexpr float round_to_odd(double value) noexcept {
+  if (is_nan(value)) return static_cast<float>(value);
   const double magnitude = value < 0.0 ? -value : value;
   constexpr double kMost = 0x1.fffffep127;
   if (magnitude > kMost)
     return value < 0.0 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
   const auto nearest = static_cast<float>(value);
-  if (!(magnitude <= kMost) || static_cast<double>(nearest) == value) return nearest;  // NaN, or exact
+  if (static_cast<double>(nearest) == value) return nearest;
   const bool beyond = (nearest < 0.0F ? -static_cast<double>(nearest) : static_cast<double>(nearest)) > magnitude;
   return std::bit_cast<float>((std::bit_cast<std::uint32_t>(nearest) - (beyond ? 1U : 0U)) | 1U);
 }

@@ -3,6 +3,7 @@
 #include <sinq/dequantize.hpp>
 #include <sinq/detail/kurtosis.hpp>
 #include <sinq/detail/tile_imbalance.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 namespace sinq::inline SINQ_ABI {
@@ -37,8 +38,8 @@ struct ErrorReport {
                detail::text("measure_error: activations have ", activations.cols, " columns, the matrix has ", w.cols));
   }
   const auto cols = static_cast<std::size_t>(w.cols);
-  std::vector<float> decoded(cols * static_cast<std::size_t>(detail::kWalkRows));
-  std::vector<float> tokens;
+  detail::Vector<float> decoded(cols * static_cast<std::size_t>(detail::kWalkRows));
+  detail::Vector<float> tokens;
   if (with_outputs) {
     tokens.resize(static_cast<std::size_t>(activations.rows) * cols);
     detail::read_rect(activations, {0, 0, activations.rows, activations.cols}, tokens.data(), activations.cols);

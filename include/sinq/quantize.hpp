@@ -4,6 +4,7 @@
 #include <sinq/detail/executor_ref.hpp>
 #include <sinq/detail/tile_pipeline.hpp>
 #include <sinq/executor.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/matrix_view.hpp>
 #include <sinq/quantized_matrix.hpp>
 
@@ -23,8 +24,9 @@ using ProgressCallback = std::function<ProgressAction(Index done, Index total)>;
 /// How one call runs, and what is known beside the matrix.
 struct QuantizeOptions {
   Isa isa = Isa::kBest;  ///< limit; see Isa. Changes the result within rounding only
-  /// [cols] what an error in each column costs, such as the mean square of its input; positive. Quantizers that search
-  /// (Fitted, LearnedCodebook, VectorCodebook) weigh by it; empty: by 1 / col_scale.
+  /// [cols] what an error in each column costs, such as the mean square of its input; positive, in any unit: only the
+  /// ratios matter. Quantizers that search (Fitted, LearnedCodebook, VectorCodebook) weigh by it; empty: by 1 /
+  /// col_scale.
   std::span<const float> col_importance = {};
   ProgressCallback progress = {};    ///< empty: none
   QuantizeReport* report = nullptr;  ///< filled if not null
@@ -88,7 +90,7 @@ inline void check_importance(std::span<const float> importance, Index cols) {
                text("col_importance has ", importance.size(), " values, the matrix ", cols, " columns"));
   }
   for (std::size_t c = 0; c < importance.size(); ++c) {
-    if (!(importance[c] > 0.0F) || !std::isfinite(importance[c])) {
+    if (!is_positive(importance[c])) {
       SINQ_THROW(Errc::kBadData, text("col_importance[", c, "] = ", importance[c], " is not positive and finite"));
     }
   }

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <sinq/detail/cleared_on_move.hpp>
+#include <sinq/detail/zeroed_bytes.hpp>
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/packing/aux_codec.hpp>
 #include <sinq/packing/bit_packing.hpp>
 #include <sinq/types.hpp>
@@ -8,8 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -166,10 +167,10 @@ struct LayoutFlaw {
   if (d == 1 && layout.signs != SignStorage::kInLevels) {
     return flaw(Errc::kBadConfig, "separate signs belong to vector codes");
   }
-  if (!(layout.matrix_scale > 0.0F) || !std::isfinite(layout.matrix_scale)) {
+  if (!is_positive(layout.matrix_scale)) {
     return flaw(Errc::kBadConfig, "matrix_scale ", layout.matrix_scale, " is not positive and finite");
   }
-  if (!std::isfinite(layout.shared_zero_point)) {
+  if (!is_finite(layout.shared_zero_point)) {
     return flaw(Errc::kBadConfig, "shared_zero_point ", layout.shared_zero_point, " is not finite");
   }
   return std::nullopt;
@@ -179,7 +180,7 @@ struct LayoutFlaw {
 
 /// Checks that a layout makes sense and that its sizes can be computed. Throws Errc::kBadShape or kBadConfig.
 inline void validate(const Layout& layout) {
-  if (const auto flaw = detail::find_flaw(layout)) SINQ_THROW(flaw->code, "layout: " + flaw->text);
+  if (const auto flaw = detail::find_flaw(layout)) SINQ_THROW(flaw->code, detail::text("layout: ", flaw->text));
 }
 
 /// A quantized matrix in memory that somebody else owns: a `QuantizedMatrix`, a mapped file, an engine's arena.
@@ -351,47 +352,37 @@ class QuantizedView {
 };
 
 /// A quantized matrix that owns its bytes: one cache-line aligned buffer. Move-only; `view()` is what everything reads.
+/// When moved from it is like a new one, 0 x 0.
 class QuantizedMatrix {
  public:
   QuantizedMatrix() = default;
   /// Zeroed storage for `layout`. Throws kBadConfig / kBadShape.
   explicit QuantizedMatrix(const Layout& layout) : layout_(layout) {
     validate(layout);
-    const auto size = static_cast<std::size_t>(storage_bytes(layout));
-    // calloc, because the system hands out large zeroed blocks without writing them.
-    allocation_.reset(std::calloc(size + kRegionAlignment, 1));
-    if (!allocation_) SINQ_THROW(Errc::kIo, detail::text("QuantizedMatrix: no memory for ", size, " bytes"));
-    void* aligned = allocation_.get();
-    std::size_t space = size + kRegionAlignment;
-    storage_ = {static_cast<std::byte*>(std::align(kRegionAlignment, size, aligned, space)), size};
+    storage_ = detail::ZeroedBytes(storage_bytes(layout), "QuantizedMatrix");
   }
 
-  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
-  [[nodiscard]] Index rows() const noexcept { return layout_.rows; }
-  [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
-  [[nodiscard]] double bits_per_weight() const noexcept { return sinq::bits_per_weight(layout_); }
+  [[nodiscard]] const Layout& layout() const noexcept { return *layout_; }
+  [[nodiscard]] Index rows() const noexcept { return layout_->rows; }
+  [[nodiscard]] Index cols() const noexcept { return layout_->cols; }
+  [[nodiscard]] double bits_per_weight() const noexcept { return sinq::bits_per_weight(*layout_); }
   /// All regions, in order, each on a cache line.
-  [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_; }
-  [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_; }
+  [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_.bytes(); }
+  [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_.bytes(); }
   [[nodiscard]] std::span<std::byte> region(Region r) noexcept {
-    return storage().subspan(static_cast<std::size_t>(region_offset(layout_, r)),
-                             static_cast<std::size_t>(region_bytes(layout_, r)));
+    return storage().subspan(static_cast<std::size_t>(region_offset(*layout_, r)),
+                             static_cast<std::size_t>(region_bytes(*layout_, r)));
   }
   /// Filled by `quantize`, once it knows the range of the group scales. A positive power of two.
-  void set_matrix_scale(float scale) noexcept { layout_.matrix_scale = scale; }
-  [[nodiscard]] QuantizedView view() const& { return QuantizedView::from_buffer(layout_, storage()); }
+  void set_matrix_scale(float scale) noexcept { layout_->matrix_scale = scale; }
+  [[nodiscard]] QuantizedView view() const& { return QuantizedView::from_buffer(*layout_, storage()); }
   QuantizedView view() && = delete;  // the bytes would die with the temporary
   operator QuantizedView() const& { return view(); }
   operator QuantizedView() && = delete;
 
  private:
-  struct Free {
-    void operator()(void* p) const noexcept { std::free(p); }
-  };
-
-  Layout layout_;
-  std::unique_ptr<void, Free> allocation_;
-  std::span<std::byte> storage_;
+  detail::ClearedOnMove<Layout> layout_;
+  detail::ZeroedBytes storage_;
 };
 
 }  // namespace sinq::inline SINQ_ABI

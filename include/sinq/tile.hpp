@@ -1,10 +1,10 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/types.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -47,17 +47,20 @@ struct GroupParams {
 /// Working memory that outlives a tile, so that the next one need not allocate.
 class Scratch {
  public:
-  /// At least `count` floats, 64-byte aligned, contents unspecified.
-  [[nodiscard]] float* floats(Index count) {
-    const auto needed = static_cast<std::size_t>(count + kTileStride);
-    if (memory_.size() < needed) memory_.resize(needed);
-    auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-    address = (address + 63U) & ~std::uintptr_t{63U};
-    return reinterpret_cast<float*>(address);
-  }
+  /// At least `count` floats, 64-byte aligned, contents unspecified; good until the next call.
+  [[nodiscard]] float* floats(Index count) { return at_least(count, floats_); }
+  /// As many doubles, beside the floats.
+  [[nodiscard]] double* doubles(Index count) { return at_least(count, doubles_); }
 
  private:
-  std::vector<float> memory_;
+  template <class T>
+  static T* at_least(Index count, detail::Vector<T>& memory) {
+    if (static_cast<Index>(memory.size()) < count) memory.resize(static_cast<std::size_t>(count));
+    return memory.data();
+  }
+
+  detail::Vector<float> floats_;
+  detail::Vector<double> doubles_;
 };
 
 }  // namespace sinq::inline SINQ_ABI

@@ -1,4 +1,4 @@
-# cmake -D HOW=<find_package|add_subdirectory|fetch_content> ... -P consume.cmake: see CMakeLists.txt.
+# cmake -D HOW=<find_package|add_subdirectory|run_alone|fetch_content> ... -P consume.cmake: see CMakeLists.txt.
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT result EQUAL 0)
@@ -15,6 +15,10 @@ if(HOW STREQUAL "find_package")
   list(APPEND options -D CMAKE_PREFIX_PATH=${WORK_DIR}/prefix)
 elseif(HOW STREQUAL "add_subdirectory")
   list(APPEND options -D SINQ_SOURCE_DIR=${SINQ_SOURCE_DIR})
+elseif(HOW STREQUAL "run_alone")
+  # A machine without a network, Eigen and nlohmann-json.
+  list(APPEND options -D SINQ_SOURCE_DIR=${SINQ_SOURCE_DIR} -D FETCHCONTENT_FULLY_DISCONNECTED=ON
+       -D CMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -D CMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON)
 elseif(HOW STREQUAL "fetch_content")
   # Both the library and, as on a machine without packages, its dependency.
   list(APPEND options -D FETCHCONTENT_SOURCE_DIR_SINQ=${SINQ_SOURCE_DIR}
@@ -22,6 +26,10 @@ elseif(HOW STREQUAL "fetch_content")
 endif()
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/project -B ${WORK_DIR}/build -G ${GENERATOR} ${options})
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
-foreach(program quantizer runner)
+set(programs quantizer runner)
+if(HOW STREQUAL "run_alone")
+  set(programs runner)
+endif()
+foreach(program IN LISTS programs)
   run(${WORK_DIR}/build/${program})
 endforeach()

@@ -45,7 +45,7 @@ const std::string kModel = llm::test::embedded_model().string();
 /// The number behind `name` in the program's words.
 double number(const std::string& text, const std::string& name) {
   const auto at = text.find(name);
-  return at == std::string::npos ? NAN : std::stod(text.substr(at + name.size()));
+  return at == std::string::npos ? std::nan("") : std::stod(text.substr(at + name.size()));
 }
 
 std::string read_file(const fs::path& path) {

@@ -68,7 +68,7 @@ struct TestMatrix {
   }
   [[nodiscard]] TestMatrix times(double factor) const {
     TestMatrix out = *this;
-    for (float& x : out.values) x = static_cast<float>(x * factor);
+    for (float& x : out.values) x = static_cast<float>(static_cast<double>(x) * factor);
     return out;
   }
 };
@@ -102,7 +102,8 @@ inline TestMatrix mixed_scales(std::ptrdiff_t rows, std::ptrdiff_t cols, std::ui
   for (double& x : col) x = std::exp(0.3 * random.gaussian());
   for (std::ptrdiff_t r = 0; r < rows; ++r) {
     for (std::ptrdiff_t c = 0; c < cols; ++c) {
-      w(r, c) = static_cast<float>(w(r, c) * row[static_cast<std::size_t>(r)] * col[static_cast<std::size_t>(c)]);
+      w(r, c) = static_cast<float>(static_cast<double>(w(r, c)) * row[static_cast<std::size_t>(r)] *
+                                   col[static_cast<std::size_t>(c)]);
     }
   }
   return w;

@@ -60,13 +60,27 @@ struct Quantized {
   std::vector<Rounded<Real>> rounded;       ///< per tile
 };
 
-/// The power of two below the root mean square; 1 if all values are zero.
+/// The power of two below the root mean square; 1 if all values are zero. Of the median row that is not zero, where
+/// more than half of the rows have less than a 64th of the mean square.
 template <class Real>
 Real power_of_two_below_rms(const Matrix<Real>& m) {
-  double squares = 0.0;
-  for (const Real x : m.values) squares += static_cast<double>(x) * static_cast<double>(x);
-  if (squares == 0.0) return Real{1};
-  return static_cast<Real>(std::exp2(std::floor(std::log2(std::sqrt(squares / static_cast<double>(m.values.size()))))));
+  std::vector<double> rows(static_cast<std::size_t>(m.rows), 0.0);
+  double all = 0.0;
+  for (Index r = 0; r < m.rows; ++r) {
+    for (Index c = 0; c < m.cols; ++c) {
+      rows[static_cast<std::size_t>(r)] += static_cast<double>(m(r, c)) * static_cast<double>(m(r, c));
+    }
+    all += rows[static_cast<std::size_t>(r)];
+  }
+  if (all == 0.0) return Real{1};
+  double typical = all / static_cast<double>(m.rows);
+  std::sort(rows.begin(), rows.end());
+  const auto far = std::lower_bound(rows.begin(), rows.end(), typical / 64.0) - rows.begin();
+  if (2 * far > m.rows) {
+    const auto zeros = std::upper_bound(rows.begin(), rows.end(), 0.0) - rows.begin();
+    typical = std::min(typical, rows[static_cast<std::size_t>(zeros + (m.rows - zeros) / 2)]);
+  }
+  return static_cast<Real>(std::exp2(std::floor(std::log2(std::sqrt(typical / static_cast<double>(m.cols))))));
 }
 
 namespace detail {

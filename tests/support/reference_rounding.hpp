@@ -260,7 +260,8 @@ Real shrink(Real residual) {
 
 }  // namespace detail
 
-/// FORMAT.md 7.5: returns the codes of the last iteration with the zero that follows the best one.
+/// FORMAT.md 7.5: returns the codes of the last iteration with the zero that follows the best one. One bit is ours: it
+/// starts from the mean plus and minus the mean deviation, and goes back there where the zero costs squared error.
 template <class Real>
 Rounded<Real> round_hqq(const Matrix<Real>& m, Index group_size, int bits, int iterations = 20) {
   Rounded<Real> out(m, group_size);
@@ -273,7 +274,15 @@ Rounded<Real> round_hqq(const Matrix<Real>& m, Index group_size, int bits, int i
     s = std::min(s, static_cast<Real>(2e4));
     z(r, g) = -low * s;
     inverse(r, g) = clamp(s, 1e-5, 1e5);
+    if (bits == 1) {
+      const Vector<Real> group = detail::group_values(m, r, begin, end);
+      Real distance = 0;
+      for (const Real x : group) distance += std::abs(x - mean(group));
+      inverse(r, g) = 1 / std::max(2 * distance / static_cast<Real>(group.size()), static_cast<Real>(1e-5));
+      z(r, g) = static_cast<Real>(0.5) - mean(group) * inverse(r, g);
+    }
   });
+  const Matrix<Real> first_zero = z;
   out.zero = z;
   Real best = std::numeric_limits<Real>::infinity();
   for (int k = 0; k < iterations; ++k) {
@@ -298,6 +307,21 @@ Rounded<Real> round_hqq(const Matrix<Real>& m, Index group_size, int bits, int i
       out.hqq_best = k;
       out.zero = z;
     }
+  }
+  if (bits == 1) {
+    out.for_each_group([&](Index r, Index g, Index begin, Index end) {
+      const auto error_with = [&](Real zero) {
+        Real error = 0;
+        for (Index c = begin; c < end; ++c) {
+          const Real u = m(r, c) * inverse(r, g) + zero;
+          error += std::min(u * u, (u - 1) * (u - 1));
+        }
+        return error;
+      };
+      const Real moved = error_with(out.zero(r, g)), first = error_with(first_zero(r, g));
+      out.hqq_margin = std::min(out.hqq_margin, std::abs(moved - first));
+      if (first <= moved) out.zero(r, g) = first_zero(r, g);
+    });
   }
   for (std::size_t i = 0; i < inverse.values.size(); ++i) out.scale.values[i] = Real{1} / inverse.values[i];
   return out;

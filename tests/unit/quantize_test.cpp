@@ -222,6 +222,34 @@ TEST(ColumnImportance, IsOneOverTheStoredColumnScale) {
   for (std::size_t c = 0; c < scale.size(); ++c) EXPECT_EQ(Probe::seen[c], 1.0F / scale[c]);
 }
 
+template <class Q>
+void expect_ratios_to_matter_alone(const Config<Q>& config) {
+  const TestMatrix w = sinq::test::generators::mixed_scales(70, 150, 13);
+  const auto bytes = [&](const std::vector<float>& importance) {
+    const QuantizedMatrix q = quantize(view(w), config, {.col_importance = importance});
+    return std::vector<std::byte>(q.storage().begin(), q.storage().end());
+  };
+  const auto times = [](std::vector<float> values, float factor) {
+    for (float& x : values) x *= factor;
+    return values;
+  };
+  std::vector<float> varied(150);
+  for (std::size_t c = 0; c < varied.size(); ++c) varied[c] = static_cast<float>(1 + c % 13);
+  const auto equal_bytes = bytes(std::vector<float>(150, 1.0F)), varied_bytes = bytes(varied);
+  EXPECT_TRUE(equal_bytes != varied_bytes);
+  for (const float factor : {1e36F, 1e-14F, 1e-38F, 1e-44F, 3e38F}) {
+    EXPECT_TRUE(sinq::test::same_bytes(bytes(std::vector<float>(150, factor)), equal_bytes)) << factor;
+  }
+  for (const float factor : {0x1p120F, 3.0F, 0x1p-120F})
+    EXPECT_TRUE(sinq::test::same_bytes(bytes(times(varied, factor)), varied_bytes)) << factor;
+}
+
+TEST(ColumnImportance, OnlyRatiosMatter) {
+  expect_ratios_to_matter_alone(Config<sinq::Fitted>{});
+  expect_ratios_to_matter_alone(Config<sinq::LearnedCodebook>{.quantizer = sinq::LearnedCodebook(3)});
+  expect_ratios_to_matter_alone(Config<sinq::VectorCodebook>{.quantizer = sinq::VectorCodebook(6)});
+}
+
 // Codes of neighbouring strips go to memory together: they are those of each strip on its own.
 TEST(Tasks, WriteEveryStripsCodes) {
   constexpr Index kRows = 70, kGroup = 16,

@@ -3,6 +3,8 @@
 #include <sinq/block_formats/block_fields.hpp>
 #include <sinq/block_formats/block_search.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -61,6 +63,8 @@ class BlockEncoder {
     polish(0, other, other_error);
     for (Index b = 0; b < per_panel_; ++b) {
       if (other_error[b] < error[b]) copy_block(other, b, best);
+      // Where binary16 has no scale and minimum that are small enough.
+      if (error_of_zeros(b) < std::min(error[b], other_error[b])) put_block(0.0F, 0.0F, b, best);
     }
     finish(blocks, best, out);
   }
@@ -192,13 +196,15 @@ class BlockEncoder {
   static float nearest_code(float x, float least, float greatest) noexcept {
     constexpr float kNoFraction = 0x1.8p23F;
     x = x < least ? least : x > greatest ? greatest : x;
-    return (x + kNoFraction) - kNoFraction;
+    // The last bits of the sum are the number. (Taken away again as a float, -ffast-math would find nothing to do.)
+    return static_cast<float>(std::bit_cast<std::int32_t>(x + kNoFraction) - std::bit_cast<std::int32_t>(kNoFraction));
   }
 
   /// The nearest finite number of binary16, in the unit of block b.
   [[nodiscard]] float to_f16(float x, Index b) const noexcept {
-    const float stored = half_to_float(float_to_half(x * unit_[b]));
-    return (std::isinf(stored) ? std::copysign(kGreatestF16, stored) : stored) / unit_[b];
+    const float value = x * unit_[b];
+    const float held = value < -kGreatestF16 ? -kGreatestF16 : value > kGreatestF16 ? kGreatestF16 : value;
+    return half_to_float(float_to_half(held)) / unit_[b];
   }
 
   /// Moves codes, then in `rounds` turns the blocks' scales and codes again, and keeps the best. `error` is per block.
@@ -226,6 +232,20 @@ class BlockEncoder {
   [[nodiscard]] double error_of(const BlockSums& sums, Index b) const noexcept {
     double error = 0.0;
     for (Index j = 0; j < traits_.sub_blocks; ++j) error += static_cast<double>(sums.error[b * traits_.sub_blocks + j]);
+    return error;
+  }
+
+  /// What is lost if all weights of block b become zero.
+  [[nodiscard]] double error_of_zeros(Index b) const noexcept {
+    double error = 0.0;
+    for (Index i = 0; i < panel_.size; ++i) {
+      float sum = 0.0F;
+      for (Index lane = b * traits_.sub_blocks; lane < (b + 1) * traits_.sub_blocks; ++lane) {
+        const float x = panel_.x[i * kLanes + lane];
+        sum += panel_.w[i * kLanes + lane] * x * x;
+      }
+      error += static_cast<double>(sum);
+    }
     return error;
   }
 

@@ -5,6 +5,7 @@
 #include <sinq/block_formats/k_blocks.hpp>
 #include <sinq/block_formats/small_blocks.hpp>
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -110,7 +111,7 @@ inline constexpr float kBlockLimit = 65504.0F;
 
 inline void require_block_row(std::span<const float> row, std::span<const float> importance) {
   for (std::size_t c = 0; c < row.size(); ++c) {
-    if (!(std::fabs(row[c]) <= kBlockLimit)) {
+    if (!is_finite(row[c]) || std::fabs(row[c]) > kBlockLimit) {
       SINQ_THROW(Errc::kBadData, text("weight ", row[c], " in column ", c, " is not a number within +-65504"));
     }
   }
@@ -118,7 +119,7 @@ inline void require_block_row(std::span<const float> row, std::span<const float>
     SINQ_THROW(Errc::kBadShape, text("importance has ", importance.size(), " entries for ", row.size(), " columns"));
   }
   for (std::size_t c = 0; c < importance.size(); ++c) {
-    if (!(importance[c] >= 0.0F) || std::isinf(importance[c])) {
+    if (!is_not_negative(importance[c])) {
       SINQ_THROW(Errc::kBadData, text("importance ", importance[c], " of column ", c, " is not a number >= 0"));
     }
   }

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <sinq/calibration/symmetric_update.hpp>
+#include <sinq/detail/cleared_on_move.hpp>
 #include <sinq/detail/tile_loader.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/executor.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/matrix_view.hpp>
 
 #include <algorithm>
@@ -69,14 +72,14 @@ class ActivationStats {
   void add(const MatrixView& x, const E& executor = {}, Isa limit = Isa::kBest) {
     if (x.cols != cols_) {
       SINQ_THROW(Errc::kBadShape,
-                 detail::text("ActivationStats: the batch has ", x.cols, " columns, the statistics ", cols_));
+                 detail::text("ActivationStats: the batch has ", x.cols, " columns, the statistics ", cols()));
     }
     static_cast<void>(detail::worker_count(executor));
     if (x.rows == 0) return;
     detail::require_readable("ActivationStats", x);
-    std::vector<float> block(static_cast<std::size_t>(std::min(kBlockRows, x.rows) * cols_));
+    detail::Vector<float> block(static_cast<std::size_t>(std::min(kBlockRows, x.rows) * cols_));
     for_each_block(x, block, [&](Index first, Index rows) { require_finite(first, rows, block); });
-    std::vector<double> columns;
+    detail::Vector<double> columns;
     for_each_block(x, block, [&](Index, Index rows) {
       for (Index r = 0; r < rows; ++r) add_row({block.data() + r * cols_, static_cast<std::size_t>(cols_)});
       if (kind_ == StatsKind::kGram) {
@@ -89,7 +92,7 @@ class ActivationStats {
         }
         detail::add_symmetric_product(gram_.data(), cols_, cols_, columns.data(), rows, 1.0, limit, executor);
       }
-      tokens_ += rows;
+      *tokens_ += rows;
     });
   }
 
@@ -98,18 +101,18 @@ class ActivationStats {
   void merge(const ActivationStats& other) {
     if (other.cols_ != cols_) {
       SINQ_THROW(Errc::kBadShape,
-                 detail::text("ActivationStats: merging ", other.cols_, " columns into ", cols_, " is impossible"));
+                 detail::text("ActivationStats: merging ", other.cols(), " columns into ", cols(), " is impossible"));
     }
     if (other.kind_ != kind_) {
       SINQ_THROW(Errc::kBadConfig, "ActivationStats: merging needs the same StatsKind, one is kGram, one kChannels");
     }
-    const auto add = [](std::vector<double>& to, const std::vector<double>& from) {
+    const auto add = [](detail::Vector<double>& to, const detail::Vector<double>& from) {
       for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
     };
     add(abs_sum_, other.abs_sum_);
     add(square_sum_, other.square_sum_);
     add(gram_, other.gram_);
-    tokens_ += other.tokens_;
+    *tokens_ += other.tokens_;
     const std::vector<Sample> more = other.samples_;  // `other` may be this one
     for (const Sample& sample : more) keep(sample.hash, sample.row);
   }
@@ -120,7 +123,7 @@ class ActivationStats {
 
   struct Sample {
     std::uint64_t hash;
-    std::vector<float> row;
+    detail::Vector<float> row;
   };
 
   [[nodiscard]] double mean(double sum) const noexcept {
@@ -128,7 +131,7 @@ class ActivationStats {
   }
 
   template <class F>
-  void for_each_block(const MatrixView& x, std::vector<float>& block, F&& f) const {
+  void for_each_block(const MatrixView& x, detail::Vector<float>& block, F&& f) const {
     for (Index r = 0; r < x.rows; r += kBlockRows) {
       const Index rows = std::min(kBlockRows, x.rows - r);
       detail::read_rect(x, {r, 0, rows, cols_}, block.data(), cols_);
@@ -136,14 +139,12 @@ class ActivationStats {
     }
   }
 
-  void require_finite(Index first, Index rows, const std::vector<float>& block) const {
-    for (Index i = 0; i < rows * cols_; ++i) {
-      const float value = block[static_cast<std::size_t>(i)];
-      if (!std::isfinite(value)) {
-        SINQ_THROW(Errc::kBadData, detail::text("ActivationStats: activation [", first + i / cols_, ", ", i % cols_,
-                                                "] is ", value, "; every activation must be finite"));
-      }
-    }
+  void require_finite(Index first, Index rows, const detail::Vector<float>& block) const {
+    const Index i = first_not_finite(block.data(), rows * cols_);
+    if (i == rows * cols_) return;
+    SINQ_THROW(Errc::kBadData,
+               detail::text("ActivationStats: activation [", first + i / cols_, ", ", i % cols_, "] is ",
+                            block[static_cast<std::size_t>(i)], "; every activation must be finite"));
   }
 
   void add_row(std::span<const float> row) {
@@ -170,12 +171,12 @@ class ActivationStats {
     if (sample_count() > max_samples_) samples_.pop_back();
   }
 
-  Index cols_;
+  detail::ClearedOnMove<Index> cols_;
   Index max_samples_;
   StatsKind kind_;
-  Index tokens_ = 0;
-  std::vector<double> abs_sum_, square_sum_;  ///< [cols]
-  std::vector<double> gram_;                  ///< [cols, cols], lower triangle
+  detail::ClearedOnMove<Index> tokens_;
+  detail::Vector<double> abs_sum_, square_sum_;  ///< [cols]
+  detail::Vector<double> gram_;                  ///< [cols, cols], lower triangle
   std::vector<Sample> samples_;
 };
 

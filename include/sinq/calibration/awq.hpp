@@ -3,6 +3,8 @@
 #include <sinq/any_config.hpp>
 #include <sinq/calibration/gptq.hpp>
 #include <sinq/calibration/output_loss.hpp>
+#include <sinq/detail/vector.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/packing/aux_encoder.hpp>
 #include <sinq/quantize.hpp>
 
@@ -30,7 +32,7 @@ struct ColumnScaledMatrix {
   MatrixView w;
   Index row_block;
   InputRounding rounding;
-  std::vector<float> inverse;
+  Vector<float> inverse;
 
   [[nodiscard]] MatrixView view() const noexcept {
     return {.rows = w.rows, .cols = w.cols, .data = this, .read_tile = &read};
@@ -52,8 +54,8 @@ struct ColumnScaledMatrix {
 
 /// mean|x_c|^alpha with geometric mean 1. Channels that hardly ever speak count as a ten-thousandth of the mean: they
 /// shall not take the range of the others.
-[[nodiscard]] inline std::vector<double> awq_scales(const ActivationStats& stats, double alpha) {
-  std::vector<double> out(static_cast<std::size_t>(stats.cols()), 1.0);
+[[nodiscard]] inline Vector<double> awq_scales(const ActivationStats& stats, double alpha) {
+  Vector<double> out(static_cast<std::size_t>(stats.cols()), 1.0);
   double sum = 0.0;
   for (Index c = 0; c < stats.cols(); ++c) sum += stats.mean_abs(c);
   if (sum == 0.0) return out;
@@ -83,7 +85,7 @@ template <class Q, class N>
 /// Quantizes `w` under given column scales [row blocks][cols], as `layout` stores them. Without bytes if it cannot.
 template <class Q, class N, Executor E>
 [[nodiscard]] QuantizedMatrix quantize_under(const MatrixView& w, const Config<Q, N>& config, const Layout& layout,
-                                             std::vector<float> col_scale, const QuantizeOptions& options,
+                                             Vector<float> col_scale, const QuantizeOptions& options,
                                              const E& executor) {
   QuantizedMatrix out(layout);
   const auto count = static_cast<Index>(col_scale.size());
@@ -94,7 +96,7 @@ template <class Q, class N, Executor E>
   for (Index i = 0; i < count; ++i) {
     float& x = scaled.inverse[static_cast<std::size_t>(i)];
     x = 1.0F / x;
-    if (!(x > 0.0F) || !std::isfinite(x)) return {};
+    if (!is_positive(x)) return {};
   }
   const QuantizedMatrix bare = quantize(scaled.view(), without_normalizer(config), options, executor);
   for (int i = 0; i < kRegionCount; ++i) {
@@ -140,15 +142,15 @@ template <class Q, class N, Executor E = Serial>
   if (layout.col_scale == ColScaleKind::kStored) {
     const detail::OutputLoss loss(w, stats, options.loss, quantize_options.isa, executor);
     report.losses.push_back(loss.measure(best, executor));
-    std::vector<float> own(static_cast<std::size_t>(layout.row_blocks() * layout.cols));
+    detail::Vector<float> own(static_cast<std::size_t>(layout.row_blocks() * layout.cols));
     for (Index b = 0; b < layout.row_blocks(); ++b) {
       best.view().col_scales(b * layout.row_block, {0, layout.cols}, own.data() + b * layout.cols);
     }
     double least = report.losses[0];
     for (int i = 1; i < options.steps; ++i) {
       const double alpha = static_cast<double>(i) / options.steps;
-      const std::vector<double> s = detail::awq_scales(stats, alpha);
-      std::vector<float> col_scale = own;
+      const detail::Vector<double> s = detail::awq_scales(stats, alpha);
+      detail::Vector<float> col_scale = own;
       for (std::size_t k = 0; k < own.size(); ++k) {
         col_scale[k] = static_cast<float>(static_cast<double>(own[k]) / s[k % s.size()]);
       }

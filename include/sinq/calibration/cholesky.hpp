@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/calibration/symmetric_update.hpp>
+#include <sinq/finite.hpp>
 
 #include <cmath>
 
@@ -13,6 +14,7 @@ struct Cholesky;
 
 #define SINQ_KERNEL <sinq/calibration/cholesky_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -25,7 +27,7 @@ inline constexpr Index kCholeskyBlock = 64;
     for (Index i = j; i < size; ++i) {
       double sum = a[i * stride + j];
       for (Index k = 0; k < j; ++k) sum -= a[i * stride + k] * a[j * stride + k];
-      if (i == j && !(sum > 0.0 && std::isfinite(sum))) return false;
+      if (i == j && !is_positive(sum)) return false;
       a[i * stride + j] = i == j ? std::sqrt(sum) : sum / a[j * stride + j];
     }
   }
@@ -36,7 +38,7 @@ inline constexpr Index kCholeskyBlock = 64;
 /// written. False, and rubbish, if `a` is not positive definite. The same bits for every number of threads.
 template <Executor E>
 [[nodiscard]] bool factorize_cholesky(double* a, Index size, Isa limit, const E& executor) {
-  std::vector<double> below;  // the rows below a block [rows][width], without gaps
+  Vector<double> below;  // the rows below a block [rows][width], without gaps
   for (Index b = 0; b < size; b += kCholeskyBlock) {
     const Index width = std::min(kCholeskyBlock, size - b);
     double* diagonal = a + b * size + b;

@@ -3,6 +3,7 @@
 #include <sinq/calibration/activation_stats.hpp>
 #include <sinq/calibration/cholesky.hpp>
 #include <sinq/calibration/triangular_panels.hpp>
+#include <sinq/detail/vector.hpp>
 
 #include <numeric>
 
@@ -18,14 +19,14 @@ namespace detail {
 
 /// How errors of earlier columns are fed to later ones, in an order of the columns.
 struct FeedbackFactor {
-  std::vector<Index> order;  ///< column of each position
-  TriangularPanels panels;   ///< U and D of H' = (I + U) D (I + U)^T, by positions
+  Vector<Index> order;      ///< column of each position
+  TriangularPanels panels;  ///< U and D of H' = (I + U) D (I + U)^T, by positions
 };
 
 /// The columns in the order in which they are rounded; equally important ones from left to right.
-[[nodiscard]] inline std::vector<Index> column_order(ColumnOrder order, const ActivationStats& stats,
-                                                     std::span<const float> col_scale) {
-  std::vector<Index> out(col_scale.size());
+[[nodiscard]] inline Vector<Index> column_order(ColumnOrder order, const ActivationStats& stats,
+                                                std::span<const float> col_scale) {
+  Vector<Index> out(col_scale.size());
   std::iota(out.begin(), out.end(), Index{0});
   if (order == ColumnOrder::kNatural) return out;
   const auto importance = [&](Index c) {
@@ -44,7 +45,7 @@ template <Executor E>
                                                 ColumnOrder order, double damping, Isa limit, const E& executor) {
   const Index size = stats.cols();
   const auto scale = [&](Index c) { return static_cast<double>(col_scale[static_cast<std::size_t>(c)]); };
-  std::vector<double> diagonal(static_cast<std::size_t>(size));
+  Vector<double> diagonal(static_cast<std::size_t>(size));
   double sum = 0.0;
   for (Index c = 0; c < size; ++c) {
     const double d = scale(c) * stats.gram(c, c) * scale(c);
@@ -56,7 +57,7 @@ template <Executor E>
   const auto column = [&](Index position) { return out.order[static_cast<std::size_t>(position)]; };
 
   // H' = R R^T with R upper triangular is the usual factorization of the matrix in reverse order.
-  std::vector<double> h(static_cast<std::size_t>(size * size));
+  Vector<double> h(static_cast<std::size_t>(size * size));
   const auto reversed = [&](Index i, Index k) -> double& {
     return h[static_cast<std::size_t>((size - 1 - i) * size + size - 1 - k)];
   };

@@ -2,7 +2,8 @@
 
 #include <sinq/any_config.hpp>
 #include <sinq/calibration/re_encode.hpp>
-#include <sinq/detail/kurtosis.hpp>
+#include <sinq/detail/finite_weights.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/quantize.hpp>
 
 namespace sinq::inline SINQ_ABI {
@@ -34,21 +35,14 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
   if (stats.kind() != StatsKind::kGram) {
     SINQ_THROW(Errc::kBadConfig, "gptq: the statistics are StatsKind::kChannels; GPTQ needs kGram");
   }
-  if (!(options.damping >= 0.0F) || !std::isfinite(options.damping)) {
+  if (!is_not_negative(options.damping)) {
     SINQ_THROW(Errc::kBadConfig, text("gptq: damping ", options.damping, " is not 0 or positive and finite"));
   }
   if (options.order == ColumnOrder::kByActivation && layout.vector_dim != 1) {
     SINQ_THROW(Errc::kUnsupported,
                text("gptq: ColumnOrder::kByActivation would tear vectors of ", layout.vector_dim, " columns apart"));
   }
-  for_each_rows(w, InputRounding::kNone, [&](Index first, Index rows, const float* x) {
-    for (Index i = 0; i < rows * w.cols; ++i) {
-      if (!std::isfinite(x[i])) {
-        SINQ_THROW(Errc::kBadData, text("gptq: weight [", first + i / w.cols, ", ", i % w.cols, "] is ", x[i],
-                                        "; every weight must be finite in float32"));
-      }
-    }
-  });
+  require_finite_weights("gptq", w, InputRounding::kNone);
 }
 
 }  // namespace detail
@@ -68,7 +62,7 @@ void gptq(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q,
   const Layout& layout = q.layout();
   detail::validate(w, stats, layout, options);
   detail::ReEncoder encoder(w, q, options.isa);
-  std::vector<float> col_scale(static_cast<std::size_t>(layout.cols));
+  detail::Vector<float> col_scale(static_cast<std::size_t>(layout.cols));
   for (Index row = 0; row < layout.rows; row += layout.row_block) {
     q.view().col_scales(row, {0, layout.cols}, col_scale.data());
     const detail::FeedbackFactor factor = detail::factorize_feedback(

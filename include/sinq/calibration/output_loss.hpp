@@ -3,6 +3,7 @@
 #include <sinq/calibration/activation_stats.hpp>
 #include <sinq/calibration/triangular_panels.hpp>
 #include <sinq/dequantize.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -34,7 +35,7 @@ class OutputLoss {
   template <Executor E>
   [[nodiscard]] double measure(const QuantizedView& q, const E& executor) const {
     const Index tasks = ceil_div(w_.rows, kFeedRows);
-    std::vector<double> losses(static_cast<std::size_t>(tasks));
+    Vector<double> losses(static_cast<std::size_t>(tasks));
     std::vector<Worker> workers(static_cast<std::size_t>(worker_count(executor)));
     run_tasks(executor, tasks, [&](Index task, Index index) {
       Worker& worker = workers[static_cast<std::size_t>(index)];
@@ -51,8 +52,8 @@ class OutputLoss {
 
  private:
   struct Worker {
-    std::vector<float> rows, decoded;  ///< [kFeedRows][cols]
-    std::vector<float> errors;         ///< [cols][kFeedRows]
+    Vector<float> rows, decoded;  ///< [kFeedRows][cols]
+    Vector<float> errors;         ///< [cols][kFeedRows]
   };
 
   [[nodiscard]] double per_token(double sum) const noexcept { return sum / static_cast<double>(stats_->tokens()); }
@@ -135,7 +136,7 @@ class OutputLoss {
   Loss loss_;
   Isa limit_;
   TriangularPanels gram_;
-  std::vector<float> samples_;
+  Vector<float> samples_;
 };
 
 }  // namespace detail

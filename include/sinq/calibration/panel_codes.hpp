@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/calibration/error_feedback.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/packing/pack_rows.hpp>
 #include <sinq/quantized_matrix.hpp>
 
@@ -8,7 +9,6 @@
 #include <cmath>
 #include <numeric>
 #include <span>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -28,10 +28,10 @@ class PanelCodes {
  public:
   /// The codes of kFeedRows rows before they are packed.
   struct Buffer {
-    std::vector<std::uint8_t> bytes;     ///< scalar: [positions][kFeedRows]
-    std::vector<std::uint16_t> entries;  ///< vectors: [codes][kFeedRows]
-    std::vector<std::uint8_t> negative;  ///< vectors: [cols][kFeedRows]
-    std::vector<std::uint8_t> row;       ///< one row, a byte a code
+    Vector<std::uint8_t> bytes;     ///< scalar: [positions][kFeedRows]
+    Vector<std::uint16_t> entries;  ///< vectors: [codes][kFeedRows]
+    Vector<std::uint8_t> negative;  ///< vectors: [cols][kFeedRows]
+    Vector<std::uint8_t> row;       ///< one row, a byte a code
   };
 
   explicit PanelCodes(QuantizedMatrix& q) : layout_(q.layout()), codes_(q.region(Region::kCodes)) {
@@ -173,8 +173,8 @@ class PanelCodes {
 
   Layout layout_;
   std::span<std::byte> codes_, signs_;
-  std::vector<float> levels_, midpoints_;  ///< levels of scalar codes ascend
-  std::vector<std::uint8_t> code_of_;      ///< of each of them
+  Vector<float> levels_, midpoints_;  ///< levels of scalar codes ascend
+  Vector<std::uint8_t> code_of_;      ///< of each of them
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -2,6 +2,7 @@
 
 #include <sinq/calibration/feedback_factor.hpp>
 #include <sinq/calibration/panel_codes.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
@@ -25,9 +26,9 @@ class ReEncoder {
 
  private:
   struct Worker {
-    std::vector<float> rows;     ///< [kFeedRows][cols], as they stand in the matrix
-    std::vector<float> columns;  ///< [positions][kFeedRows]: normalized weights, then errors
-    std::vector<float> params;   ///< [groups][3][kFeedRows]
+    Vector<float> rows;     ///< [kFeedRows][cols], as they stand in the matrix
+    Vector<float> columns;  ///< [positions][kFeedRows]: normalized weights, then errors
+    Vector<float> params;   ///< [groups][3][kFeedRows]
     PanelCodes::Buffer codes;
   };
 

@@ -5,7 +5,6 @@
 #include <sinq/types.hpp>
 
 #include <algorithm>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -17,6 +16,7 @@ struct SymmetricUpdate;
 
 #define SINQ_KERNEL <sinq/calibration/symmetric_update_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -29,7 +29,7 @@ void add_symmetric_product(double* c, Index stride, Index size, const double* p,
     using Kernel = SymmetricUpdate<decltype(tag)>;
     constexpr Index kRowsPerTask = 64;
     static_assert(kRowsPerTask % Kernel::kPanel == 0);
-    std::vector<double> panels(static_cast<std::size_t>(round_up(size, Kernel::kPanel) * depth));
+    Vector<double> panels(static_cast<std::size_t>(round_up(size, Kernel::kPanel) * depth));
     const Index tasks = ceil_div(size, kRowsPerTask);
     const auto rows_of = [&](Index task) -> RowRange {
       return {task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, size)};

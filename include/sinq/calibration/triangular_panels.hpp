@@ -1,9 +1,8 @@
 #pragma once
 
 #include <sinq/calibration/error_feedback.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/executor.hpp>
-
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -41,7 +40,7 @@ class TriangularPanels {
   [[nodiscard]] static constexpr Index start(Index p) noexcept { return kFeedCols * kFeedCols * (p * (p + 1) / 2); }
 
   Index size_ = 0;
-  std::vector<float> values_, diagonal_;
+  Vector<float> values_, diagonal_;
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

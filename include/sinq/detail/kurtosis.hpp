@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/detail/tile_loader.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -10,7 +11,7 @@ inline constexpr Index kWalkRows = 16;
 /// Calls f(first row, rows, floats [rows][cols]) over the whole matrix, a few rows at a time.
 template <class F>
 void for_each_rows(const MatrixView& w, InputRounding rounding, F&& f) {
-  std::vector<float> buffer(static_cast<std::size_t>(std::min(kWalkRows, w.rows) * w.cols));
+  Vector<float> buffer(static_cast<std::size_t>(std::min(kWalkRows, w.rows) * w.cols));
   for (Index r = 0; r < w.rows; r += kWalkRows) {
     const Index count = std::min(kWalkRows, w.rows - r);
     read_rect(w, {r, 0, count, w.cols}, buffer.data(), w.cols);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <sinq/detail/kurtosis.hpp>
+#include <sinq/detail/vector.hpp>
+#include <sinq/finite.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -8,8 +10,8 @@ namespace sinq::inline SINQ_ABI::detail {
 /// The median, because one wild row must not push all others out of f16's range.
 [[nodiscard]] inline float estimate_matrix_scale(const MatrixView& w) {
   constexpr Index kSampledRows = 32;
-  std::vector<double> mean_squares;
-  std::vector<float> row(static_cast<std::size_t>(w.cols));
+  Vector<double> mean_squares;
+  Vector<float> row(static_cast<std::size_t>(w.cols));
   const auto mean_square = [&](Index r) {
     read_rect(w, {r, 0, 1, w.cols}, row.data(), w.cols);
     double sum = 0.0;
@@ -19,7 +21,7 @@ namespace sinq::inline SINQ_ABI::detail {
   const auto collect = [&](Index step) {
     for (Index r = 0; r < w.rows; r += step) {
       const double value = mean_square(r);
-      if (value > 0.0 && std::isfinite(value)) mean_squares.push_back(value);
+      if (is_positive(value)) mean_squares.push_back(value);
     }
   };
   collect(ceil_div(w.rows, kSampledRows));

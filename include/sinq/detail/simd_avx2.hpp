@@ -107,6 +107,14 @@ struct Simd<isa::Avx2> {
   }
   SINQ_INLINE_AVX2 I set1_index(std::int32_t x) noexcept { return _mm256_set1_epi32(x); }
   SINQ_INLINE_AVX2 I add_index(I a, I b) noexcept { return _mm256_add_epi32(a, b); }
+  SINQ_INLINE_AVX2 I max_bits(I most, F a) noexcept {
+    return _mm256_max_epi32(most, _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff)));
+  }
+  SINQ_INLINE_AVX2 std::int32_t reduce_max_index(I a) noexcept {
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1)));
+  }
   SINQ_INLINE_AVX2 I keep_index(M m, I a) noexcept { return _mm256_and_si256(_mm256_castps_si256(m), a); }
   SINQ_INLINE_AVX2 F lookup(const float* table, I index) noexcept { return _mm256_i32gather_ps(table, index, 4); }
   SINQ_INLINE_AVX2 F lookup16(const float* table, I index) noexcept {

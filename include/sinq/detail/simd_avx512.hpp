@@ -111,6 +111,10 @@ struct Simd<isa::Avx512> {
   }
   SINQ_INLINE_AVX512 I set1_index(std::int32_t x) noexcept { return _mm512_set1_epi32(x); }
   SINQ_INLINE_AVX512 I add_index(I a, I b) noexcept { return _mm512_add_epi32(a, b); }
+  SINQ_INLINE_AVX512 I max_bits(I most, F a) noexcept {
+    return _mm512_max_epi32(most, _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)));
+  }
+  SINQ_INLINE_AVX512 std::int32_t reduce_max_index(I a) noexcept { return _mm512_reduce_max_epi32(a); }
   SINQ_INLINE_AVX512 I keep_index(M m, I a) noexcept { return _mm512_maskz_mov_epi32(m, a); }
   SINQ_INLINE_AVX512 F lookup(const float* table, I index) noexcept { return _mm512_i32gather_ps(index, table, 4); }
   SINQ_INLINE_AVX512 F lookup16(const float* table, I index) noexcept {

@@ -82,6 +82,10 @@ struct Simd<isa::Neon> {
   }
   static I set1_index(std::int32_t x) noexcept { return vdupq_n_s32(x); }
   static I add_index(I a, I b) noexcept { return vaddq_s32(a, b); }
+  static I max_bits(I most, F a) noexcept {
+    return vmaxq_s32(most, vandq_s32(vreinterpretq_s32_f32(a), vdupq_n_s32(0x7fffffff)));
+  }
+  static std::int32_t reduce_max_index(I a) noexcept { return vmaxvq_s32(a); }
   static I keep_index(M m, I a) noexcept { return vandq_s32(vreinterpretq_s32_u32(m), a); }
   static F lookup(const float* table, I index) noexcept {
     std::int32_t i[kWidth];

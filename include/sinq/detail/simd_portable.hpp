@@ -164,6 +164,20 @@ struct Simd<isa::Portable> {
     for (int i = 0; i < kWidth; ++i) a.v[i] += b.v[i];
     return a;
   }
+  /// The greater of `most` and the bits of |a|. Those of Inf and NaN are above all others, and no compiler flag
+  /// declares that there are none.
+  static I max_bits(I most, F a) noexcept {
+    for (int i = 0; i < kWidth; ++i) {
+      const std::int32_t bits = std::bit_cast<std::int32_t>(a.v[i]) & 0x7fffffff;
+      most.v[i] = bits > most.v[i] ? bits : most.v[i];
+    }
+    return most;
+  }
+  static std::int32_t reduce_max_index(I a) noexcept {
+    std::int32_t r = a.v[0];
+    for (const std::int32_t lane : a.v) r = lane > r ? lane : r;
+    return r;
+  }
   /// a where m is set, else zero.
   static I keep_index(M m, I a) noexcept {
     for (int i = 0; i < kWidth; ++i) a.v[i] = m.v[i] ? a.v[i] : 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/normalize/imbalance.hpp>
 #include <sinq/quantized_matrix.hpp>
 
@@ -13,7 +14,7 @@ struct ImbalancePair {
 /// normalizer's row factors are folded into the group scales and cannot be told apart from them; in their place each
 /// row is brought to unit deviation, which is what they aim at. Constant rows and columns are left out.
 [[nodiscard]] inline ImbalancePair tile_imbalance(const MatrixView& w, const QuantizedView& q) {
-  const auto ratio = [](const std::vector<double>& rows, const std::vector<double>& cols) {
+  const auto ratio = [](const Vector<double>& rows, const Vector<double>& cols) {
     double least = std::numeric_limits<double>::infinity(), most = 0.0;
     for (const auto* list : {&rows, &cols}) {
       for (const double s : *list) {
@@ -25,7 +26,7 @@ struct ImbalancePair {
   };
   const Layout& layout = q.layout();
   const bool scaled = layout.col_scale == ColScaleKind::kStored;
-  std::vector<float> tile, col_scale(static_cast<std::size_t>(std::min(layout.group_size, q.cols())));
+  Vector<float> tile, col_scale(static_cast<std::size_t>(std::min(layout.group_size, q.cols())));
   ImbalancePair sum{0.0, 0.0};
   Index tiles = 0;
   for (Index r = 0; r < w.rows; r += layout.row_block) {

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <sinq/config.hpp>
+#include <sinq/detail/finite_weights.hpp>
 #include <sinq/detail/matrix_scale.hpp>
 #include <sinq/detail/method_refs.hpp>
+#include <sinq/detail/oversized_scales.hpp>
 #include <sinq/detail/tile_apply.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/detail/zero_point_range.hpp>
 #include <sinq/packing/aux_encoder.hpp>
 #include <sinq/packing/pack_rows.hpp>
@@ -23,10 +26,16 @@ struct QuantizeReport {
   Isa isa = Isa::kPortable;  ///< what ran
   GateOutcome gate = GateOutcome::kPassed;
   Index tiles = 0;
-  Index tiles_untouched = 0;      ///< too small or constant: identity
-  Index tiles_refused = 0;        ///< offset or constant column: identity
-  Index left_out = 0;             ///< nearly constant rows and columns without a say, over all tiles
-  Index passes = 0;               ///< normalizer passes over all tiles
+  Index tiles_untouched = 0;  ///< too small or constant: identity
+  Index tiles_refused = 0;    ///< offset or constant column: identity
+  Index left_out = 0;         ///< nearly constant rows and columns without a say, over all tiles
+  Index passes = 0;           ///< normalizer passes over all tiles
+  /// Tiles with a few rows more than 8 times what the others are (rms): what is relative follows the others.
+  Index outlier_tiles = 0;
+  /// Weights beyond 2^56 times the rest, brought to that; and group scales beyond f16, brought to its end because one
+  /// matrix_scale for them and for the rest would have cost the rest its precision. Their own rows pay.
+  Index clipped_weights = 0;
+  Index clipped_groups = 0;
   double imbalance_before = 1.0;  ///< means over the tiles (paper eq. 5)
   double imbalance_after = 1.0;
 };
@@ -46,13 +55,20 @@ template <class Q>
   return method.tile_cols == 0 ? group_size : method.tile_cols / method.group_size * group_size;
 }
 
+/// What a tile turned out to be.
+struct TileFindings {
+  BalanceReport balance = {};
+  bool has_outlier = false;
+  Index clipped_weights = 0;
+};
+
 /// Memory and findings of one thread.
 struct TileWorker {
   Scratch tile, moments, chunk, scales, params, normalizer, quantizer;
-  std::vector<std::uint8_t> codes, held_back;
-  std::vector<std::uint16_t> vector_codes;
-  Index bad_tile = -1;     ///< the first of this worker's tiles with a weight that is not finite
-  float max_scale = 0.0F;  ///< greatest group scale before storage
+  Vector<std::uint8_t> codes, held_back;
+  Vector<std::uint16_t> vector_codes;
+  Index bad_tile = -1;  ///< the first of this worker's tiles with a weight that is not finite
+  OversizedScales oversized;
 };
 
 /// One matrix on its way to codes, tile by tile. A *band* is what is in scratch at a time: a strip, or for square
@@ -81,7 +97,7 @@ class TilePipeline {
                        ? layout.rows
                        : std::min(std::lcm(layout.row_block, kAuxBlockRows), layout.rows)),
         strip_bytes_(tile_cols_ / layout.vector_dim * layout.bits / 8),
-        balance_(static_cast<std::size_t>(layout.row_blocks() * ceil_div(layout.cols, tile_cols_))) {
+        findings_(static_cast<std::size_t>(layout.row_blocks() * ceil_div(layout.cols, tile_cols_))) {
     // Small matrices keep enough tasks for every thread.
     constexpr Index kLineBytes = 64, kEnoughTasks = 16;
     task_strips_ = std::clamp<Index>(strips() * bands() / kEnoughTasks, 1, ceil_div(kLineBytes, strip_bytes_));
@@ -130,7 +146,7 @@ class TilePipeline {
     const Index bands_in_all = bands() * strips();
     const Index tiles = std::min(kSampledTiles, bands_in_all);
     const Index stride = round_up(group_size, kTileStride);
-    std::vector<float> sample;
+    Vector<float> sample;
     for (Index i = 0; i < tiles; ++i) {
       Band band = load_band(i * bands_in_all / tiles, worker);
       if (band.tile.data == nullptr) return;  // not finite: the run itself will say where
@@ -149,37 +165,36 @@ class TilePipeline {
         }
       }
     }
-    const TileView groups{sample.data(), static_cast<Index>(sample.size()) / stride, group_size, stride, 1.0F};
-    quantizer_.learn(groups, worker.quantizer, isa_);
+    quantizer_.learn(bounded_groups(sample, group_size, stride), worker.quantizer, isa_);
     format_ = quantizer_.format();
     store_levels();
   }
 
   /// To be asked when all tiles are done. Throws Errc::kBadData if a weight was not finite.
   [[nodiscard]] bool needs_another_round(std::vector<TileWorker>& workers) {
-    float max_scale = 0.0F;
+    OversizedScales oversized;
     Index bad_tile = -1;
     for (TileWorker& worker : workers) {
-      max_scale = std::max(max_scale, std::exchange(worker.max_scale, 0.0F));
+      oversized.merge(std::exchange(worker.oversized, {}));
       if (worker.bad_tile >= 0 && (bad_tile < 0 || worker.bad_tile < bad_tile)) bad_tile = worker.bad_tile;
     }
-    if (bad_tile >= 0) {
-      // All finite, but one so far beyond the sampled rows that it overflowed over matrix_scale: bring it to 2^60.
-      layout_.matrix_scale = std::ldexp(1.0F, std::ilogb(greatest_finite_weight()) - 60);
-      for (TileWorker& worker : workers) worker.bad_tile = -1;
-      return true;
-    }
-    constexpr float kMaxHalf = 65504.0F;
-    if (layout_.aux != AuxFormat::kF16 || !(max_scale > kMaxHalf)) return false;
-    // Brings the greatest scale to 2^14, two octaves below f16's end.
-    layout_.matrix_scale *= std::ldexp(1.0F, std::ilogb(max_scale) - 14);
-    return true;
+    if (bad_tile >= 0) require_finite_weights("quantize", w_, input_rounding_);
+    clipped_groups_ = oversized.count();
+    if (clipped_groups_ == 0 || scale_is_final_) return false;
+    scale_is_final_ = true;
+    const Index scales = layout_.groups() * layout_.rows;
+    const int octaves = oversized.best_shift(
+        {reinterpret_cast<const std::uint16_t*>(region(Region::kGroupScale)), static_cast<std::size_t>(scales)});
+    layout_.matrix_scale = std::ldexp(layout_.matrix_scale, octaves);
+    return octaves != 0;
   }
 
   [[nodiscard]] QuantizeReport report() const {
-    QuantizeReport out{.isa = isa_, .tiles = static_cast<Index>(balance_.size())};
+    QuantizeReport out{.isa = isa_, .tiles = static_cast<Index>(findings_.size()), .clipped_groups = clipped_groups_};
     double before = 0.0, after = 0.0;
-    for (const BalanceReport& b : balance_) {
+    for (const auto& [b, has_outlier, clipped_weights] : findings_) {
+      out.outlier_tiles += has_outlier ? 1 : 0;
+      out.clipped_weights += clipped_weights;
       out.tiles_untouched += b.outcome == TileOutcome::kUntouched ? 1 : 0;
       out.tiles_refused += b.outcome == TileOutcome::kRefused ? 1 : 0;
       out.left_out += b.left_out;
@@ -217,6 +232,32 @@ class TilePipeline {
   [[nodiscard]] Index strips() const noexcept { return ceil_div(layout_.cols, tile_cols_); }
   [[nodiscard]] std::byte* region(Region r) const noexcept { return regions_[static_cast<int>(r)]; }
 
+  /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
+  /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
+  /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
+  [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
+    const Index count = static_cast<Index>(sample.size()) / stride;
+    std::vector<double> squares(static_cast<std::size_t>(count), 0.0);
+    for (Index i = 0; i < count * stride; ++i) {
+      const auto x = static_cast<double>(sample[static_cast<std::size_t>(i)]);
+      squares[static_cast<std::size_t>(i / stride)] += x * x;
+    }
+    std::vector<double> sorted = squares;
+    const auto quartile = sorted.begin() + (count - 1) * 3 / 4;
+    std::nth_element(sorted.begin(), quartile, sorted.end());
+    if (!(*quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
+    const double most = *quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
+    double sum = 0.0;
+    for (Index g = 0; g < count; ++g) {
+      const double square = squares[static_cast<std::size_t>(g)];
+      sum += std::min(square, most);
+      if (square <= most) continue;
+      const auto factor = static_cast<float>(std::sqrt(most / square));
+      for (Index i = g * stride; i < (g + 1) * stride; ++i) sample[static_cast<std::size_t>(i)] *= factor;
+    }
+    return {sample.data(), count, group_size, stride, power_of_two_near(sum / static_cast<double>(count * group_size))};
+  }
+
   /// Loads and balances all blocks of a band. `tile.data` is null if a weight is not finite.
   [[nodiscard]] Band load_band(Index index, TileWorker& worker) {
     const Index strip = index / bands();
@@ -253,18 +294,20 @@ class TilePipeline {
     const Index rows = std::min(layout_.row_block, band.rect.rows - row);
     TileView tile = band.tile.row_slice({row, row + rows});
     LoadedTile loaded(tile, worker.moments);
-    const double mean_square =
-        loaded.load(w_, band.rect.row + row, band.rect.col, 1.0F / layout_.matrix_scale, input_rounding_, isa_);
-    if (!std::isfinite(mean_square)) return false;
-    tile = loaded.view(thresholds_ == Thresholds::kAbsolute ? 1.0F / layout_.matrix_scale
-                                                            : power_of_two_near(mean_square));
+    const float factor = 1.0F / layout_.matrix_scale;
+    if (!loaded.load(w_, band.rect.row + row, band.rect.col, factor, input_rounding_, isa_)) return false;
+    TileFindings findings{.clipped_weights =
+                              loaded.clip(w_, band.rect.row + row, band.rect.col, factor, input_rounding_, isa_)};
+    const double mean_square = loaded.mean_square(), typical_square = loaded.typical_square(mean_square);
+    findings.has_outlier = typical_square < mean_square;
+    tile = loaded.view(thresholds_ == Thresholds::kAbsolute ? factor : power_of_two_near(typical_square));
     tile.steps = format_.steps();
     float* inv_col = band.inv_col + block * tile.stride;
     float* col = band.inv_col + (ceil_div(band.rect.rows, layout_.row_block) + block) * tile.stride;
     std::fill(col, col + tile.stride, 1.0F);
     const Index block_index = (band.rect.row + row) / layout_.row_block;
-    balance_[static_cast<std::size_t>(block_index * strips() + band.rect.col / tile_cols_)] =
-        normalizer_.balance(tile, {band.row + row, col}, worker.normalizer, isa_);
+    findings.balance = normalizer_.balance(tile, {band.row + row, col}, worker.normalizer, isa_);
+    findings_[static_cast<std::size_t>(block_index * strips() + band.rect.col / tile_cols_)] = findings;
     if (layout_.col_scale == ColScaleKind::kStored) {
       const AuxFormat format = layout_.col_scale_format();
       const Index first = block_index * layout_.cols + band.rect.col;
@@ -297,8 +340,21 @@ class TilePipeline {
                      [&](float x) { return std::clamp(x, 0.25F * mean, 4.0F * mean); });
       return;
     }
+    // Group by group, since only the ratios within one matter: divided by the greatest, and again by the power of two
+    // of the greatest product, so that neither units nor outliers of importance leave float's range.
     const float* importance = col_importance_.data() + band.rect.col;
-    for (Index c = 0; c < band.rect.cols; ++c) weights[c] = importance[c] / (inv_col[c] * inv_col[c]);
+    for (Index first = 0; first < band.rect.cols; first += layout_.group_size) {
+      const Index end = std::min(first + layout_.group_size, band.rect.cols);
+      const auto greatest = static_cast<double>(*std::max_element(importance + first, importance + end));
+      const auto weight = [&](Index c) {
+        const auto inverse = static_cast<double>(inv_col[c]);
+        return static_cast<double>(importance[c]) / greatest / (inverse * inverse);
+      };
+      double most = 0.0;
+      for (Index c = first; c < end; ++c) most = std::max(most, weight(c));
+      const double unit = std::ldexp(1.0, std::ilogb(most));
+      for (Index c = first; c < end; ++c) weights[c] = static_cast<float>(weight(c) / unit);
+    }
   }
 
   /// Calls f(rows [r, end) of a chunk, block) for the rows under one column scale vector: a chunk may end one square
@@ -375,10 +431,12 @@ class TilePipeline {
     float* stored_zero = band.stored + kAuxBlockRows;
     const bool against_stored = codes_against_ == CodesAgainst::kStored;
     const float* row = band.row + first;
-    dispatch(isa_, [&](auto tag) {
-      const float most = ZeroPointSteps<decltype(tag)>::fold(zero_range_, scale, zero, row, rows, folded);
-      worker.max_scale = std::max(worker.max_scale, most);
+    const float most = dispatch(isa_, [&](auto tag) {
+      return ZeroPointSteps<decltype(tag)>::fold(zero_range_, scale, zero, row, rows, folded);
     });
+    if (layout_.aux == AuxFormat::kF16 && most > OversizedScales::kMost) {
+      clip_scales(band.inv_row + first, rows, scale, folded, worker.oversized);
+    }
     const Index group = band.rect.col / layout_.group_size + g;
     const RowRange range{band.rect.row + first, band.rect.row + first + rows};
     encode_aux(layout_.aux, AuxCurve::kLogarithmic, target(Region::kGroupScale, Region::kGroupScaleBlocks, group),
@@ -399,6 +457,16 @@ class TilePipeline {
     if (!against_stored) return;
     if (layout_.offset == OffsetKind::kZeroPoint) std::copy(stored_zero, stored_zero + rows, zero);
     std::copy(folded, folded + rows, scale);
+  }
+
+  /// Brings scales that f16 cannot hold to its end. Zero points stay, in units of them, so that zero keeps its code.
+  static void clip_scales(const float* inv_row, Index rows, float* scale, float* folded, OversizedScales& oversized) {
+    for (Index r = 0; r < rows; ++r) {
+      if (!(folded[r] > OversizedScales::kMost)) continue;
+      oversized.add(folded[r]);
+      folded[r] = OversizedScales::kMost;
+      scale[r] = OversizedScales::kMost * inv_row[r];
+    }
   }
 
   /// Where the packed codes of a chunk go: behind those held back so far, or with those to the matrix.
@@ -464,21 +532,6 @@ class TilePipeline {
             region(blocks) + group * aux_blocks(layout_.rows) * Index{sizeof(AuxBlock)}};
   }
 
-  /// The greatest magnitude of the matrix. Throws Errc::kBadData at the first weight that is not finite.
-  [[nodiscard]] float greatest_finite_weight() const {
-    float greatest = 0.0F;
-    for_each_rows(w_, input_rounding_, [&](Index first, Index rows, const float* x) {
-      for (Index i = 0; i < rows * w_.cols; ++i) {
-        if (!std::isfinite(x[i])) {
-          SINQ_THROW(Errc::kBadData, text("quantize: weight [", first + i / w_.cols, ", ", i % w_.cols, "] is ", x[i],
-                                          "; every weight must be finite in float32"));
-        }
-        greatest = std::max(greatest, std::fabs(x[i]));
-      }
-    });
-    return greatest;
-  }
-
   MatrixView w_;
   QuantizerRef quantizer_;
   NormalizerRef normalizer_;
@@ -494,7 +547,9 @@ class TilePipeline {
   Index band_rows_;
   Index strip_bytes_;  ///< of a row's codes
   Index task_strips_ = 1;
-  std::vector<BalanceReport> balance_;
+  std::vector<TileFindings> findings_;
+  Index clipped_groups_ = 0;
+  bool scale_is_final_ = false;
   std::byte* regions_[kRegionCount];
 };
 

@@ -2,12 +2,11 @@
 
 #include <sinq/detail/tile_loader.hpp>
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/fold/edge.hpp>
 #include <sinq/fold/factors.hpp>
 #include <sinq/io/printable.hpp>
 
-#include <bit>
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -74,17 +73,15 @@ class ConsumerStack {
   }
 
   static void require_finite(const Part& part, ColRange columns, const float* values, Index stride) {
-    constexpr std::uint32_t kNotFinite = 0x7f800000;  // exponent of infinities and NaN; compilers may be told of none
     for (Index r = 0; r < part.matrix.rows; ++r, values += stride) {
       for (Index c = 0; c < columns.size(); ++c) {
-        if ((std::bit_cast<std::uint32_t>(values[c]) & kNotFinite) != kNotFinite) continue;
+        if (is_finite(values[c])) continue;
         float stored = 0.0F;
         sinq::detail::read_rect(part.matrix, {r, columns.begin + c, 1, 1}, &stored, 1);
-        const bool is_finite = (std::bit_cast<std::uint32_t>(stored) & kNotFinite) != kNotFinite;
         SINQ_THROW(Errc::kBadData, sinq::detail::text("fold: tensor ", io::detail::name_text(part.consumer->tensor),
                                                       ": row ", r, ", column ", columns.begin + c, " is ", stored,
-                                                      is_finite ? ", and times its factors beyond float32"
-                                                                : "; every weight must be finite in float32"));
+                                                      is_finite(stored) ? ", and times its factors beyond float32"
+                                                                        : "; every weight must be finite in float32"));
       }
     }
   }

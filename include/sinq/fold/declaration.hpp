@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/map.hpp>
 #include <sinq/fold/architecture.hpp>
 #include <sinq/fold/plan.hpp>
 #include <sinq/io/printable.hpp>
@@ -79,8 +80,8 @@ class Declaration {
     std::vector<Index> shape;  ///< empty: any
     Presence presence;
   };
-  std::map<std::string, std::vector<Index>, std::less<>> found_;
-  std::map<std::string, Expected, std::less<>> expected_;
+  sinq::detail::Map<std::string, std::vector<Index>> found_;
+  sinq::detail::Map<std::string, Expected> expected_;
   std::vector<Edge> edges_;
 };
 

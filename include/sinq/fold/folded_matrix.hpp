@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/detail/tile_loader.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/fold/factors.hpp>
 #include <sinq/fold/rounding.hpp>
 
@@ -64,7 +65,7 @@ class FoldedMatrix {
   /// The odd one of the two floats around `exact`, of which `nearest` is one; `nearest` where that is exact.
   static float to_odd(double exact, float nearest) noexcept {
     auto bits = std::bit_cast<std::uint32_t>(nearest);
-    if (static_cast<double>(nearest) == exact || (bits & 1U) != 0 || std::isnan(nearest)) return nearest;
+    if (static_cast<double>(nearest) == exact || (bits & 1U) != 0 || is_nan(nearest)) return nearest;
     bits = std::abs(static_cast<double>(nearest)) > std::abs(exact) ? bits - 1 : bits + 1;
     return std::bit_cast<float>(bits);
   }

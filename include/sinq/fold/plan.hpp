@@ -1,8 +1,8 @@
 #pragma once
 
+#include <sinq/detail/map.hpp>
 #include <sinq/fold/edge.hpp>
 
-#include <map>
 #include <span>
 #include <utility>
 
@@ -17,7 +17,7 @@ struct TensorShape {
 /// Edges of a model, checked against its tensors.
 struct Plan {
   std::vector<Edge> edges;
-  std::map<std::string, std::vector<Index>, std::less<>> shapes;  ///< of all tensors of the model
+  sinq::detail::Map<std::string, std::vector<Index>> shapes;  ///< of all tensors of the model
 };
 
 namespace detail {
@@ -89,8 +89,8 @@ class EdgeChecker {
   }
 
   const Plan& plan_;
-  std::map<std::string, std::vector<bool>> made_;
-  std::map<std::string, bool> read_;
+  sinq::detail::Map<std::string, sinq::detail::Vector<bool>> made_;
+  sinq::detail::Map<std::string, bool> read_;
 };
 
 }  // namespace detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
 #include <sinq/types.hpp>
 
@@ -53,8 +54,7 @@ void round_all(std::span<const double> values, std::byte* out, RangeReport& repo
     out += sizeof rounded.stored;
     const double magnitude = value < 0.0 ? -value : value;
     const double stored = rounded.value < 0.0 ? -rounded.value : rounded.value;
-    constexpr double kMost = std::numeric_limits<double>::max();
-    if (magnitude <= kMost && stored > kMost) ++report.overflowed;
+    if (is_finite(value) && !is_finite(rounded.value)) ++report.overflowed;
     if (magnitude < rounded.least_normal && stored != magnitude) ++report.underflowed;
   }
 }

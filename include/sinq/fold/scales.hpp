@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/fold/consumer_stack.hpp>
 #include <sinq/fold/plan.hpp>
 #include <sinq/normalize/balance.hpp>
@@ -78,7 +79,7 @@ inline void center(std::span<double> scales, double most) {
 }
 
 /// Whether column `c` of a row-major matrix is all zeros.
-[[nodiscard]] inline bool is_zero(const std::vector<float>& weights, Index columns, Index c) {
+[[nodiscard]] inline bool is_zero(const sinq::detail::Vector<float>& weights, Index columns, Index c) {
   const auto size = static_cast<Index>(weights.size());
   while (c < size && weights[static_cast<std::size_t>(c)] == 0.0F) c += columns;
   return c >= size;
@@ -86,15 +87,15 @@ inline void center(std::span<double> scales, double most) {
 
 /// One scale per channel of an edge, from its consumers under `factors`; the geometric mean of each tile's is 1, since
 /// how a whole tile compares with others is no matter of its columns.
-[[nodiscard]] inline std::vector<double> edge_scales(const Edge& edge, const FactorMap& factors,
-                                                     const MatrixLookup& lookup, const ScaleOptions& options) {
+[[nodiscard]] inline sinq::detail::Vector<double> edge_scales(const Edge& edge, const FactorMap& factors,
+                                                              const MatrixLookup& lookup, const ScaleOptions& options) {
   // No channel of a consumer is worth more: beyond it lies noise, and the producer's range.
   constexpr double kMostFactor = 1024.0;
   const ConsumerStack stack(edge, factors, lookup);
-  std::vector<double> scales(static_cast<std::size_t>(edge.channels), 1.0);
+  sinq::detail::Vector<double> scales(static_cast<std::size_t>(edge.channels), 1.0);
   if (stack.rows() == 0) return scales;
   const Index tile = options.tile == 0 ? edge.channels : std::min(options.tile, edge.channels);
-  std::vector<float> weights;
+  sinq::detail::Vector<float> weights;
   for (Index begin = 0; begin < edge.channels; begin += tile) {
     const Index width = std::min(tile, edge.channels - begin);
     weights.resize(static_cast<std::size_t>(stack.rows() * width));
@@ -114,9 +115,9 @@ inline void center(std::span<double> scales, double most) {
 }
 
 /// Producers times scales, consumers times their reciprocals.
-inline void fold_in(const Edge& edge, const std::vector<double>& scales, const Plan& plan, FactorMap& factors) {
+inline void fold_in(const Edge& edge, std::span<const double> scales, const Plan& plan, FactorMap& factors) {
   const auto multiply = [](std::vector<double>& all, Index size, Index at, double factor) {
-    all.resize(static_cast<std::size_t>(size), 1.0);
+    if (all.empty()) all = std::vector<double>(static_cast<std::size_t>(size), 1.0);
     all[static_cast<std::size_t>(at)] *= factor;
   };
   for (const Producer& producer : edge.producers) {

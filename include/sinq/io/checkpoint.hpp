@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/map.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/float8_scales.hpp>
 #include <sinq/io/json_events.hpp>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,7 +26,7 @@ class IndexEvents final : public JsonEvents {
  public:
   using JsonEvents::JsonEvents;
 
-  std::map<std::string, std::string, std::less<>> weight_map;
+  sinq::detail::Map<std::string, std::string> weight_map;
   bool has_weight_map = false;
 
   bool null() override { return skip("null"); }
@@ -299,7 +299,7 @@ class Checkpoint {
     detail::IndexEvents events(what, 0);
     events.parse(json.bytes());
     if (!events.has_weight_map) SINQ_THROW(Errc::kBadFile, sinq::detail::text(what, ": there is no 'weight_map'"));
-    std::map<std::string, std::size_t, std::less<>> shards;
+    sinq::detail::Map<std::string, std::size_t> shards;
     for (const auto& [tensor, file] : events.weight_map) shards.emplace(file, 0);
     for (auto& [file, position] : shards) {
       position = files_.size();
@@ -326,7 +326,7 @@ class Checkpoint {
   std::vector<SafetensorsFile> files_;
   std::vector<detail::Float8Matrix> float8_;
   std::vector<Tensor> tensors_;
-  std::map<std::string_view, const Tensor*, std::less<>> by_name_;
+  sinq::detail::Map<std::string_view, const Tensor*> by_name_;
 };
 
 /// See SafetensorsFile::matrix_view.

@@ -1,15 +1,14 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/io/json.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/safetensors_writer.hpp>
 #include <sinq/io/tensor_info.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,8 +19,8 @@ namespace sinq::inline SINQ_ABI::io {
 
 /// Tensors that stay in one file, such as the regions of a quantized matrix, and what its header says about them.
 struct TensorGroup {
-  std::vector<TensorInfo> tensors;              ///< name, dtype, shape
-  std::map<std::string, std::string> metadata;  ///< joins the header's "__metadata__"
+  std::vector<TensorInfo> tensors;  ///< name, dtype, shape
+  Metadata metadata;                ///< joins the header's "__metadata__"
 };
 
 /// One file of a checkpoint that is to be written.
@@ -51,7 +50,7 @@ struct CheckpointPlan {
   [[nodiscard]] std::string index() const { return shards.size() < 2 ? std::string() : full_index(); }
   /// The same, whatever the number of shards.
   [[nodiscard]] std::string full_index() const {
-    nlohmann::json json{{"metadata", {{"total_size", tensor_bytes()}}}, {"weight_map", nlohmann::json::object()}};
+    detail::Json json{{"metadata", {{"total_size", tensor_bytes()}}}, {"weight_map", detail::Json::object()}};
     for (const auto& shard : shards) {
       for (const auto& tensor : shard.content.tensors) json["weight_map"][tensor.name] = shard.file;
     }
@@ -92,7 +91,7 @@ namespace detail {
 /// in every header beside that of the groups. Within a file, tensors are placed by `plan_safetensors`.
 /// Throws Errc::kBadConfig for names or keys that stand twice, Errc::kBadShape for an impossible shape.
 [[nodiscard]] inline CheckpointPlan plan_checkpoint(std::span<const TensorGroup> groups, std::uint64_t max_shard_bytes,
-                                                    const std::map<std::string, std::string>& metadata = {}) {
+                                                    const Metadata& metadata = {}) {
   CheckpointPlan plan;
   plan.shards.emplace_back();
   std::uint64_t filled = 0;
@@ -116,7 +115,7 @@ namespace detail {
     ShardPlan& shard = plan.shards[i];
     shard.file = shard_name(i, plan.shards.size());
     std::vector<TensorInfo> tensors;
-    std::map<std::string, std::string> texts = metadata;
+    Metadata texts = metadata;
     for (const std::size_t group : shard.groups) {
       tensors.insert(tensors.end(), groups[group].tensors.begin(), groups[group].tensors.end());
       for (const auto& [key, value] : groups[group].metadata) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/map.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/atomic_file.hpp>
 #include <sinq/io/checkpoint_plan.hpp>
@@ -8,7 +9,6 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -71,7 +71,7 @@ class ShardWriter {
   std::string name_;
   AtomicFile file_;
   const SafetensorsPlan& content_;
-  std::map<std::string_view, std::size_t> by_name_;
+  sinq::detail::Map<std::string_view, std::size_t> by_name_;
   std::vector<std::atomic<std::uint64_t>> missing_;  ///< bytes of each tensor
 };
 
@@ -149,7 +149,7 @@ class CheckpointWriter {
 
   std::filesystem::path folder_;
   const CheckpointPlan& plan_;
-  std::map<std::string_view, std::size_t> by_name_;  ///< the shard of each tensor
+  sinq::detail::Map<std::string_view, std::size_t> by_name_;  ///< the shard of each tensor
   std::vector<Shard> shards_;
   std::mutex lock_;  ///< opening and closing of shards
 };

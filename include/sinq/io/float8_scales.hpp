@@ -2,9 +2,8 @@
 
 #include <sinq/error.hpp>
 #include <sinq/io/float8_matrix.hpp>
+#include <sinq/io/json.hpp>
 #include <sinq/io/mapped_file.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,10 +17,9 @@
 namespace sinq::inline SINQ_ABI::io::detail {
 
 /// Two positive numbers; nothing where there are none. Throws Errc::kBadFile for anything else.
-[[nodiscard]] inline std::optional<Float8Block> block_at(const nlohmann::json& object, const char* key,
-                                                         const std::string& what) {
+[[nodiscard]] inline std::optional<Float8Block> block_at(const Json& object, const char* key, const std::string& what) {
   if (!object.is_object() || !object.contains(key) || object[key].is_null()) return std::nullopt;
-  const nlohmann::json& block = object[key];
+  const Json& block = object[key];
   const auto extent = [&](std::size_t i) {
     return block.is_array() && block.size() == 2 && block[i].is_number_unsigned() ? block[i].get<std::uint32_t>() : 0U;
   };
@@ -38,10 +36,10 @@ namespace sinq::inline SINQ_ABI::io::detail {
   if (!std::filesystem::exists(config, error)) return {};
   const MappedFile file = MappedFile::open(config);
   const auto* text = reinterpret_cast<const char*>(file.bytes().data());
-  const auto json = nlohmann::json::parse(text, text + file.bytes().size(), nullptr, false);
-  const auto block_of = [&](const nlohmann::json& model) -> std::optional<Float8Block> {
+  const auto json = Json::parse(text, text + file.bytes().size(), nullptr, false);
+  const auto block_of = [&](const Json& model) -> std::optional<Float8Block> {
     if (!model.is_object() || !model.contains("quantization_config")) return std::nullopt;
-    const nlohmann::json& quantization = model["quantization_config"];
+    const Json& quantization = model["quantization_config"];
     if (const auto block = block_at(quantization, "weight_block_size", config.string())) return block;
     if (!quantization.is_object() || !quantization.contains("config_groups")) return std::nullopt;
     for (const auto& group : quantization["config_groups"]) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <sinq/block_formats/block_format.hpp>
+#include <sinq/detail/cleared_on_move.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/gguf_header.hpp>
 #include <sinq/io/gguf_tensor.hpp>
@@ -123,11 +125,11 @@ class GgufFile {
 
   /// The bytes of one of `tensors()`.
   [[nodiscard]] std::span<const std::byte> bytes(const GgufTensorInfo& info) const& {
-    if (info.begin > info.end || info.end > bytes_.size()) {
+    if (info.begin > info.end || info.end > bytes_->size()) {
       SINQ_THROW(Errc::kBadShape, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name), " at bytes [",
                                                      info.begin, ", ", info.end, ") is not one of this file"));
     }
-    return bytes_.subspan(detail::memory_size(info.begin), detail::memory_size(info.end - info.begin));
+    return bytes_->subspan(detail::memory_size(info.begin), detail::memory_size(info.end - info.begin));
   }
   std::span<const std::byte> bytes(const GgufTensorInfo& info) && = delete;
 
@@ -158,13 +160,13 @@ class GgufFile {
 
  private:
   GgufFile(std::span<const std::byte> bytes, std::string name)
-      : bytes_(bytes), name_(std::move(name)), header_(parse_gguf_header(bytes_, name_)) {
+      : bytes_(bytes), name_(std::move(name)), header_(parse_gguf_header(*bytes_, name_)) {
     const auto& tensors = header_.tensors;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       by_name_.push_back(i);
       const auto format = block_format(tensors[i].type);
       blocks_.push_back(format && tensors[i].shape.size() == 2
-                            ? detail::BlockMatrix{bytes_.data() + tensors[i].begin, *format, tensors[i].shape[1]}
+                            ? detail::BlockMatrix{bytes_->data() + tensors[i].begin, *format, tensors[i].shape[1]}
                             : detail::BlockMatrix{});
     }
     std::sort(by_name_.begin(), by_name_.end(),
@@ -179,11 +181,11 @@ class GgufFile {
   }
 
   MappedFile mapping_;
-  std::span<const std::byte> bytes_;
+  sinq::detail::ClearedOnMove<std::span<const std::byte>> bytes_;
   std::string name_;
   GgufHeader header_;
-  std::vector<std::size_t> by_name_;         ///< positions in the list of tensors, sorted by name
-  std::vector<detail::BlockMatrix> blocks_;  ///< what views of blocks read; one for each tensor
+  sinq::detail::Vector<std::size_t> by_name_;  ///< positions in the list of tensors, sorted by name
+  std::vector<detail::BlockMatrix> blocks_;    ///< what views of blocks read; one for each tensor
 };
 
 /// See GgufFile::matrix_view; `file` must outlive the view.

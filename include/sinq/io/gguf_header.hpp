@@ -134,10 +134,16 @@ class GgufHeaderReader {
   [[nodiscard]] std::vector<T> read_elements(std::uint64_t count, std::string_view field) {
     constexpr bool kString = std::is_same_v<T, std::string>;
     check_claim(count, kString ? sizeof(std::uint64_t) : sizeof(T), field);
-    std::vector<T> out;
-    out.reserve(detail::memory_size(count));
-    for (std::uint64_t i = 0; i < count; ++i) out.push_back(read_value<T>(field));
-    return out;
+    if constexpr (std::is_same_v<T, bool>) {
+      std::vector<bool> out(detail::memory_size(count));
+      for (auto&& bit : out) bit = read_value<bool>(field);
+      return out;
+    } else {
+      std::vector<T> out;
+      out.reserve(detail::memory_size(count));
+      for (std::uint64_t i = 0; i < count; ++i) out.push_back(read_value<T>(field));
+      return out;
+    }
   }
 
   [[nodiscard]] GgufArray read_array(std::string_view field) {
@@ -146,7 +152,7 @@ class GgufHeaderReader {
     const auto count = reader_.read<std::uint64_t>(field);
     GgufArray out;
     const bool known = for_alternative<GgufArray>(type, [&]<class List>(List*) {
-      if constexpr (!std::is_same_v<List, std::monostate>) {
+      if constexpr (!std::is_same_v<List, GgufArrayOfArrays>) {
         out = read_elements<typename List::value_type>(count, field);
       } else {
         SINQ_THROW(Errc::kUnsupported, sinq::detail::text(what_, ": byte ", at, ": ", field, " is an array of arrays"));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/map.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/types.hpp>
@@ -8,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,11 +18,15 @@
 
 namespace sinq::inline SINQ_ABI::io {
 
-/// A list in the metadata of a GGUF file. The index of the alternative is the number that files give the type; lists of
-/// lists are not supported, an empty alternative keeps their place.
+/// Keeps the place of lists of lists, which are not supported.
+struct GgufArrayOfArrays {
+  friend bool operator==(const GgufArrayOfArrays&, const GgufArrayOfArrays&) = default;
+};
+
+/// A list in the metadata of a GGUF file. The index of the alternative is the number that files give the type.
 using GgufArray = std::variant<std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::uint16_t>,
                                std::vector<std::int16_t>, std::vector<std::uint32_t>, std::vector<std::int32_t>,
-                               std::vector<float>, std::vector<bool>, std::vector<std::string>, std::monostate,
+                               std::vector<float>, std::vector<bool>, std::vector<std::string>, GgufArrayOfArrays,
                                std::vector<std::uint64_t>, std::vector<std::int64_t>, std::vector<double>>;
 
 /// A value in the metadata of a GGUF file. The index of the alternative is the number that files give the type.
@@ -40,7 +44,7 @@ inline constexpr std::array<std::string_view, std::variant_size_v<GgufValue>> kG
 [[nodiscard]] inline std::string type_text(const GgufValue& value) {
   const auto* array = std::get_if<GgufArray>(&value);
   if (array == nullptr) return std::string(kGgufValueNames[value.index()]);
-  return "array of " + std::string(kGgufValueNames[array->index()]);
+  return sinq::detail::text("array of ", kGgufValueNames[array->index()]);
 }
 
 }  // namespace detail
@@ -147,7 +151,7 @@ class GgufMetadata {
 
   std::string what_ = "GGUF";
   std::vector<Entry> entries_;
-  std::map<std::string, std::size_t, std::less<>> positions_;
+  sinq::detail::Map<std::string, std::size_t> positions_;
 };
 
 }  // namespace sinq::inline SINQ_ABI::io

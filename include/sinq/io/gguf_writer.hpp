@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/atomic_file.hpp>
 #include <sinq/io/gguf_header.hpp>
@@ -52,7 +53,7 @@ class GgufHeaderBytes {
     put(static_cast<std::uint32_t>(array.index()));
     std::visit(
         [&]<class List>(const List& list) {
-          if constexpr (std::is_same_v<List, std::monostate>) {
+          if constexpr (std::is_same_v<List, GgufArrayOfArrays>) {
             SINQ_THROW(Errc::kBadConfig, "GGUF: arrays of arrays are not supported");
           } else {
             put(std::uint64_t{list.size()});
@@ -171,7 +172,7 @@ class GgufWriter {
   void skip_finished() {
     while (next_ < plan_.tensors.size() && position_ == plan_.tensors[next_].end) {
       const bool last = ++next_ == plan_.tensors.size();
-      const std::vector<std::byte> zeros(
+      const sinq::detail::Vector<std::byte> zeros(
           detail::memory_size((last ? plan_.file_bytes : plan_.tensors[next_].begin) - position_));
       put(zeros);
     }

@@ -1,9 +1,8 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/io/json.hpp>
 #include <sinq/io/tensor_info.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +16,7 @@ namespace sinq::inline SINQ_ABI::io::detail {
 
 /// Base of readers of untrusted JSON: events instead of a tree, so that memory stays within what the reader keeps and
 /// nesting costs nothing. Every event that a derived class does not override is refused, with its byte offset.
-class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
+class JsonEvents : public nlohmann::json_sax<Json> {
  public:
   /// `what` names the source in errors, `origin` is the offset of the text in it.
   JsonEvents(std::string_view what, std::uint64_t origin) : what_(what), origin_(origin) {}
@@ -31,7 +30,7 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
       position_ = static_cast<const char*>(zero);
       refuse("unexpected zero byte");
     }
-    nlohmann::json::sax_parse(Cursor{begin, &position_}, Cursor{begin + bytes.size(), &position_}, this);
+    Json::sax_parse(Cursor{begin, &position_}, Cursor{begin + bytes.size(), &position_}, this);
   }
 
   bool null() override { return unexpected("null"); }
@@ -48,7 +47,7 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
   bool end_object() override { return unexpected("the end of an object"); }
   bool start_array(std::size_t) override { return unexpected("an array"); }
   bool end_array() override { return unexpected("the end of an array"); }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
+  bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
     // The library's text begins with "[json.exception...] parse error at line 1, column 7: ".
     const std::string_view message = error.what();
     const auto start = message.find(": ");

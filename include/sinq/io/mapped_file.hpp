@@ -98,11 +98,11 @@ class MappedFile {
     return file;
   }
 
-  MappedFile(MappedFile&& other) noexcept
-      : bytes_(std::exchange(other.bytes_, {})), copy_(std::exchange(other.copy_, nullptr)) {}
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})), copy_(std::move(other.copy_)) {}
   MappedFile& operator=(MappedFile&& other) noexcept {
-    std::swap(bytes_, other.bytes_);
-    std::swap(copy_, other.copy_);
+    MappedFile old(std::move(other));  // what was mapped here goes with it
+    std::swap(bytes_, old.bytes_);
+    std::swap(copy_, old.copy_);
     return *this;
   }
   ~MappedFile() {

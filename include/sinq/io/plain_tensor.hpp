@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/checkpoint.hpp>
@@ -9,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::io {
 
@@ -42,7 +42,7 @@ inline void read_float8_rows(const Checkpoint::Tensor& tensor, RowRange rows, st
 /// `require_float32` of what a tensor of a checkpoint is read as: 8-bit floats times their scales.
 inline void require_float32(const Checkpoint::Tensor& tensor) {
   if (tensor.float8 == nullptr) return require_float32(tensor.file, tensor.info);
-  std::vector<float> row(static_cast<std::size_t>(tensor.info.shape[1]));
+  sinq::detail::Vector<float> row(static_cast<std::size_t>(tensor.info.shape[1]));
   for (Index r = 0; r < tensor.info.shape[0]; ++r) read_float8_rows(tensor, {r, r + 1}, row);
 }
 
@@ -65,8 +65,8 @@ void for_each_plain_part(const Checkpoint::Tensor& tensor, const Sink& sink) {
   }
   const Index rows = info.shape[0], cols = info.shape[1];
   const Index step = std::clamp<Index>(static_cast<Index>(kPart) / 4 / cols, 1, rows);
-  std::vector<float> values(static_cast<std::size_t>(step * cols));
-  std::vector<std::uint16_t> rounded(values.size());
+  sinq::detail::Vector<float> values(static_cast<std::size_t>(step * cols));
+  sinq::detail::Vector<std::uint16_t> rounded(values.size());
   for (Index r = 0; r < rows; r += step) {
     const RowRange part{r, std::min(r + step, rows)};
     const auto size = static_cast<std::size_t>(part.size() * cols);

@@ -2,13 +2,13 @@
 
 #include <sinq/error.hpp>
 #include <sinq/io/json_events.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <array>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -152,7 +152,7 @@ class LayoutEvents final : public JsonEvents {
 
 /// Refuses metadata of a version that this library does not know, or, if it has layouts, of none.
 /// Throws Errc::kUnsupported or kBadFile.
-inline void check_quantized_version(const std::map<std::string, std::string>& metadata, std::string_view what) {
+inline void check_quantized_version(const Metadata& metadata, std::string_view what) {
   const auto version = metadata.find(std::string(kQuantizedVersionKey));
   if (version != metadata.end() && version->second != kQuantizedVersion) {
     SINQ_THROW(Errc::kUnsupported,

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/quantized_layout.hpp>
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/quantized_matrix.hpp>
@@ -71,7 +73,7 @@ inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
 /// Why `scale` cannot be a matrix_scale, or null.
 [[nodiscard]] inline const char* matrix_scale_flaw(float scale) noexcept {
   int exponent = 0;
-  const bool good = scale > 0.0F && std::isfinite(scale) && std::frexp(scale, &exponent) == 0.5F;
+  const bool good = is_positive(scale) && std::frexp(scale, &exponent) == 0.5F;
   return good ? nullptr : "is not a positive power of two";
 }
 
@@ -141,7 +143,7 @@ class QuantizedReader {
       for (Index i = 0; i < layout.level_count; ++i) {
         float level = 0.0F;
         std::memcpy(&level, levels + i * Index{sizeof level}, sizeof level);
-        if (!std::isfinite(level)) refuse(table, "level ", i, " is not finite");
+        if (!is_finite(level)) refuse(table, "level ", i, " is not finite");
       }
       return;
     }
@@ -159,8 +161,7 @@ class QuantizedReader {
 };
 
 /// The names of the quantized tensors that the metadata of a file describes, sorted.
-[[nodiscard]] inline std::vector<std::string> quantized_names(const std::map<std::string, std::string>& metadata,
-                                                              std::string_view what) {
+[[nodiscard]] inline std::vector<std::string> quantized_names(const Metadata& metadata, std::string_view what) {
   check_quantized_version(metadata, what);
   std::vector<std::string> out;
   for (auto at = metadata.lower_bound(std::string(kQuantizedLayoutKey));

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/io/safetensors_writer.hpp>
 
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -21,7 +21,7 @@ struct NamedMatrix {
 /// Writes one safetensors file with `matrices`, and with `others` as they are; see include/sinq/io/README.md. The same
 /// contents give the same bytes. Throws what `write_safetensors` and `quantized_tensor_bytes` throw.
 inline void write_quantized(const std::filesystem::path& target, std::span<const NamedMatrix> matrices,
-                            std::span<const TensorData> others = {}, std::map<std::string, std::string> metadata = {}) {
+                            std::span<const TensorData> others = {}, Metadata metadata = {}) {
   std::vector<TensorData> tensors(others.begin(), others.end());
   metadata.insert_or_assign(std::string(kQuantizedVersionKey), std::string(kQuantizedVersion));
   for (const auto& [name, matrix] : matrices) {

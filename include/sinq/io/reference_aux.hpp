@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/tensor_info.hpp>
@@ -10,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::io {
 
@@ -20,9 +20,9 @@ namespace sinq::inline SINQ_ABI::io {
 struct ReferenceAuxCodes {
   Index rows = 0;
   Index cols = 0;
-  std::vector<std::uint8_t> codes;  ///< [rows, cols]
-  std::vector<float> step;          ///< [cols]
-  std::vector<float> minimum;       ///< [cols]
+  sinq::detail::Vector<std::uint8_t> codes;  ///< [rows, cols]
+  sinq::detail::Vector<float> step;          ///< [cols]
+  sinq::detail::Vector<float> minimum;       ///< [cols]
 };
 
 /// Rows of the matrix that scales are seen as; their number must be a multiple of it.
@@ -54,7 +54,7 @@ namespace detail {
                sinq::detail::text("quantAux: ", count, " values are not a positive multiple of ", rows));
   }
   const Index cols = count / rows;
-  ReferenceAuxCodes out{rows, cols, std::vector<std::uint8_t>(values.size()), {}, {}};
+  ReferenceAuxCodes out{rows, cols, sinq::detail::Vector<std::uint8_t>(values.size()), {}, {}};
   for (Index c = 0; c < cols; ++c) {
     const auto value = [&](Index r) { return values[static_cast<std::size_t>(r * cols + c)]; };
     float minimum = value(0), range = 0.0F;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/checkpoint.hpp>
@@ -52,8 +53,8 @@ inline void put_value(std::span<std::byte> region, AuxFormat format, std::size_t
 }
 
 /// The codes of a layer in W's order, [rows, cols].
-[[nodiscard]] inline std::vector<std::uint8_t> layer_codes(const ReferenceLayer& layer) {
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(layer.rows * layer.cols));
+[[nodiscard]] inline sinq::detail::Vector<std::uint8_t> layer_codes(const ReferenceLayer& layer) {
+  sinq::detail::Vector<std::uint8_t> codes(static_cast<std::size_t>(layer.rows * layer.cols));
   unpack_reference(layer.packing, layer.codes->bytes(), codes);
   const int largest = (1 << layer.bits) - 1;
   if (packed_bits(layer.packing) == layer.bits) return codes;

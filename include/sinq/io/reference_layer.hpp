@@ -1,6 +1,8 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/reference_aux.hpp>
@@ -78,10 +80,10 @@ namespace detail {
 
 /// The numbers of a F32, F16 or BF16 tensor. Throws Errc::kBadData for one that is not finite: float16 overflows in the
 /// reference's writer, e.g. to the zero point of a constant row.
-[[nodiscard]] inline std::vector<float> finite_values(const Checkpoint::Tensor& tensor) {
+[[nodiscard]] inline sinq::detail::Vector<float> finite_values(const Checkpoint::Tensor& tensor) {
   const auto bytes = tensor.bytes();
   const auto width = static_cast<std::size_t>(dtype_bytes(tensor.info.dtype));
-  std::vector<float> out(bytes.size() / width);
+  sinq::detail::Vector<float> out(bytes.size() / width);
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (width == 4) {
       std::memcpy(&out[i], bytes.data() + 4 * i, 4);
@@ -90,7 +92,7 @@ namespace detail {
       std::memcpy(&half, bytes.data() + 2 * i, 2);
       out[i] = tensor.info.dtype == DType::kF16 ? half_to_float(half) : bfloat16_to_float(half);
     }
-    if (!std::isfinite(out[i])) {
+    if (!is_finite(out[i])) {
       refuse_tensor(Errc::kBadData, tensor,
                     sinq::detail::text("element ", i, ", at byte ", tensor.info.begin + i * width, ", is ", out[i],
                                        ", not a finite number"));
@@ -100,16 +102,17 @@ namespace detail {
 }
 
 /// The values of scales or zero points, 8-bit ones decoded.
-[[nodiscard]] inline std::vector<float> aux_values(const ReferenceAuxTensors& aux) {
+[[nodiscard]] inline sinq::detail::Vector<float> aux_values(const ReferenceAuxTensors& aux) {
   if (aux.values != nullptr) return finite_values(*aux.values);
   const auto bytes = aux.codes->bytes();
-  ReferenceAuxCodes coded{aux.codes->info.shape[0], aux.codes->info.shape[1], std::vector<std::uint8_t>(bytes.size()),
-                          finite_values(*aux.step), finite_values(*aux.minimum)};
+  ReferenceAuxCodes coded{aux.codes->info.shape[0], aux.codes->info.shape[1],
+                          sinq::detail::Vector<std::uint8_t>(bytes.size()), finite_values(*aux.step),
+                          finite_values(*aux.minimum)};
   std::memcpy(coded.codes.data(), bytes.data(), bytes.size());
-  std::vector<float> out(bytes.size());
+  sinq::detail::Vector<float> out(bytes.size());
   decode_reference_aux(coded, aux.type, out);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    if (!std::isfinite(out[i])) {
+    if (!is_finite(out[i])) {
       refuse_tensor(Errc::kBadData, *aux.codes, sinq::detail::text("element ", i, " decodes to ", out[i]));
     }
   }

@@ -1,13 +1,12 @@
 #pragma once
 
 #include <sinq/error.hpp>
+#include <sinq/io/json.hpp>
 #include <sinq/io/json_events.hpp>
 #include <sinq/io/reference_packing.hpp>
 #include <sinq/io/safetensors_header.hpp>
 #include <sinq/io/safetensors_writer.hpp>
 #include <sinq/io/tensor_info.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -230,22 +229,22 @@ class SidecarEvents final : public JsonEvents {
 /// The text of model.safetensors.index.json.meta.json, with every field that the reference writes.
 /// Throws Errc::kBadConfig for a name that is not UTF-8.
 [[nodiscard]] inline std::string reference_sidecar_json(const ReferenceSidecar& layers) {
-  nlohmann::ordered_json out = nlohmann::ordered_json::object();
+  detail::OrderedJson out = detail::OrderedJson::object();
   for (const auto& [layer, meta] : layers) {
     static_cast<void>(detail::json_string(layer));  // refuses what `dump` would
-    nlohmann::ordered_json fields;
+    detail::OrderedJson fields;
     if (meta.bits == std::floor(meta.bits)) {
       fields["nbits"] = static_cast<int>(meta.bits);
     } else {
       fields["nbits"] = meta.bits;
     }
-    fields["group_size"] = meta.group_size ? nlohmann::ordered_json(*meta.group_size) : nlohmann::ordered_json();
+    fields["group_size"] = meta.group_size ? detail::OrderedJson(*meta.group_size) : detail::OrderedJson();
     fields["shape"] = meta.shape;
     if (meta.scale_shape) fields["scale.shape"] = *meta.scale_shape;
     if (meta.zero_shape) fields["zero.shape"] = *meta.zero_shape;
     fields["awq_scale"] = nullptr;
     fields["axis"] = meta.axis;
-    fields["packing"] = meta.packing.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(meta.packing);
+    fields["packing"] = meta.packing.empty() ? detail::OrderedJson() : detail::OrderedJson(meta.packing);
     fields["method"] = meta.method;
     fields["compute_dtype"] = "torch.bfloat16";
     const auto packing = reference_packing_from_name(meta.packing);

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
+#include <sinq/io/json.hpp>
 #include <sinq/io/memory_size.hpp>
 #include <sinq/io/reference_aux.hpp>
 #include <sinq/io/reference_packing.hpp>
@@ -10,8 +13,6 @@
 #include <sinq/packing/bit_packing.hpp>
 #include <sinq/quantized_matrix.hpp>
 #include <sinq/quantizers/nf_levels.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -117,12 +118,12 @@ struct ReferenceShape {
 
 /// A layer's numbers in the reference's order.
 struct ReferenceNumbers {
-  std::vector<float> scale, zero, col_scale;
+  sinq::detail::Vector<float> scale, zero, col_scale;
 };
 
 /// The reference has no matrix_scale. It goes into the scales, as far as float16 holds them; the rest into the column
 /// scales. Both are powers of two.
-[[nodiscard]] inline int scale_exponent(const std::vector<float>& scales, float matrix_scale) {
+[[nodiscard]] inline int scale_exponent(const sinq::detail::Vector<float>& scales, float matrix_scale) {
   int exponent = std::ilogb(matrix_scale), least = 0, greatest = 0;
   bool seen = false;
   for (const float s : scales) {
@@ -141,8 +142,8 @@ struct ReferenceNumbers {
                                                         const QuantizedView& q, DType type) {
   ReferenceNumbers out;
   const auto count = static_cast<std::size_t>(shape.count());
-  std::vector<float> column(static_cast<std::size_t>(shape.rows));
-  const auto spread = [&](std::vector<float>& to, Index g) {
+  sinq::detail::Vector<float> column(static_cast<std::size_t>(shape.rows));
+  const auto spread = [&](sinq::detail::Vector<float>& to, Index g) {
     to.resize(count);
     for (Index r = 0; r < shape.rows; ++r) {
       to[static_cast<std::size_t>(shape.scale_index(r, g))] = column[static_cast<std::size_t>(r)];
@@ -154,7 +155,7 @@ struct ReferenceNumbers {
     if (shape.shared_zero) continue;
     if (q.layout().offset == OffsetKind::kOffset) {
       // A zero point is an offset in units of the scale.
-      std::vector<float> offsets(column.size());
+      sinq::detail::Vector<float> offsets(column.size());
       q.stored_offsets(g, {0, shape.rows}, offsets.data());
       for (std::size_t r = 0; r < offsets.size(); ++r) {
         if (column[r] != 0.0F || offsets[r] == 0.0F) continue;
@@ -173,10 +174,10 @@ struct ReferenceNumbers {
   }
   const float matrix_scale = q.layout().matrix_scale;
   const float to_scale = type == DType::kF32 ? matrix_scale : std::ldexp(1.0F, scale_exponent(out.scale, matrix_scale));
-  const auto store = [&](std::vector<float>& values, std::string_view what, float factor) {
+  const auto store = [&](sinq::detail::Vector<float>& values, std::string_view what, float factor) {
     for (float& value : values) {
       const float stored = round_to(type, value * factor);
-      if (!std::isfinite(stored) || (stored == 0.0F && value != 0.0F && what != "zero point")) {
+      if (!is_finite(stored) || (stored == 0.0F && value != 0.0F && what != "zero point")) {
         SINQ_THROW(Errc::kUnsupported, sinq::detail::text("reference layout: layer ", name_text(layer), ": ", what, " ",
                                                           value * factor, " is beyond ", io::name(type)));
       }
@@ -206,7 +207,7 @@ struct ReferenceNumbers {
 /// The codes in the reference's packing.
 [[nodiscard]] inline std::vector<std::byte> reference_codes(const ReferenceShape& shape, const QuantizedView& q,
                                                             std::uint64_t bytes) {
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(shape.rows * shape.cols));
+  sinq::detail::Vector<std::uint8_t> codes(static_cast<std::size_t>(shape.rows * shape.cols));
   with_bits(q.layout().bits, [&](auto bits) {
     for (Index r = 0; r < shape.rows; ++r) {
       unpack<decltype(bits)::value>(q.codes(r), shape.cols, codes.data() + r * shape.cols);
@@ -265,7 +266,7 @@ struct ReferenceNumbers {
       detail::reference_codes(shape, q, tensor_bytes(infos[0].dtype, infos[0].shape).value())};
   const auto add = [&](std::span<const float> values) { bytes.push_back(detail::number_bytes(values, type)); };
   if (aux == ReferenceAux::kCoded) {
-    const auto add_coded = [&](const std::vector<float>& values, Index rows) {
+    const auto add_coded = [&](const sinq::detail::Vector<float>& values, Index rows) {
       const ReferenceAuxCodes coded = encode_reference_aux(values, rows, type);
       const auto codes = std::as_bytes(std::span(coded.codes));
       bytes.emplace_back(codes.begin(), codes.end());
@@ -312,7 +313,7 @@ struct ReferenceNumbers {
 /// config.json with the "quantization_config" by which huawei-csl/SINQ and transformers know such a checkpoint; layers
 /// speak for themselves, `typical` stands for them all. Throws Errc::kBadFile if `config` is no JSON object.
 [[nodiscard]] inline std::string reference_config_json(std::string_view config, const ReferenceMeta& typical) {
-  auto json = nlohmann::ordered_json::parse(config, nullptr, false);
+  auto json = detail::OrderedJson::parse(config, nullptr, false);
   if (!json.is_object()) SINQ_THROW(Errc::kBadFile, "config.json: not a JSON object");
   json["quantization_config"] = {{"quant_method", "sinq"},
                                  {"nbits", static_cast<int>(typical.bits)},
@@ -320,7 +321,7 @@ struct ReferenceNumbers {
                                  {"tiling_mode", typical.tiling_mode == "2D" ? "2D" : "1D"},
                                  {"method", "sinq"},
                                  {"modules_to_not_convert", {"lm_head"}}};
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', false, detail::OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace sinq::inline SINQ_ABI::io

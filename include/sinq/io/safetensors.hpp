@@ -1,9 +1,12 @@
 #pragma once
 
+#include <sinq/detail/cleared_on_move.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 #include <sinq/half.hpp>
 #include <sinq/io/mapped_file.hpp>
 #include <sinq/io/memory_size.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/io/safetensors_header.hpp>
 #include <sinq/io/tensor_info.hpp>
@@ -13,7 +16,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -106,11 +108,11 @@ class SafetensorsFile {
 
   /// The bytes of one of `tensors()`.
   [[nodiscard]] std::span<const std::byte> bytes(const TensorInfo& info) const& {
-    if (info.begin > info.end || info.end > bytes_.size()) {
+    if (info.begin > info.end || info.end > bytes_->size()) {
       SINQ_THROW(Errc::kBadShape, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name), " at bytes [",
                                                      info.begin, ", ", info.end, ") is not one of this file"));
     }
-    return bytes_.subspan(detail::memory_size(info.begin), detail::memory_size(info.end - info.begin));
+    return bytes_->subspan(detail::memory_size(info.begin), detail::memory_size(info.end - info.begin));
   }
   std::span<const std::byte> bytes(const TensorInfo& info) && = delete;
 
@@ -122,8 +124,8 @@ class SafetensorsFile {
   void release(const TensorInfo& info) const noexcept { mapping_.release(info.begin, info.end); }
 
   /// The texts under "__metadata__".
-  [[nodiscard]] const std::map<std::string, std::string>& metadata() const& noexcept { return metadata_; }
-  const std::map<std::string, std::string>& metadata() && = delete;
+  [[nodiscard]] const Metadata& metadata() const& noexcept { return metadata_; }
+  const Metadata& metadata() && = delete;
 
   /// The path, as errors give it.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -165,7 +167,7 @@ class SafetensorsFile {
 
  private:
   SafetensorsFile(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {
-    SafetensorsHeader header = parse_safetensors_header(bytes_, name_);
+    SafetensorsHeader header = parse_safetensors_header(*bytes_, name_);
     tensors_ = std::move(header.tensors);
     metadata_ = std::move(header.metadata);
     by_name_.resize(tensors_.size());
@@ -176,19 +178,19 @@ class SafetensorsFile {
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       const auto type = scalar_type(tensors_[i].dtype);
       if (type && tensors_[i].shape.size() == 2) {
-        unaligned_[i] = {bytes_.data() + tensors_[i].begin, *type, tensors_[i].shape[1]};
+        unaligned_[i] = {bytes_->data() + tensors_[i].begin, *type, tensors_[i].shape[1]};
       }
     }
   }
 
   MappedFile mapping_;
-  std::span<const std::byte> bytes_;
+  sinq::detail::ClearedOnMove<std::span<const std::byte>> bytes_;
   std::string name_;
   std::vector<TensorInfo> tensors_;
-  std::vector<std::size_t> by_name_;  ///< positions in tensors_, sorted by name
+  sinq::detail::Vector<std::size_t> by_name_;  ///< positions in tensors_, sorted by name
   /// The format does not align tensors (some writers do not pad the header), so views may need this; like tensors_.
   std::vector<detail::UnalignedMatrix> unaligned_;
-  std::map<std::string, std::string> metadata_;
+  Metadata metadata_;
 };
 
 /// See SafetensorsFile::matrix_view; `file` must outlive the view.

@@ -3,11 +3,11 @@
 #include <sinq/error.hpp>
 #include <sinq/io/byte_reader.hpp>
 #include <sinq/io/json_events.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/tensor_info.hpp>
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,7 +23,7 @@ inline constexpr std::size_t kMaxDimensions = 32;
 /// What the header of a safetensors file says.
 struct SafetensorsHeader {
   std::vector<TensorInfo> tensors;  ///< in the order of their bytes
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
 };
 
 namespace detail {

@@ -1,16 +1,16 @@
 #pragma once
 
+#include <sinq/detail/map.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/atomic_file.hpp>
+#include <sinq/io/json.hpp>
+#include <sinq/io/metadata.hpp>
 #include <sinq/io/safetensors_header.hpp>
 #include <sinq/io/tensor_info.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,8 +33,8 @@ namespace detail {
 /// `text` as JSON. Throws Errc::kBadConfig if it is not UTF-8.
 [[nodiscard]] inline std::string json_string(std::string_view text) {
   // Bytes that are not UTF-8 are left out here, and then the way back does not lead to the same text.
-  std::string out = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::ignore);
-  if (nlohmann::json::parse(out, nullptr, false) != nlohmann::json(text)) {
+  std::string out = Json(text).dump(-1, ' ', false, Json::error_handler_t::ignore);
+  if (Json::parse(out, nullptr, false) != Json(text)) {
     SINQ_THROW(Errc::kBadConfig, sinq::detail::text("safetensors: ", name_text(text), " is not UTF-8"));
   }
   return out;
@@ -46,7 +46,7 @@ namespace detail {
 /// and end of the tensors, which follow in the given order. Throws Errc::kBadConfig for a duplicate or reserved name,
 /// Errc::kBadShape for an impossible shape.
 [[nodiscard]] inline std::string safetensors_header_bytes(std::span<TensorInfo> tensors,
-                                                          const std::map<std::string, std::string>& metadata = {}) {
+                                                          const Metadata& metadata = {}) {
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
@@ -111,8 +111,7 @@ struct SafetensorsPlan {
 /// Puts tensors into their places; begin and end of the given ones do not matter. Wide element types come first, so
 /// that all tensors are aligned, and equal widths are sorted by name: the same tensors make the same file. Throws as
 /// `safetensors_header_bytes`.
-[[nodiscard]] inline SafetensorsPlan plan_safetensors(std::vector<TensorInfo> tensors,
-                                                      const std::map<std::string, std::string>& metadata = {}) {
+[[nodiscard]] inline SafetensorsPlan plan_safetensors(std::vector<TensorInfo> tensors, const Metadata& metadata = {}) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
     const int width_a = dtype_bytes(a.dtype), width_b = dtype_bytes(b.dtype);
     return std::tie(width_b, a.name) < std::tie(width_a, b.name);
@@ -124,8 +123,8 @@ struct SafetensorsPlan {
 /// Writes a safetensors file, planned by `plan_safetensors`, beside `target` and then renames it (see AtomicFile).
 /// Throws Errc::kIo, and Errc::kBadShape / kBadConfig for tensors that do not make a file.
 inline void write_safetensors(const std::filesystem::path& target, std::span<const TensorData> tensors,
-                              const std::map<std::string, std::string>& metadata = {}) {
-  std::map<std::string_view, std::span<const std::byte>> bytes;
+                              const Metadata& metadata = {}) {
+  sinq::detail::Map<std::string_view, std::span<const std::byte>> bytes;
   std::vector<TensorInfo> infos;
   for (const auto& tensor : tensors) {
     const auto size = tensor_bytes(tensor.dtype, tensor.shape);

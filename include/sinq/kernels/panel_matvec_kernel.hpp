@@ -175,7 +175,7 @@ struct PanelMatvec<SINQ_ISA> {
   SINQ_INLINE void start(const PanelWalk& walk, LevelAffine affine, float* a, float* b) noexcept {
     const auto* aux = reinterpret_cast<const std::uint8_t*>(walk.aux().scales);
     for (Index i = 0; i < walk.aux_bytes(); i += kLineBytes) Decoder::fetch(aux + i);
-    PanelAffine<SINQ_ISA>::run(walk.aux(), walk.groups(), affine, a, b);
+    PanelAffine<S::SimdTag>::run(walk.aux(), walk.groups(), affine, a, b);
   }
   /// Codes of one part of the rows (`lines` is its first byte) times a block of activations.
   template <int Bits, int TDigits, int XDigits>

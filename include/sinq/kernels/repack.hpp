@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sinq/detail/cleared_on_move.hpp>
+#include <sinq/detail/zeroed_bytes.hpp>
 #include <sinq/error.hpp>
 #include <sinq/kernels/panel_format.hpp>
 #include <sinq/kernels/unit_mover.hpp>
@@ -109,7 +111,8 @@ class RepackedView {
   const VectorKernels* vectors_ = nullptr;
 };
 
-/// A row-interleaved quantized matrix that owns its bytes: one cache-line aligned buffer. Move-only.
+/// A row-interleaved quantized matrix that owns its bytes: one cache-line aligned buffer. Move-only;
+/// when moved from it is like a new one, 0 x 0.
 class RepackedMatrix {
  public:
   RepackedMatrix() = default;
@@ -117,33 +120,23 @@ class RepackedMatrix {
   explicit RepackedMatrix(const Layout& layout, const VectorKernels* vectors = nullptr)
       : layout_(layout), vectors_(vectors) {
     RepackedView::check(layout, vectors);
-    const auto size = static_cast<std::size_t>(panel_storage_bytes(layout));
-    allocation_.reset(std::calloc(size + kRegionAlignment, 1));
-    if (!allocation_) SINQ_THROW(Errc::kIo, detail::text("RepackedMatrix: no memory for ", size, " bytes"));
-    void* aligned = allocation_.get();
-    std::size_t space = size + kRegionAlignment;
-    storage_ = {static_cast<std::byte*>(std::align(kRegionAlignment, size, aligned, space)), size};
+    storage_ = detail::ZeroedBytes(panel_storage_bytes(layout), "RepackedMatrix");
   }
 
-  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
-  [[nodiscard]] Index rows() const noexcept { return layout_.rows; }
-  [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
-  [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_; }
-  [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_; }
-  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(layout_, storage(), vectors_); }
+  [[nodiscard]] const Layout& layout() const noexcept { return *layout_; }
+  [[nodiscard]] Index rows() const noexcept { return layout_->rows; }
+  [[nodiscard]] Index cols() const noexcept { return layout_->cols; }
+  [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_.bytes(); }
+  [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_.bytes(); }
+  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(*layout_, storage(), vectors_); }
   RepackedView view() && = delete;  // the bytes would die with the temporary
   operator RepackedView() const& { return view(); }
   operator RepackedView() && = delete;
 
  private:
-  struct Free {
-    void operator()(void* p) const noexcept { std::free(p); }
-  };
-
-  Layout layout_;
+  detail::ClearedOnMove<Layout> layout_;
   const VectorKernels* vectors_ = nullptr;
-  std::unique_ptr<void, Free> allocation_;
-  std::span<std::byte> storage_;
+  detail::ZeroedBytes storage_;
 };
 
 namespace detail {

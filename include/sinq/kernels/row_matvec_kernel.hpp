@@ -69,7 +69,7 @@ struct RowMatvec<SINQ_ISA> {
     const bool is_whole = panel_row_count(view.layout().rows, panel) == kPanelRows;
     if (is_whole && in.blocks.per_group == 1) {
       const PanelAux aux = panel_aux(view, panel, first);
-      PanelAffine<SINQ_ISA>::run(aux, chunk.count, affine, chunk.a, b);
+      PanelAffine<S::SimdTag>::run(aux, chunk.count, affine, chunk.a, b);
       // Two panels share a cache line of f16 aux, whose next one is far away.
       for (Index i = 0; i < chunk.count; ++i) {
         S::prefetch(aux.scales + i * aux.value_stride + kLineBytes);
@@ -79,7 +79,7 @@ struct RowMatvec<SINQ_ISA> {
       for (Index i = 0; i < chunk.count; ++i) {
         PaddedAux padded;
         const PanelAux aux = readable_aux(view, panel, in.blocks.group(first + i), padded);
-        PanelAffine<SINQ_ISA>::run(aux, 1, affine, chunk.a + i * kPanelRows, b + i * kPanelRows);
+        PanelAffine<S::SimdTag>::run(aux, 1, affine, chunk.a + i * kPanelRows, b + i * kPanelRows);
       }
     }
     for (Index i = 0; i < chunk.count; ++i) {

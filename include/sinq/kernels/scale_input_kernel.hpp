@@ -98,18 +98,18 @@ struct InputScaler<SINQ_ISA> {
   SINQ_TARGET static void quantize(const float* scaled, Index count, float matrix_scale, const InputSink& sink,
                                    Index value, Index at) noexcept {
     F largest = S::zero();
-    F poison = S::zero();  // becomes NaN if anything is not finite
+    auto bits = S::set1_index(0);
     for (Index i = 0; i < count; i += kWidth) {
       const F v = S::load(scaled + i);
       largest = S::max(largest, S::abs(v));
-      poison = S::fma(v, S::zero(), poison);
+      bits = S::max_bits(bits, v);
     }
     const float top = S::reduce_max(largest);
     const float steps = sink.digits == 1 ? 127.0F : 127.0F * 128.0F;
     // Blocks of numbers so small that their inverse overflows count as zero.
     const bool is_zero = !(top > 0x1p-100F);
     const F inverse = S::set1(is_zero ? 0.0F : steps / top);
-    const float scale = (is_zero ? 0.0F : top / steps * matrix_scale) + S::reduce_add(poison);
+    const float scale = is_zero ? 0.0F : top / steps * matrix_scale;
 
     F total = S::zero();
     alignas(64) std::uint8_t high[kRoom], low[kRoom];
@@ -128,6 +128,13 @@ struct InputScaler<SINQ_ISA> {
     }
     sink.scales[at] = scale;
     sink.sums[at] = S::reduce_add(total) * scale;  // the sum of at most 256 integers below 2^14 is exact
+    constexpr std::int32_t kInfBits = 0x7f800000;
+    if (S::reduce_max_index(bits) >= kInfBits) {
+      // Every result that the block enters becomes NaN. As bits: compilers may take a NaN for something never stored.
+      constexpr std::uint32_t kNaNBits = 0x7fc00000U;
+      std::memcpy(sink.scales + at, &kNaNBits, sizeof kNaNBits);
+      std::memcpy(sink.sums + at, &kNaNBits, sizeof kNaNBits);
+    }
     scatter(high, count, sink.batch, sink.high + value);
     if (sink.digits == 2) scatter(low, count, sink.batch, sink.low + value);
   }

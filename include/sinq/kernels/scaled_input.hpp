@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/detail/cleared_on_move.hpp>
 #include <sinq/detail/simd.hpp>
 #include <sinq/error.hpp>
 #include <sinq/isa.hpp>
@@ -65,6 +66,7 @@ struct InputScaler;
 
 #define SINQ_KERNEL <sinq/kernels/scale_input_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -72,7 +74,7 @@ namespace sinq::inline SINQ_ABI {
 /// quantized in the same pass if asked, with the sum of every block for the groups' zero points; and the levels of a
 /// codebook as bytes. It belongs to that matrix, and to every other one with the same column scales, groups,
 /// matrix_scale and levels: row slices of one strip-tiled matrix (q, k and v quantized as one, then sliced), repacked
-/// or not. The kernels compare all of these, value by value, and refuse what does not agree. Reusable scratch: shapes
+/// or not. The kernels compare all of these, and refuse what does not agree. Reusable scratch: shapes
 /// and levels that stay the same cost nothing again. Reading from several threads is safe.
 class ScaledInput {
  public:
@@ -106,7 +108,7 @@ class ScaledInput {
   }
 
   [[nodiscard]] Index batch() const noexcept { return batch_; }
-  [[nodiscard]] Index cols() const noexcept { return blocks_.cols; }
+  [[nodiscard]] Index cols() const noexcept { return blocks_->cols; }
   [[nodiscard]] Precision precision() const noexcept { return precision_; }
   /// For the kernels: the activations as row block `plane` sees them (counted from the window's first row block).
   [[nodiscard]] detail::InputView view(Index plane) const noexcept {
@@ -116,7 +118,7 @@ class ScaledInput {
     v.low = v.high + value_count();
     v.values = reinterpret_cast<const float*>(base);
     v.scales = reinterpret_cast<const float*>(base + value_bytes());
-    v.sums = v.scales + blocks_.count * batch_;
+    v.sums = v.scales + blocks_->count * batch_;
     return v;
   }
   [[nodiscard]] Index planes() const noexcept { return planes_; }
@@ -127,11 +129,11 @@ class ScaledInput {
   [[nodiscard]] int digits() const noexcept {
     return precision_ == Precision::kFloat ? 0 : precision_ == Precision::kInt8 ? 1 : 2;
   }
-  [[nodiscard]] Index value_count() const noexcept { return blocks_.count * blocks_.stride * batch_; }
+  [[nodiscard]] Index value_count() const noexcept { return blocks_->count * blocks_->stride * batch_; }
   [[nodiscard]] Index value_bytes() const noexcept {
     return value_count() * (precision_ == Precision::kFloat ? Index{sizeof(float)} : digits());
   }
-  [[nodiscard]] const std::byte* data() const noexcept { return memory_.data() + begin_; }
+  [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
 
   [[nodiscard]] static bool needs_floats(const QuantizedView& matrix) noexcept {
     return matrix.layout().vector_dim != 1;
@@ -160,16 +162,14 @@ class ScaledInput {
     precision_ = precision;
     plane_bytes_ = round_up(value_bytes() + 2 * blocks.count * batch_ * Index{sizeof(float)}, kLineBytes);
     // Blocks end in zeros that are written here once: kernels read whole vectors.
-    memory_.assign(static_cast<std::size_t>(factors.planes * plane_bytes_ + 2 * kLineBytes), std::byte{0});
-    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-    begin_ = static_cast<Index>((kLineBytes - address % kLineBytes) % kLineBytes);
+    memory_.assign(static_cast<std::size_t>(factors.planes * plane_bytes_ + kLineBytes), std::byte{0});
     planes_ = factors.planes;
   }
 
   void copy_scales(const detail::InputFactors& factors) {
     const Index size = factors.plane_bytes();
     col_scales_.resize(static_cast<std::size_t>(planes_ * size));
-    detail::copy_strided(factors.col_scales, factors.plane_stride, col_scales_.data(), size, size == 0 ? 0 : planes_,
+    detail::copy_strided(factors.col_scales, factors.plane_stride, col_scales_.data(), size, size == 0 ? 0 : *planes_,
                          size);
     factors_ = factors;
     factors_.plane_stride = size;
@@ -180,7 +180,7 @@ class ScaledInput {
     const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : level_count);
     factors_.level_count = static_cast<Index>(count);
     const int max_code = detail::dispatch_dot(limit, [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
-    const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_.max_code;
+    const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_->max_code;
     if (known && (count == 0 || std::memcmp(levels, levels_.data(), count * sizeof(float)) == 0)) return;
     levels_.assign(levels, levels + count);
     table_digits_ = digits();
@@ -199,30 +199,28 @@ class ScaledInput {
     const detail::InputFactors own = factors();
     for (Index plane = 0; plane < planes_; ++plane) {
       const detail::ColumnScales scales{own.plane_scales(plane), own.format};
-      std::byte* base = memory_.data() + begin_ + plane * plane_bytes_;
+      std::byte* base = memory_.data() + plane * plane_bytes_;
       detail::InputSink sink{blocks_, batch_, digits(), nullptr, nullptr, nullptr, nullptr, nullptr};
       sink.high = reinterpret_cast<std::uint8_t*>(base);
       sink.low = sink.high + value_count();
       sink.values = reinterpret_cast<float*>(base);
       sink.scales = reinterpret_cast<float*>(base + value_bytes());
-      sink.sums = sink.scales + blocks_.count * batch_;
+      sink.sums = sink.scales + blocks_->count * batch_;
       dispatch(limit, [&](auto tag) { detail::InputScaler<decltype(tag)>::run(x, scales, own.matrix_scale, sink); });
     }
   }
 
-  InputBlocks blocks_;
-  Index planes_ = 0;
-  Index batch_ = 0;
+  detail::ClearedOnMove<InputBlocks> blocks_;
+  detail::ClearedOnMove<Index> planes_, batch_;
   Precision precision_ = Precision::kFloat;
   Index plane_bytes_ = 0;
-  std::vector<std::byte> memory_;
-  Index begin_ = 0;
-  bool is_assigned_ = false;
-  detail::InputFactors factors_;       ///< its pointers are stale, see factors()
-  std::vector<std::byte> col_scales_;  ///< [planes][plane_stride]
-  std::vector<float> levels_;          ///< that table_ was made from
-  int table_digits_ = 0;               ///< of the activations it was made for
-  detail::LevelTable table_;
+  detail::Vector<std::byte> memory_;
+  detail::ClearedOnMove<bool> is_assigned_;
+  detail::InputFactors factors_;             ///< its pointers are stale, see factors()
+  detail::Vector<std::byte> col_scales_;     ///< [planes][plane_stride]
+  detail::Vector<float> levels_;             ///< that table_ was made from
+  detail::ClearedOnMove<int> table_digits_;  ///< of the activations it was made for
+  detail::ClearedOnMove<detail::LevelTable> table_;
 };
 
 }  // namespace sinq::inline SINQ_ABI

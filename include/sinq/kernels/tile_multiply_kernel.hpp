@@ -36,8 +36,8 @@ struct TileMultiply<SINQ_ISA> {
         group = in.blocks.group(block);
         for (int p = 0; p < panels; ++p) {
           PaddedAux padded;
-          PanelAffine<SINQ_ISA>::run(readable_aux(view, panel + p, group, padded), 1, format.affine, a + p * kPanelRows,
-                                     b + p * kPanelRows);
+          PanelAffine<S::SimdTag>::run(readable_aux(view, panel + p, group, padded), 1, format.affine,
+                                       a + p * kPanelRows, b + p * kPanelRows);
         }
       }
       alignas(64) std::uint8_t tile[kPanels][kTileBytes];

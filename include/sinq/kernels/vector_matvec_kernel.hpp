@@ -95,7 +95,7 @@ struct VectorMatvec<SINQ_ISA> {
     for (Index i = 0; i < walk.aux_bytes(); i += kLineBytes) {
       S::prefetch_far(reinterpret_cast<const void*>(next + static_cast<std::uintptr_t>(i)));
     }
-    PanelAffine<SINQ_ISA>::run(walk.aux(), walk.groups(), {}, a, nullptr);
+    PanelAffine<S::SimdTag>::run(walk.aux(), walk.groups(), {}, a, nullptr);
   }
 
   template <int XDigits>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/detail/tile_loader.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/error.hpp>
 
 #include <limits>
@@ -10,14 +11,14 @@ namespace detail {
 
 /// Unbiased standard deviations of all rows and columns, two passes in double. Needs two rows and columns.
 struct Deviations {
-  std::vector<double> row, col;
+  Vector<double> row, col;
 };
 
 [[nodiscard]] inline Deviations deviations(const MatrixView& w) {
   const auto cols = static_cast<std::size_t>(w.cols);
-  Deviations out{std::vector<double>(static_cast<std::size_t>(w.rows)), std::vector<double>(cols, 0.0)};
-  std::vector<float> row(cols);
-  std::vector<double> mean(cols, 0.0);
+  Deviations out{Vector<double>(static_cast<std::size_t>(w.rows)), Vector<double>(cols, 0.0)};
+  Vector<float> row(cols);
+  Vector<double> mean(cols, 0.0);
   for (Index r = 0; r < w.rows; ++r) {
     read_rect(w, {r, 0, 1, w.cols}, row.data(), w.cols);
     double row_mean = 0.0, spread = 0.0;

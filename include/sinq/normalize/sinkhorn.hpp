@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/finite.hpp>
 #include <sinq/normalize/dual_scale_gain.hpp>
 #include <sinq/normalize/normalizer.hpp>
 #include <sinq/normalize/tile_deviations.hpp>
@@ -50,7 +51,7 @@ struct Sinkhorn {
 
  private:
   static void require_range(const char* low_name, float low, const char* high_name, float high, float above) {
-    if (!(low > above) || !(low <= high) || !std::isfinite(high)) {
+    if (is_nan(low) || low <= above || !is_finite(high) || low > high) {
       SINQ_THROW(Errc::kBadConfig,
                  detail::text("Sinkhorn: ", low_name, " ", low, " and ", high_name, " ", high,
                               " are not an ascending pair of finite numbers", above == 0.0F ? " above 0" : ""));

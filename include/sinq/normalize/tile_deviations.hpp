@@ -34,6 +34,7 @@ struct SinkhornSteps;
 
 #define SINQ_KERNEL <sinq/normalize/sinkhorn_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -43,14 +44,13 @@ class TileDeviations {
  public:
   TileDeviations(const TileView& tile, Scratch& scratch, Isa limit)
       : tile_(tile), isa_(resolve(limit)), padded_rows_(round_up(tile.rows, kTileStride)), raw_moments_(tile.moments) {
-    // Row arrays, column arrays, then the column totals in double.
-    float* memory = scratch.floats(3 * padded_rows_ + 2 * tile.stride + 4 * tile.stride);
-    inv_row_ = memory;
+    // Row arrays, then column arrays.
+    inv_row_ = scratch.floats(3 * padded_rows_ + 2 * tile.stride);
     moments_.row_sum = inv_row_ + padded_rows_;
     moments_.row_square = moments_.row_sum + padded_rows_;
     inv_col_ = moments_.row_square + padded_rows_;
     col_std_ = inv_col_ + tile.stride;
-    moments_.col_sum = reinterpret_cast<double*>(col_std_ + tile.stride);
+    moments_.col_sum = scratch.doubles(2 * tile.stride);
     moments_.col_square = moments_.col_sum + tile.stride;
     std::fill(inv_row_, inv_row_ + padded_rows_, 1.0F);
     std::fill(inv_col_, inv_col_ + tile.stride, 1.0F);
@@ -75,7 +75,7 @@ class TileDeviations {
   Index leave_out_below(float fraction) {
     // The median is not above the maximum: nothing to look for in nearly every tile.
     if (summary_.least >= fraction * summary_.most) return 0;
-    std::vector<float> all(row_std(), row_std() + tile_.rows);
+    Vector<float> all(row_std(), row_std() + tile_.rows);
     all.insert(all.end(), col_std_, col_std_ + tile_.cols);
     const auto middle = all.begin() + static_cast<Index>(all.size() / 2);
     std::nth_element(all.begin(), middle, all.end());
@@ -130,8 +130,8 @@ class TileDeviations {
 
   void measure_in_two_passes() {
     summary_ = {std::numeric_limits<float>::infinity(), 0.0F, true};
-    std::vector<double> mean(static_cast<std::size_t>(tile_.cols), 0.0);
-    std::vector<double> spread(static_cast<std::size_t>(tile_.cols), 0.0);
+    Vector<double> mean(static_cast<std::size_t>(tile_.cols), 0.0);
+    Vector<double> spread(static_cast<std::size_t>(tile_.cols), 0.0);
     const auto at = [&](Index r, Index c) { return static_cast<double>(tile_.row(r)[c] * inv_col_[c] * inv_row_[r]); };
     for (Index r = 0; r < tile_.rows; ++r) {
       double row_mean = 0.0, row_spread = 0.0;
@@ -188,7 +188,7 @@ class TileDeviations {
   float* col_std_;
   DeviationSummary summary_{};
   bool two_pass_ = false;
-  std::vector<float*> left_out_;
+  Vector<float*> left_out_;
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

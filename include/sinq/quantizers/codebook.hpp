@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/finite.hpp>
 #include <sinq/quantizers/group_kernels.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
@@ -50,7 +51,7 @@ class Codebook {
       SINQ_THROW(Errc::kBadConfig, detail::text("Codebook: ", count_, " levels are not 2..256"));
     }
     for (std::size_t i = 0; i < static_cast<std::size_t>(count_); ++i) {
-      if (!std::isfinite(levels_[i])) {
+      if (!is_finite(levels_[i])) {
         SINQ_THROW(Errc::kBadConfig, detail::text("Codebook: level ", i, " is ", levels_[i], ", not finite"));
       }
       if (i > 0 && levels_[i] < levels_[i - 1]) {
@@ -59,7 +60,7 @@ class Codebook {
       }
     }
     if (!(reach() > 0.0F)) SINQ_THROW(Errc::kBadConfig, "Codebook: all levels are zero");
-    if (!(clip > 0.0F) || !(clip <= 1.0F)) {
+    if (!is_positive(clip) || clip > 1.0F) {
       SINQ_THROW(Errc::kBadConfig, detail::text("Codebook: clip ", clip, " is not in (0, 1]"));
     }
   }

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 #include <sinq/quantizers/least_squares.hpp>
 
 #include <array>
 #include <span>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -49,9 +49,9 @@ class LearnedCodebook {
 
   /// Learns the levels from normalized groups [groups][group_size], one to a row.
   void learn(const TileView& groups, Scratch& scratch, Isa limit) {
-    std::vector<float> levels = even_levels();
-    std::vector<float> scale(static_cast<std::size_t>(round_up(groups.rows, kTileStride))), zero(scale.size());
-    std::vector<double> sum(levels.size()), weight(levels.size());
+    detail::Vector<float> levels = even_levels();
+    detail::Vector<float> scale(static_cast<std::size_t>(round_up(groups.rows, kTileStride))), zero(scale.size());
+    detail::Vector<double> sum(levels.size()), weight(levels.size());
     const GroupParams params{scale.data(), zero.data(), groups.rows};
     for (int i = 0; i < iterations; ++i) {
       set_levels(levels);
@@ -93,15 +93,15 @@ class LearnedCodebook {
  private:
   [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << bits; }
 
-  [[nodiscard]] std::vector<float> even_levels() const {
-    std::vector<float> levels(bits >= 1 && bits <= 8 ? count() : 2);
+  [[nodiscard]] detail::Vector<float> even_levels() const {
+    detail::Vector<float> levels(bits >= 1 && bits <= 8 ? count() : 2);
     for (std::size_t k = 0; k < levels.size(); ++k) {
       levels[k] = 2.0F * static_cast<float>(k) / static_cast<float>(levels.size() - 1) - 1.0F;
     }
     return levels;
   }
 
-  void set_levels(const std::vector<float>& levels) {
+  void set_levels(const detail::Vector<float>& levels) {
     midpoints_.fill(std::numeric_limits<float>::infinity());
     std::copy(levels.begin(), levels.end(), levels_.begin());
     for (std::size_t k = 0; k + 1 < levels.size(); ++k) midpoints_[k] = 0.5F * (levels[k] + levels[k + 1]);

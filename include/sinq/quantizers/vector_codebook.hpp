@@ -1,9 +1,8 @@
 #pragma once
 
+#include <sinq/detail/vector.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 #include <sinq/quantizers/vector_search.hpp>
-
-#include <vector>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -52,10 +51,10 @@ class VectorCodebook {
   void learn(const TileView& groups, Scratch& scratch, Isa limit) {
     const auto width = static_cast<std::size_t>(dim);
     const Index vectors = ceil_div(groups.cols, Index{dim});
-    std::vector<float> scale = rms_of(groups);
+    detail::Vector<float> scale = rms_of(groups);
     start_from_sample(groups, scale);
-    std::vector<std::uint16_t> codes(static_cast<std::size_t>(groups.rows * vectors));
-    std::vector<double> sum(table_.size()), weight(table_.size() / width);
+    detail::Vector<std::uint16_t> codes(static_cast<std::size_t>(groups.rows * vectors));
+    detail::Vector<double> sum(table_.size()), weight(table_.size() / width);
     for (int i = 0; i < iterations; ++i) {
       encode_groups(groups, groups.cols, scale.data(), groups.rows, codes.data(), vectors, scratch, limit);
       std::fill(sum.begin(), sum.end(), 0.0);
@@ -140,8 +139,8 @@ class VectorCodebook {
     });
   }
 
-  [[nodiscard]] static std::vector<float> rms_of(const TileView& groups) {
-    std::vector<float> out;
+  [[nodiscard]] static detail::Vector<float> rms_of(const TileView& groups) {
+    detail::Vector<float> out;
     for (Index r = 0; r < groups.rows; ++r) {
       double square = 0.0;
       for (Index c = 0; c < groups.cols; ++c) {
@@ -153,7 +152,7 @@ class VectorCodebook {
   }
 
   /// Entry e becomes vector number `pick` of the sample, in units of its group's scale.
-  void take(std::size_t e, std::uint64_t pick, const TileView& groups, const std::vector<float>& scale) {
+  void take(std::size_t e, std::uint64_t pick, const TileView& groups, const detail::Vector<float>& scale) {
     const Index vectors = std::max<Index>(groups.cols / dim, 1);
     const auto at = static_cast<Index>(pick % static_cast<std::uint64_t>(groups.rows * vectors));
     const Index r = at / vectors;
@@ -164,10 +163,10 @@ class VectorCodebook {
     }
   }
   /// Vectors from all over the sample: neighbours in the matrix may resemble each other.
-  void start_from_sample(const TileView& groups, const std::vector<float>& scale) {
+  void start_from_sample(const TileView& groups, const detail::Vector<float>& scale) {
     for (std::size_t e = 0; e < std::size_t{1} << bits; ++e) take(e, scattered(e), groups, scale);
   }
-  void restart_entry(std::size_t e, const TileView& groups, const std::vector<float>& scale) {
+  void restart_entry(std::size_t e, const TileView& groups, const detail::Vector<float>& scale) {
     take(e, scattered(e + size()), groups, scale);
   }
   /// A number that has nothing to do with i (the finalizer of splitmix64).
@@ -179,7 +178,7 @@ class VectorCodebook {
   }
 
   /// Rounds the table to bytes, and from then on works with those.
-  void store_levels(const TileView& groups, const std::vector<float>& scale) {
+  void store_levels(const TileView& groups, const detail::Vector<float>& scale) {
     constexpr float kTop = 127.0F;
     float greatest = 0.0F;
     for (const float t : table_) greatest = std::max(greatest, t);
@@ -189,7 +188,7 @@ class VectorCodebook {
       table_[i] = static_cast<float>(levels_[i]);
     }
     double scales = 0.0, rms = 0.0;
-    const std::vector<float> rms_values = rms_of(groups);
+    const detail::Vector<float> rms_values = rms_of(groups);
     for (std::size_t r = 0; r < scale.size(); ++r) {
       scales += static_cast<double>(scale[r]);
       rms += static_cast<double>(rms_values[r]);
@@ -197,9 +196,9 @@ class VectorCodebook {
     unit_ = static_cast<float>(rms / scales) * kTop / greatest;
   }
 
-  std::vector<std::int8_t> levels_;  ///< [2^bits][dim]
-  std::vector<float> table_;         ///< the same as floats; while it is learned, in units of the groups' scales
-  float unit_ = 1.0F;                ///< rms of a group over its scale
+  detail::Vector<std::int8_t> levels_;  ///< [2^bits][dim]
+  detail::Vector<float> table_;         ///< the same as floats; while it is learned, in units of the groups' scales
+  float unit_ = 1.0F;                   ///< rms of a group over its scale
 };
 
 }  // namespace sinq::inline SINQ_ABI

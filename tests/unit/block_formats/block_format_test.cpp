@@ -172,12 +172,41 @@ TEST_P(EveryBlockFormat, ScalesByPowersOfTwo) {
   EXPECT_TRUE(same_bytes(round_trip(format_, scaled), expected));
 }
 
+// Binary16 has nothing below 6e-8: what it cannot hold becomes zero, not its least number.
+TEST_P(EveryBlockFormat, TinyWeightsAreNoWorseThanZeros) {
+  const auto size = static_cast<std::size_t>(block_size(format_));
+  for (const double weight : {1e-5, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 1e-9, 1e-20}) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      const std::vector<float> row =
+          sinq::test::generators::gaussian(1, static_cast<Index>(size), seed).times(weight / 0.02).values;
+      const std::vector<float> zeros(size, 0.0F);
+      EXPECT_LE(squared_error(row, round_trip(format_, row)), squared_error(row, zeros) * (1.0 + 1e-6)) << weight;
+    }
+  }
+}
+
+TEST_P(EveryBlockFormat, OnlyRatiosOfImportanceMatter) {
+  const std::vector<float> row = sinq::test::generators::gaussian(1, 256, 9).values;
+  const std::vector<float> plain = round_trip(format_, row);
+  for (const float value : {1e36F, 1.0F, 1e-14F, 1e-38F, 1e-44F, 0.0F}) {
+    EXPECT_TRUE(same_bytes(round_trip(format_, row, std::vector<float>(256, value)), plain)) << value;
+  }
+  std::vector<float> importance(256);
+  for (std::size_t c = 0; c < importance.size(); ++c) importance[c] = static_cast<float>(1 + c % 13);
+  const std::vector<float> weighted = round_trip(format_, row, importance);
+  for (const float factor : {0x1p110F, 3.0F, 0x1p-120F}) {
+    std::vector<float> other = importance;
+    for (float& x : other) x *= factor;
+    EXPECT_TRUE(same_bytes(round_trip(format_, row, other), weighted)) << factor;
+  }
+}
+
 TEST_P(EveryBlockFormat, BlocksDependOnNothingButThemselves) {
   const std::vector<float> row = row_of(generators::mixed_scales(1, 1280, 8), 0);
   std::vector<float> importance(row.size());
   for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = static_cast<float>(i % 7 + 1);
   std::vector<std::byte> one_by_one;
-  const auto size = static_cast<std::ptrdiff_t>(block_size(format_));
+  const auto size = block_size(format_);
   for (std::ptrdiff_t at = 0; at < 1280; at += size) {
     const std::vector<float> weights(row.begin() + at, row.begin() + at + size);
     const std::vector<float> importances(importance.begin() + at, importance.begin() + at + size);

@@ -62,7 +62,9 @@ TEST_P(BlockSearchOn, SettleMeasuresTheErrorAndTakesTheBestCodesInReach) {
                              .min_reach = 2.0F};
   dispatch(GetParam(), [&](auto tag) { BlockSearch<decltype(tag)>::settle(panel, kFourBits, codes, stored, sums); });
   for (Index lane = 0; lane < BlockPanel::kLanes; ++lane) {
-    const auto error = [&](double s, double m) { return error_of(panel, lane, 0.02F * s, -0.1F * m); };
+    const auto error = [&](double s, double m) {
+      return error_of(panel, lane, static_cast<double>(0.02F) * s, static_cast<double>(-0.1F) * m);
+    };
     EXPECT_NEAR(static_cast<double>(sums.error[lane]),
                 error(static_cast<double>(stored.scale_code[lane]), static_cast<double>(stored.min_code[lane])),
                 1e-5);  // 32 float32 squares below 1

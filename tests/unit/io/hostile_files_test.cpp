@@ -86,7 +86,7 @@ TEST(HostileFiles, ASparseTerabyteIsOpenedWithoutReadingIt) {
                             .col_scale = sinq::ColScaleKind::kNone};
   std::vector<TensorInfo> infos = sinq::io::quantized_tensor_infos("w", layout);
   std::swap(infos.front(), infos.back());  // matrix_scale first
-  std::map<std::string, std::string> metadata;
+  sinq::io::Metadata metadata;
   metadata.insert(sinq::io::quantized_metadata("w", layout));
   metadata.insert(sinq::io::quantized_version_metadata());
   std::string content = sinq::io::safetensors_header_bytes(infos, metadata);

@@ -110,7 +110,7 @@ TEST(QuantizedLayout, OtherTextsAreRefusedByField) {
 }
 
 TEST(QuantizedLayout, OtherVersionsAreNotRead) {
-  const auto check = [](const std::map<std::string, std::string>& metadata) { check_quantized_version(metadata, "f"); };
+  const auto check = [](const sinq::io::Metadata& metadata) { check_quantized_version(metadata, "f"); };
   EXPECT_NO_THROW(check({}));
   EXPECT_NO_THROW(check({{"format", "pt"}, {"sinq.layouts", "x"}}));
   EXPECT_NO_THROW(check({{"sinq.version", "1"}, {"sinq.layout.w", "{}"}}));

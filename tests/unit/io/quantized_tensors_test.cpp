@@ -36,7 +36,7 @@ struct Parts {
   QuantizedMatrix q;
   QuantizedView view;
   std::vector<TensorData> tensors;
-  std::map<std::string, std::string> metadata;
+  sinq::io::Metadata metadata;
 
   explicit Parts(const Layout& layout) : q(arbitrary_matrix(layout, 1)), view(q.view()) {
     const auto infos = sinq::io::quantized_tensor_infos("w", layout);

@@ -26,22 +26,22 @@ TEST(ReferenceAux, ColumnsAreStrided) {
   const auto coded = encode_reference_aux(std::array{0.0F, 1.0F, -2.0F, 255.0F, 1.0F, 508.0F}, 2, DType::kF32);
   EXPECT_EQ(coded.rows, 2);
   EXPECT_EQ(coded.cols, 3);
-  EXPECT_EQ(coded.codes, (std::vector<std::uint8_t>{0, 0, 0, 255, 0, 255}));
-  EXPECT_EQ(coded.step, (std::vector<float>{1.0F, 0.0F, 2.0F}));
-  EXPECT_EQ(coded.minimum, (std::vector<float>{0.0F, 1.0F, -2.0F}));
+  EXPECT_THAT(coded.codes, testing::ElementsAre(0, 0, 0, 255, 0, 255));
+  EXPECT_THAT(coded.step, testing::ElementsAre(1.0F, 0.0F, 2.0F));
+  EXPECT_THAT(coded.minimum, testing::ElementsAre(0.0F, 1.0F, -2.0F));
   EXPECT_EQ(decoded(coded, DType::kF32), (std::vector<float>{0.0F, 1.0F, -2.0F, 255.0F, 1.0F, 508.0F}));
 }
 
 TEST(ReferenceAux, RoundsHalfToEven) {
   const auto coded = encode_reference_aux(std::array{0.0F, 0.5F, 1.5F, 2.5F, 255.0F}, 5, DType::kF32);
-  EXPECT_EQ(coded.codes, (std::vector<std::uint8_t>{0, 0, 2, 2, 255}));
+  EXPECT_THAT(coded.codes, testing::ElementsAre(0, 0, 2, 2, 255));
 }
 
 TEST(ReferenceAux, AStepThatUnderflowsGivesTheMinimum) {
   // 2^-24 is the least float16; a 255th of it is nothing, and what lies above the minimum gets the last code.
   const auto coded = encode_reference_aux(std::array{0.0F, 0x1p-24F}, 2, DType::kF16);
   EXPECT_EQ(coded.step[0], 0.0F);
-  EXPECT_EQ(coded.codes, (std::vector<std::uint8_t>{0, 255}));
+  EXPECT_THAT(coded.codes, testing::ElementsAre(0, 255));
   EXPECT_EQ(decoded(coded, DType::kF16), (std::vector<float>{0.0F, 0.0F}));
 }
 
@@ -65,7 +65,7 @@ TEST(ReferenceAux, TheTypeLimitsStepAndMinimum) {
   const auto coded = encode_reference_aux(values, 2, DType::kF16);
   EXPECT_EQ(coded.step[0], sinq::half_to_float(sinq::float_to_half(coded.step[0])));
   EXPECT_EQ(decoded(coded, DType::kF16)[0], values[0]);
-  EXPECT_NEAR(decoded(coded, DType::kF16)[1], values[1], 255 * values[1] * 0x1p-11);  // the step is off by half an ulp
+  EXPECT_NEAR(decoded(coded, DType::kF16)[1], values[1], 255 * values[1] * 0x1p-11F);  // the step is off by half an ulp
 }
 
 TEST(ReferenceAux, RefusesCountsThatDoNotFit) {

@@ -61,7 +61,7 @@ ReferenceFiles square_layer() {
 
 void set(ReferenceFiles& files, const std::string& name, DType dtype, std::vector<Index> shape) {
   auto& tensor = files.at(name);
-  tensor.bytes.assign(static_cast<std::size_t>(sinq::io::tensor_bytes(dtype, shape).value()), std::byte{0});
+  tensor.bytes.assign(sinq::io::tensor_bytes(dtype, shape).value(), std::byte{0});
   tensor.dtype = dtype;
   tensor.shape = std::move(shape);
 }

@@ -41,7 +41,7 @@ TEST(SafetensorsHeader, ReadsTensorsInTheOrderOfTheirBytes) {
   ASSERT_EQ(header.tensors.size(), 2U);
   EXPECT_EQ(header.tensors[0], (sinq::io::TensorInfo{"b", DType::kF32, {2, 1}, data, data + 8}));
   EXPECT_EQ(header.tensors[1], (sinq::io::TensorInfo{"a", DType::kBf16, {3}, data + 8, data + 14}));
-  EXPECT_EQ(header.metadata, (std::map<std::string, std::string>{{"format", "pt"}}));
+  EXPECT_EQ(header.metadata, (sinq::io::Metadata{{"format", "pt"}}));
 }
 
 TEST(SafetensorsHeader, TheOrderOfFieldsAndOfTensorsIsFree) {

@@ -30,7 +30,7 @@ std::vector<TensorData> some_tensors() {
 TEST(SafetensorsWriter, WhatIsWrittenIsReadBack) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "out.safetensors";
-  const std::map<std::string, std::string> metadata{{"format", "pt"}, {"note", "a \"quoted\" line\n"}};
+  const sinq::io::Metadata metadata{{"format", "pt"}, {"note", "a \"quoted\" line\n"}};
   const auto tensors = some_tensors();
   write_safetensors(path, tensors, metadata);
   const auto file = SafetensorsFile::open(path);
@@ -72,7 +72,7 @@ TEST(SafetensorsWriter, AnEmptyFileIsPossible) {
 TEST(SafetensorsWriter, WhatMakesNoFileIsRefusedAndNothingIsWritten) {
   const TemporaryFolder folder;
   const auto path = folder.file("out", "old");
-  const auto write = [&](std::vector<TensorData> tensors, const std::map<std::string, std::string>& metadata = {}) {
+  const auto write = [&](std::vector<TensorData> tensors, const sinq::io::Metadata& metadata = {}) {
     return [=] { write_safetensors(path, tensors, metadata); };
   };
   const TensorData good{"w", DType::kU8, {2}, bytes_of("hi")};

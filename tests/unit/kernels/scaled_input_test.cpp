@@ -175,6 +175,15 @@ TEST(ScaledInput, NoticesASingleColumnScaleWhereverItLies) {
     put_col_scale(q, layout.row_blocks() * layout.cols - 1, 3.0F);
     EXPECT_TRUE(refuses(in, q, "column 127"));
     if (row_block == 16) in.require_fit("call", q.view(), {0, 32});  // rows that do not use it
+    // Wherever the rows are split, one of the parts sees it.
+    for (Index split = 1; split < 48; ++split) {
+      int refused = 0;
+      for (const RowRange rows : {RowRange{0, split}, RowRange{split, 48}}) {
+        refused +=
+            throws_error(Errc::kBadShape, {"column 127"}, [&] { in.require_fit("call", q.view(), rows); }) ? 1 : 0;
+      }
+      EXPECT_GE(refused, 1) << split;
+    }
     in.assign(q, gaussian(128));
     in.require_fit("call", q.view(), {0, 48});
   }

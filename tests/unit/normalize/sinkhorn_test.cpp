@@ -148,7 +148,7 @@ TEST(SinkhornTest, ConstantColumnsHaveNoDeviation) {
   const auto expected = reference::sinkhorn(reference::Matrix<float>(w.rows, w.cols, w.values));
   for (const Isa isa : sinq::test::supported_isas()) {
     const Balanced run = balance(w, as_reference(), isa);
-    EXPECT_NEAR(run.report.imbalance_before, expected.imbalance[0], 1e-5 * expected.imbalance[0]);
+    EXPECT_NEAR(run.report.imbalance_before, expected.imbalance[0], 1e-5F * expected.imbalance[0]);
     EXPECT_GT(run.report.imbalance_before, 1e9);
   }
 }

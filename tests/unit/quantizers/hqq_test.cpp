@@ -29,14 +29,15 @@ struct Result {
   Index stride = 0;
 };
 
-Result fit(const TestMatrix& w, Index group_size, const Hqq& hqq, Isa isa = Isa::kBest, float unit = 1.0F) {
+template <class Q = Hqq>
+Result fit(const TestMatrix& w, Index group_size, const Q& quantizer, Isa isa = Isa::kBest, float unit = 1.0F) {
   sinq::test::TestTile tile(w);
   Result out;
   out.stride = sinq::round_up(w.rows, sinq::kTileStride);
   out.scale.resize(static_cast<std::size_t>(out.stride * sinq::ceil_div(w.cols, group_size)));
   out.zero.resize(out.scale.size());
   sinq::Scratch scratch = sinq::test::dirty_scratch();
-  hqq.fit(tile.view(unit), group_size, {out.scale.data(), out.zero.data(), out.stride}, scratch, isa);
+  quantizer.fit(tile.view(unit), group_size, {out.scale.data(), out.zero.data(), out.stride}, scratch, isa);
   return out;
 }
 
@@ -114,6 +115,36 @@ TEST(HqqTest, MatchesTheSlowReference) {
     }
   }
   EXPECT_GT(compared, 200);
+}
+
+/// Squared error of the best codes, over that of zeros.
+double relative_square(const TestMatrix& w, Index group_size, const Result& q, int bits) {
+  double error = 0.0, square = 0.0;
+  for (Index r = 0; r < w.rows; ++r) {
+    for (Index c = 0; c < w.cols; ++c) {
+      const auto i = static_cast<std::size_t>(c / group_size * q.stride + r);
+      const double scale = static_cast<double>(q.scale[i]), zero = static_cast<double>(q.zero[i]);
+      const double x = static_cast<double>(w(r, c));
+      const double code = std::clamp(std::nearbyint(x / scale + zero), 0.0, std::exp2(bits) - 1);
+      const double d = x - (code - zero) * scale;
+      error += d * d;
+      square += x * x;
+    }
+  }
+  return error / square;
+}
+
+// With one bit the range's ends would be the only levels.
+TEST(HqqTest, OneBitIsNoWorseThanUniform) {
+  for (const auto& generator : sinq::test::ordinary_generators()) {
+    const TestMatrix w = generator.make(32, 64, 2).times(50.0);
+    for (const Isa isa : sinq::test::supported_isas()) {
+      const double hqq = relative_square(w, 32, fit(w, 32, {.bits = 1}, isa), 1);
+      const double uniform = relative_square(w, 32, fit(w, 32, sinq::Uniform{.bits = 1}, isa), 1);
+      EXPECT_LE(hqq, uniform * (1.0 + 1e-6)) << generator.name << " " << name(isa);
+      EXPECT_LE(hqq, 1.0) << generator.name << " " << name(isa);
+    }
+  }
 }
 
 // The iterate that is kept is at least as good as the first, whose zero point is that of the range.
