@@ -3,6 +3,10 @@
 #include <sinq/io/atomic_file.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
 
+#include "common/checks.hpp"
+#include "common/command_line.hpp"
+#include "common/output_folder.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <cmath>
@@ -80,7 +84,9 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
   file.commit();
 }
 
-void generate(const std::filesystem::path& folder, double gigabytes) {
+void generate(const std::filesystem::path& target, common::Existing existing, double gigabytes) {
+  common::require_new_folder(target, existing, {});
+  sinq::io::AtomicFolder folder(target, existing);
   std::vector<TensorGroup> groups;
   add(groups, "embed_tokens", {kVocabulary, kHidden});
   Index blocks = 0;
@@ -89,8 +95,7 @@ void generate(const std::filesystem::path& folder, double gigabytes) {
   } while (static_cast<double>(bytes_of(groups)) < gigabytes * 1e9);
   add(groups, "norm", {kHidden});
   const auto plan = sinq::io::plan_checkpoint(groups, 2'000'000'000, {{"format", "pt"}});
-  std::filesystem::create_directories(folder);
-  sinq::io::CheckpointWriter writer(folder, plan);
+  sinq::io::CheckpointWriter writer(folder.path(), plan);
   Weights weights;
   std::vector<std::uint16_t> part;
   for (const auto& group : groups) {
@@ -105,29 +110,26 @@ void generate(const std::filesystem::path& folder, double gigabytes) {
   }
   writer.finish();
   write_text(
-      folder / "config.json",
+      folder.path() / "config.json",
       R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 151936, "hidden_size": 2560, )"
       R"("intermediate_size": 9728, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, )"
       R"("max_position_embeddings": 40960, "rms_norm_eps": 1e-06, "tie_word_embeddings": true, )"
       R"("num_hidden_layers": )" +
           std::to_string(blocks) + "}\n");
-  std::printf("%s: %td blocks, %.3f GB in %zu files\n", folder.c_str(), blocks,
+  folder.commit();
+  std::printf("%s: %td blocks, %.3f GB in %zu files\n", target.c_str(), blocks,
               static_cast<double>(plan.file_bytes()) / 1e9, plan.shards.size());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes a checkpoint of random weights in the shapes of Qwen3-4B");
+  CLI::App app("Writes a checkpoint of random weights in the shapes of Qwen3-4B", "generate_checkpoint");
   std::filesystem::path folder;
+  common::Existing existing = common::Existing::kRefused;
   double gigabytes = 4;
   app.add_option("DIR", folder)->required();
-  app.add_option("--gigabytes", gigabytes, "at least")->check(CLI::PositiveNumber)->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  try {
-    generate(folder, gigabytes);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "generate_checkpoint: %s\n", error.what());
-    return 1;
-  }
+  app.add_option("--gigabytes", gigabytes, "at least")->check(common::kPositive)->capture_default_str();
+  common::add_force_flag(app, existing);
+  return common::run_main(app, argc, argv, [&] { generate(folder, existing, gigabytes); });
 }

@@ -3,10 +3,16 @@
 #include <sinq/io.hpp>
 #include <sinq/sinq.hpp>
 
+#include "common/command_line.hpp"
+#include "common/named_error.hpp"
+
+#include <CLI/CLI.hpp>
+
 #include <array>
 #include <cmath>
 #include <cstdio>
 #include <span>
+#include <string>
 
 namespace my {
 
@@ -39,24 +45,24 @@ static_assert(sinq::GroupQuantizer<Ternary>);
 }  // namespace my
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s FILE.safetensors TENSOR\n", argv[0]);
-    return 2;
-  }
-  try {
-    const auto file = sinq::io::SafetensorsFile::open(argv[1]);
-    const sinq::MatrixView w = sinq::io::matrix_view(file, file.at(argv[2]));
-    const auto show = [&](const char* name, const sinq::QuantizedMatrix& q) {
+  CLI::App app("Quantizes one matrix with a quantizer of one's own, and with the library's", "custom_quantizer");
+  std::string path, name;
+  app.add_option("FILE", path, "a safetensors file")->required();
+  app.add_option("TENSOR", name, "the name of a matrix in it")->required();
+  return common::run_main(app, argc, argv, [&] {
+    const auto file = sinq::io::Checkpoint::of_file(sinq::io::SafetensorsFile::open(path));
+    const auto& tensor = file.at(name);
+    const sinq::MatrixView w = tensor.matrix_view();
+    const auto show = [&](const char* method, const sinq::QuantizedMatrix& q) {
       const sinq::ErrorReport error = sinq::measure_error(w, q);
-      std::printf("%-26s %.2f bits per weight, relative error %.4f\n", name, error.bits_per_weight,
+      std::printf("%-26s %.2f bits per weight, relative error %.4f\n", method, error.bits_per_weight,
                   error.relative_frobenius);
     };
-    show("own ternary", sinq::quantize(w, sinq::Config<my::Ternary, sinq::Identity>{}));
-    show("own ternary, normalized", sinq::quantize(w, sinq::Config<my::Ternary>{}));
-    show("library's, normalized",
-         sinq::quantize(w, sinq::Config<sinq::Codebook>{.quantizer = sinq::codebooks::kTernary}));
-  } catch (const sinq::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+    common::with_tensor_name(tensor, [&] {
+      show("own ternary", sinq::quantize(w, sinq::Config<my::Ternary, sinq::Identity>{}));
+      show("own ternary, normalized", sinq::quantize(w, sinq::Config<my::Ternary>{}));
+      show("library's, normalized",
+           sinq::quantize(w, sinq::Config<sinq::Codebook>{.quantizer = sinq::codebooks::kTernary}));
+    });
+  });
 }

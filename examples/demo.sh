@@ -20,10 +20,10 @@ echo "== Every linear layer of examples/data/lm1m, quantized =="
 echo
 echo "== What that does to the model, on text drawn from it: its cross-entropy grows by exactly KL =="
 "$build/examples/llm/sinq-lm" compare examples/data/lm1m --tokens examples/data/lm1m/samples.safetensors --context 256 \
-  --limit 128 --svg "$build/compare.svg"
+  --limit 128 --svg "$build/compare.svg" --force
 echo "KL over bits per weight: $build/compare.svg"
 
 echo
 echo "== The model in 3.5 bits per weight, as a checkpoint, and what it writes =="
-"$build/examples/quantize/sinq-quantize" examples/data/lm1m -o "$build/lm1m-quantized" --max-bits-per-weight 3.5 --overwrite
+"$build/examples/quantize/sinq-quantize" examples/data/lm1m -o "$build/lm1m-quantized" --max-bits-per-weight 3.5 --force
 "$build/examples/llm/sinq-lm" generate "$build/lm1m-quantized" --prompt "The war" --max-tokens 40

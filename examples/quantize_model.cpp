@@ -3,6 +3,11 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "common/choice.hpp"
+#include "common/command_line.hpp"
+#include "common/float_model.hpp"
+#include "common/named_error.hpp"
+#include "quantize/kept_tensors.hpp"
 #include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
@@ -13,7 +18,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -141,24 +145,34 @@ void print_header() {
 
 void quantize_model(const Settings& settings) {
   const auto checkpoint = sinq::io::Checkpoint::open(settings.model);
+  common::require_floats(checkpoint, settings.model);
   std::printf("%s: %s, %zu tensors in %zu file(s)\n", settings.model.string().c_str(),
-              describe_model(settings.model).c_str(), checkpoint.tensors().size(), checkpoint.files().size());
+              sinq::io::printable(describe_model(settings.model)).c_str(), checkpoint.tensors().size(),
+              checkpoint.files().size());
   const sinq::ThreadPool pool(settings.threads);
   std::map<std::pair<int, Method>, Total> totals;
   int layers = 0;
+  convert::KeptTensors kept;
   for (const auto& tensor : checkpoint.tensors()) {
-    if (!convert::is_linear_layer(tensor.info)) continue;
+    if (std::string reason = convert::reason_to_keep(tensor.info); !reason.empty()) {
+      kept.add(tensor.info, std::move(reason));
+      continue;
+    }
     ++layers;
     const sinq::MatrixView w = tensor.matrix_view();
-    run(settings, pool, Method::kRtn, 8, w);  // loads the pages, so that the first method is timed as the others
+    const auto run_named = [&](Method method, int bits) {
+      return common::with_tensor_name(tensor, [&] { return run(settings, pool, method, bits, w); });
+    };
+    // Loads the pages, so that the first method is timed as the others; and refuses what no method can quantize.
+    run_named(Method::kRtn, 8);
     if (!settings.only_totals) {
-      std::printf("\n%s [%td x %td] %s\n", tensor.info.name.c_str(), w.rows, w.cols,
+      std::printf("\n%s [%td x %td] %s\n", sinq::io::printable(tensor.info.name).c_str(), w.rows, w.cols,
                   std::string(name(tensor.info.dtype)).c_str());
       print_header();
     }
     for (const int bits : settings.bits) {
       for (const Method method : kMethods) {
-        const auto result = run(settings, pool, method, bits, w);
+        const auto result = run_named(method, bits);
         const double count = static_cast<double>(w.rows) * static_cast<double>(w.cols);
         if (result) totals[{bits, method}].add(*result, count);
         if (settings.only_totals) continue;
@@ -172,10 +186,8 @@ void quantize_model(const Settings& settings) {
       }
     }
   }
-  if (layers == 0) {
-    throw sinq::Error(sinq::Errc::kUnsupported,
-                      settings.model.string() + ": no linear layer was found (names like layers.<n>. ... .weight)");
-  }
+  if (layers == 0) kept.refuse(settings.model.string());
+  if (const std::string text = kept.unreadable_text(); !text.empty()) std::printf("\n%s", text.c_str());
   std::printf("\nTotal of %d linear layers (%zu tensors stay as they are)\n", layers,
               checkpoint.tensors().size() - static_cast<std::size_t>(layers));
   print_header();
@@ -194,13 +206,20 @@ void quantize_model(const Settings& settings) {
   }
 }
 
+const common::Names<sinq::AuxFormat> kAuxFormats{{"f32", sinq::AuxFormat::kF32},
+                                                 {"f16", sinq::AuxFormat::kF16},
+                                                 {"u8", sinq::AuxFormat::kU8},
+                                                 {"u6", sinq::AuxFormat::kU6}};
+const common::Names<sinq::Tiling> kTilings{{"columns", sinq::Tiling::kColumns}, {"square", sinq::Tiling::kSquare}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Quantizes every linear layer of a Hugging Face checkpoint with RTN, SINQ, HQQ and NormalFloat.\n"
       "Prints relative error, imbalance before -> after normalization, stored bits per weight and speed,\n"
-      "for each layer and in total (imbalance: mean over weights). Writes nothing."};
+      "for each layer and in total (imbalance: mean over weights). Writes nothing.",
+      "quantize_model"};
   Settings settings;
   app.add_option("MODEL_DIR", settings.model, "Folder with config.json and model.safetensors (or an index and shards)")
       ->required();
@@ -209,32 +228,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
   app.add_option("--group-size", settings.group_size, "Columns per scale, a multiple of 8")->capture_default_str();
-  const std::map<std::string, sinq::AuxFormat> aux_formats{{"f32", sinq::AuxFormat::kF32},
-                                                           {"f16", sinq::AuxFormat::kF16},
-                                                           {"u8", sinq::AuxFormat::kU8},
-                                                           {"u6", sinq::AuxFormat::kU6}};
-  std::string aux = "f16";
-  app.add_option("--aux", aux, "Storage of scales and zero points")
-      ->check(CLI::IsMember({"f32", "f16", "u8"}))
-      ->capture_default_str();
-  const std::map<std::string, sinq::Tiling> tilings{{"columns", sinq::Tiling::kColumns},
-                                                    {"square", sinq::Tiling::kSquare}};
-  std::string tiling = "columns";
-  app.add_option("--tiling", tiling, "What is balanced at once: strips of columns or squares")
-      ->check(CLI::IsMember({"columns", "square"}))
-      ->capture_default_str();
+  common::add_choice(app, "--aux", settings.aux, kAuxFormats, "Storage of scales and zero points (default f16)");
+  common::add_choice(app, "--tiling", settings.tiling, kTilings,
+                     "What is balanced at once: strips of columns or squares (default columns)");
   app.add_option("--threads", settings.threads, "Threads, 0 = as many as the machine has")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_flag("--only-totals", settings.only_totals, "Leave the layers out");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    settings.aux = aux_formats.at(aux);
-    settings.tiling = tilings.at(tiling);
-    quantize_model(settings);
-  } catch (const std::exception& error) {
-    std::fflush(stdout);
-    std::fprintf(stderr, "quantize_model: %s\n", error.what());
-    return 1;
-  }
+  return common::run_main(app, argc, argv, [&] { quantize_model(settings); });
 }

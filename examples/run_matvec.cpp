@@ -2,6 +2,8 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "common/command_line.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -21,9 +23,7 @@ double fastest(F&& call) {
   return best;
 }
 
-}  // namespace
-
-int main() {
+void multiply_packed() {
   constexpr sinq::Index kRows = 2048, kCols = 2048;
   const sinq::RowMatrix w = sinq::RowMatrix::Random(kRows, kCols);
   const Eigen::VectorXf x = Eigen::VectorXf::Random(kCols);
@@ -62,4 +62,12 @@ int main() {
 
   // Without an engine, one line.
   sinq::matvec(packed, x, y);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("y = W x from packed codes: repack once, prepare each vector once, split the rows over threads",
+               "run_matvec");
+  return common::run_main(app, argc, argv, multiply_packed);
 }

@@ -3,15 +3,22 @@
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 
+#include "common/choice.hpp"
+#include "common/command_line.hpp"
+#include "common/float_model.hpp"
+#include "common/named_error.hpp"
+#include "common/output_folder.hpp"
+#include "llm/float8_config.hpp"
+#include "quantize/kept_tensors.hpp"
+#include "quantize/linear_layers.hpp"
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -25,6 +32,7 @@ using sinq::io::TensorGroup;
 
 struct Settings {
   std::filesystem::path model, out;
+  common::Existing existing = common::Existing::kRefused;
   int bits = 4;
   Index group_size = 64;
   sinq::Tiling tiling = sinq::Tiling::kColumns;
@@ -37,11 +45,6 @@ sinq::Config<> config_of(const Settings& settings) {
   config.group_size = settings.group_size;
   config.tiling = settings.tiling;
   return config;
-}
-
-/// A projection of a decoder block; the reference never quantizes the head.
-bool is_linear(const sinq::io::TensorInfo& info) {
-  return info.shape.size() == 2 && sinq::io::scalar_type(info.dtype) && info.name.ends_with("_proj.weight");
 }
 
 std::string layer_name(const sinq::io::TensorInfo& info) {
@@ -70,6 +73,14 @@ std::vector<float> rotary_frequencies(std::string_view config) {
   return out;
 }
 
+/// Throws for a model that is quantized in another way than by 8-bit floats, which are read as what they stand for.
+std::string float_config(const std::filesystem::path& path) {
+  const auto file = sinq::io::MappedFile::open(path);
+  auto config = nlohmann::ordered_json::parse(text_of(file.bytes()), nullptr, false);
+  llm::drop_float8_config(config, path.string());
+  return config.dump();
+}
+
 void write_file(const std::filesystem::path& path, std::string_view text) {
   sinq::io::AtomicFile file(path);
   file.write(std::as_bytes(std::span(text)));
@@ -77,80 +88,85 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 void run(const Settings& settings) {
+  common::require_new_folder(settings.out, settings.existing, {settings.model});
   const auto model = sinq::io::Checkpoint::open(settings.model);
-  const auto config_file = sinq::io::MappedFile::open(settings.model / "config.json");
+  common::require_floats(model, settings.model);
+  const std::string model_config = float_config(settings.model / "config.json");
   const sinq::Config<> config = config_of(settings);
   constexpr const char* kRotary = "model.rotary_emb.inv_freq";
-  const auto rotary = rotary_frequencies(text_of(config_file.bytes()));
+  const auto rotary = rotary_frequencies(model_config);
 
   // Everything's place follows from shapes alone.
   std::vector<TensorGroup> groups;
+  convert::KeptTensors kept;
+  bool is_all_kept = true;
   for (const auto& tensor : model.tensors()) {
-    if (is_linear(tensor.info)) {
+    if (std::string reason = convert::reason_to_keep(tensor.info); reason.empty()) {
+      is_all_kept = false;
       const auto layout = sinq::layout_for(config, tensor.info.shape[0], tensor.info.shape[1]);
       groups.push_back({reference_tensor_infos(layer_name(tensor.info), layout, settings.aux), {}});
     } else {
-      groups.push_back({{tensor.info}, {}});
+      groups.push_back({{plain_info(tensor)}, {}});
+      kept.add(tensor.info, std::move(reason));
     }
   }
+  if (is_all_kept) kept.refuse(settings.model.string());
+  std::printf("%s", kept.unreadable_text().c_str());
   if (!rotary.empty() && model.find(kRotary) == nullptr) {
     groups.push_back({{{kRotary, sinq::io::DType::kF32, {static_cast<Index>(rotary.size())}}}, {}});
   }
   const auto plan = sinq::io::plan_checkpoint(groups, settings.max_shard_bytes, {{"format", "pt"}});
 
-  std::filesystem::create_directories(settings.out);
-  sinq::io::CheckpointWriter writer(settings.out, plan);
+  sinq::io::AtomicFolder out(settings.out, settings.existing);
+  sinq::io::CheckpointWriter writer(out.path(), plan);
   const sinq::ThreadPool pool(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
   sinq::io::ReferenceSidecar sidecar;
   for (const auto& tensor : model.tensors()) {
-    if (!is_linear(tensor.info)) {
-      writer.write(tensor.info.name, tensor.bytes());
+    if (!convert::is_linear_layer(tensor.info)) {
+      for_each_plain_part(tensor, [&](std::uint64_t at, std::span<const std::byte> bytes) {
+        writer.write(tensor.info.name, at, bytes);
+      });
       continue;
     }
-    const auto q = sinq::quantize(tensor.matrix_view(), config, {}, pool);
+    const auto q =
+        common::with_tensor_name(tensor, [&] { return sinq::quantize(tensor.matrix_view(), config, {}, pool); });
     const auto layer = reference_layer_data(layer_name(tensor.info), q, settings.aux);
     for (const auto& part : layer.tensors) writer.write(part.info.name, part.bytes);
     sidecar.emplace(layer_name(tensor.info), layer.meta);
-    std::printf("%s\n", tensor.info.name.c_str());
+    std::printf("%s\n", sinq::io::printable(tensor.info.name).c_str());
   }
-  if (sidecar.empty()) throw sinq::Error(sinq::Errc::kBadFile, settings.model.string() + ": no linear layers");
   if (!rotary.empty() && model.find(kRotary) == nullptr) writer.write(kRotary, std::as_bytes(std::span(rotary)));
   writer.finish();
   for (const auto& entry : std::filesystem::directory_iterator(settings.model)) {
     const auto name = entry.path().filename();
     const bool is_text = name.extension() == ".json" || name.extension() == ".txt" || name.extension() == ".model";
     if (!is_text || name == "config.json" || name == sinq::io::kIndexFile) continue;
-    std::filesystem::copy_file(entry.path(), settings.out / name, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(entry.path(), out.path() / name);
   }
   // The index says that the folder is whole, so it comes last. The reference wants one even of a single file.
-  write_file(settings.out / sinq::io::kReferenceSidecarName, reference_sidecar_json(sidecar));
-  write_file(settings.out / "config.json",
-             sinq::io::reference_config_json(text_of(config_file.bytes()), sidecar.begin()->second));
-  write_file(settings.out / sinq::io::kIndexFile, plan.full_index());
+  write_file(out.path() / sinq::io::kReferenceSidecarName, reference_sidecar_json(sidecar));
+  write_file(out.path() / "config.json", sinq::io::reference_config_json(model_config, sidecar.begin()->second));
+  write_file(out.path() / sinq::io::kIndexFile, plan.full_index());
+  out.commit();
   std::printf("%zu layers, %llu bytes of tensors\n", sidecar.size(),
               static_cast<unsigned long long>(plan.tensor_bytes()));
 }
+
+const common::Names<sinq::Tiling> kTilings{{"1D", sinq::Tiling::kColumns}, {"2D", sinq::Tiling::kSquare}};
+const common::Names<ReferenceAux> kAuxFormats{
+    {"f16", ReferenceAux::kF16}, {"f32", ReferenceAux::kF32}, {"quantAux", ReferenceAux::kCoded}};
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app("Quantizes a Hugging Face model into the layout of huawei-csl/SINQ");
+  CLI::App app("Quantizes a Hugging Face model into the layout of huawei-csl/SINQ", "write_reference");
   app.add_option("MODEL_DIR", settings.model, "folder with config.json and safetensors")->required();
-  app.add_option("-o,--output", settings.out, "folder to write")->required();
+  app.add_option("-o,--output", settings.out, "folder to write")->required()->option_text("OUT_DIR REQUIRED");
+  common::add_force_flag(app, settings.existing);
   app.add_option("--bits", settings.bits, "bits of a code")->check(CLI::Range(1, 8))->capture_default_str();
   app.add_option("--group-size", settings.group_size, "columns that share a scale")->capture_default_str();
-  const std::map<std::string, sinq::Tiling> tilings{{"1D", sinq::Tiling::kColumns}, {"2D", sinq::Tiling::kSquare}};
-  app.add_option("--tiling", settings.tiling, "strips or squares")->transform(CLI::CheckedTransformer(tilings));
-  const std::map<std::string, ReferenceAux> aux{
-      {"f16", ReferenceAux::kF16}, {"f32", ReferenceAux::kF32}, {"quantAux", ReferenceAux::kCoded}};
-  app.add_option("--aux", settings.aux, "how scales and zero points are stored")
-      ->transform(CLI::CheckedTransformer(aux));
-  CLI11_PARSE(app, argc, argv);
-  try {
-    run(settings);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "write_reference: %s\n", e.what());
-    return 1;
-  }
+  common::add_choice(app, "--tiling", settings.tiling, kTilings, "strips or squares (default 1D)");
+  common::add_choice(app, "--aux", settings.aux, kAuxFormats, "how scales and zero points are stored (default f16)");
+  return common::run_main(app, argc, argv, [&] { run(settings); });
 }

@@ -1,5 +1,7 @@
 #include "fold/architecture_json.hpp"
 
+#include "llm/float8_config.hpp"
+
 #include <string>
 #include <vector>
 
@@ -45,7 +47,7 @@ void read_deepseek(const Json& config, Architecture& out) {
 Architecture architecture_from_json(const Json& config) {
   constexpr Index kMostLayers = 1 << 16;
   const auto names = llm::required<std::vector<std::string>>(config, "architectures");
-  if (llm::has(config, "quantization_config")) {
+  if (llm::has(config, "quantization_config") && !llm::is_float8_config(config["quantization_config"])) {
     throw sinq::Error(sinq::Errc::kUnsupported, "config.json: quantization_config: only float weights can be folded");
   }
   Architecture out{.family = sinq::fold::family_of(names.empty() ? "none" : names.front()),

@@ -1,6 +1,7 @@
 #include "fold/check_fold.hpp"
 
 #include "llm/kernels.hpp"
+#include "llm/logits.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/session.hpp"
 
@@ -24,8 +25,8 @@ Difference compare(const llm::Model& original, const llm::Model& other, const ll
     Difference& part = parts[static_cast<std::size_t>(i)];
     for (Index t = 0; t < blocks.context; t += kChunk) {
       const Index count = std::min(kChunk, blocks.context - t);
-      original.head.apply(hidden + t * width, count, logits.data());
-      other.head.apply(other_hidden + t * width, count, other_logits.data());
+      llm::read_logits(original.head, hidden + t * width, count, t, logits.data());
+      llm::read_logits(other.head, other_hidden + t * width, count, t, other_logits.data());
       for (Index r = 0; r < count; ++r) {
         const float* a = logits.data() + r * vocab;
         const float* b = other_logits.data() + r * vocab;
@@ -43,7 +44,7 @@ Difference compare(const llm::Model& original, const llm::Model& other, const ll
     out.largest_logit = std::max(out.largest_logit, part.largest_logit);
   }
   out.positions = blocks.count() * blocks.context;
-  out.kl /= static_cast<double>(out.positions);
+  out.kl = llm::require_finite("kl", out.kl / static_cast<double>(out.positions));
   return out;
 }
 

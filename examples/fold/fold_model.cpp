@@ -2,8 +2,11 @@
 
 #include <sinq/fold/rounding.hpp>
 #include <sinq/io/checkpoint_writer.hpp>
+#include <sinq/io/plain_tensor.hpp>
 
+#include "common/float_model.hpp"
 #include "fold/architecture_json.hpp"
+#include "llm/float8_config.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -40,9 +43,10 @@ void read_doubles(sinq::ScalarType type, const std::byte* from, std::span<double
   }
 }
 
-/// The type a tensor is written in: only floats change theirs.
-DType written_type(DType stored, const WriteOptions& options) {
-  return sinq::io::scalar_type(stored) ? options.dtype.value_or(stored) : stored;
+/// The type a tensor is written in: only floats change theirs, and 8-bit ones always do.
+DType written_type(const sinq::io::Checkpoint::Tensor& tensor, const WriteOptions& options) {
+  const DType plain = plain_info(tensor).dtype;
+  return sinq::io::scalar_type(plain) ? options.dtype.value_or(plain) : plain;
 }
 
 /// Writes one tensor, a block of rows at a time.
@@ -52,16 +56,20 @@ class TensorWriter {
 
   void write(const sinq::io::Checkpoint::Tensor& tensor, const sinq::fold::Factors* factors) {
     const auto& info = tensor.info;
-    const DType type = written_type(info.dtype, options_);
-    if (factors == nullptr && type == info.dtype) return out_.write(info.name, tensor.bytes());
-    const auto from = sinq::io::scalar_type(info.dtype), to = sinq::io::scalar_type(type);
+    const DType type = written_type(tensor, options_);
+    if (factors == nullptr && type == info.dtype) {
+      sinq::io::require_finite(tensor.file, info);
+      return out_.write(info.name, tensor.bytes());
+    }
+    const auto from = tensor.float8 == nullptr ? sinq::io::scalar_type(info.dtype) : sinq::ScalarType::kF32;
+    const auto to = sinq::io::scalar_type(type);
     if (!from || !to) {
-      throw Error(Errc::kUnsupported,
-                  info.name + " has type " + std::string(sinq::io::name(info.dtype)) + ", which cannot be folded");
+      throw Error(Errc::kUnsupported, "tensor " + sinq::io::detail::name_text(info.name) + " has type " +
+                                          std::string(sinq::io::name(info.dtype)) + ": folding it is not supported");
     }
     const std::span<const std::byte> bytes = tensor.bytes();
     const Index rows = info.shape.empty() ? 1 : info.shape[0];
-    const Index total = static_cast<Index>(bytes.size()) / sinq::scalar_bytes(*from);
+    const Index total = static_cast<Index>(bytes.size()) / sinq::io::dtype_bytes(info.dtype);
     const Index cols = rows == 0 ? 0 : total / rows;
     const Index step = std::max<Index>(1, kValues / std::max<Index>(1, cols));
     sinq::fold::RangeReport report;
@@ -69,14 +77,25 @@ class TensorWriter {
       const Index count = std::min(step, rows - r);
       values_.resize(static_cast<std::size_t>(count * cols));
       rounded_.resize(values_.size() * static_cast<std::size_t>(sinq::scalar_bytes(*to)));
-      read_doubles(*from, bytes.data() + r * cols * sinq::scalar_bytes(*from), values_);
+      const std::byte* stored = bytes.data() + r * cols * sinq::io::dtype_bytes(info.dtype);
+      if (tensor.float8 != nullptr) {
+        floats_.resize(values_.size());
+        read_float8_rows(tensor, {r, r + count}, floats_);
+        stored = std::as_bytes(std::span(floats_)).data();
+      }
+      read_doubles(*from, stored, values_);
+      const auto first = static_cast<std::uint64_t>(r * cols);
+      if (const auto bad = sinq::io::find_nonfinite(DType::kF64, std::as_bytes(std::span(values_)))) {
+        sinq::io::detail::refuse_element(tensor.file, info, first + bad->at, bad->name);
+      }
       if (factors != nullptr) factors->apply({r, r + count}, cols, values_.data());
       sinq::fold::round_to(*to, values_, rounded_.data(), report);
-      out_.write(info.name, static_cast<std::uint64_t>(r * cols * sinq::scalar_bytes(*to)), rounded_);
-    }
-    if (report.overflowed > 0) {
-      throw Error(Errc::kBadData, info.name + ": " + std::to_string(report.overflowed) +
-                                      " values are beyond the range of " + std::string(sinq::io::name(type)));
+      if (const auto bad = sinq::io::find_nonfinite(type, rounded_)) {
+        sinq::io::detail::refuse_element(tensor.file, info, first + bad->at, values_[bad->at],
+                                         factors == nullptr ? "" : " when folded", ", beyond the range of ",
+                                         sinq::io::name(type));
+      }
+      out_.write(info.name, first * static_cast<std::uint64_t>(sinq::scalar_bytes(*to)), rounded_);
     }
     underflowed_ += report.underflowed;
   }
@@ -88,6 +107,7 @@ class TensorWriter {
 
   sinq::io::CheckpointWriter& out_;
   const WriteOptions& options_;
+  std::vector<float> floats_;
   std::vector<double> values_;
   std::vector<std::byte> rounded_;
   Index underflowed_ = 0;
@@ -118,46 +138,26 @@ void copy_other_files(const Source& source, const fs::path& to, const WriteOptio
     });
     if (!shard) fs::copy_file(entry.path(), to / entry.path().filename());
   }
-  if (!options.dtype) return;
   std::ifstream file(source.folder / "config.json", std::ios::binary);
   auto config = nlohmann::ordered_json::parse(file);
+  const bool was_float8 = config.contains("quantization_config");
+  if (!options.dtype && !was_float8) return;
+  llm::drop_float8_config(config, (source.folder / "config.json").string());
   for (const char* key : {"dtype", "torch_dtype"}) {
-    if (!config.contains(key)) continue;
+    if (!config.contains(key) || !options.dtype) continue;
     config[key] = *options.dtype == DType::kF16 ? "float16" : *options.dtype == DType::kBf16 ? "bfloat16" : "float32";
   }
-  std::ofstream(to / "config.json", std::ios::binary) << config.dump(2) << "\n";
+  const std::string text = config.dump(2) + "\n";
+  sinq::io::AtomicFile written(to / "config.json");
+  written.write(std::as_bytes(std::span(text)));
+  written.commit();
 }
-
-/// A folder that gets its name when it is whole; else it is removed.
-class AtomicFolder {
- public:
-  explicit AtomicFolder(fs::path target) : target_(std::move(target)) {
-    if (!target_.has_filename()) target_ = target_.parent_path();  // "out/"
-    partial_ = target_.string() + ".partial";
-    fs::remove_all(partial_);  // of a writer that was killed
-    fs::create_directories(partial_);
-  }
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
-  ~AtomicFolder() {
-    std::error_code ignored;
-    if (!committed_) fs::remove_all(partial_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const noexcept { return partial_; }
-  void commit() {
-    fs::rename(partial_, target_);
-    committed_ = true;
-  }
-
- private:
-  fs::path target_, partial_;
-  bool committed_ = false;
-};
 
 }  // namespace
 
 Source Source::open(const fs::path& folder) {
   Source out{folder, sinq::io::Checkpoint::open(folder), {}};
+  common::require_floats(out.files, folder);
   std::vector<sinq::fold::TensorShape> shapes;
   for (const auto& tensor : out.files.tensors()) shapes.push_back({tensor.info.name, tensor.info.shape});
   try {
@@ -178,34 +178,24 @@ sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq
   return sinq::fold::find_factors(plan, lookup_in(files), options, release);
 }
 
-void require_new_folder(const fs::path& model, const fs::path& out) {
-  std::error_code error;
-  if (fs::equivalent(model, out, error)) {
-    throw Error(Errc::kBadConfig, out.string() + ": is the model itself, which stays as it is");
-  }
-  if (fs::exists(out)) throw Error(Errc::kBadConfig, out.string() + ": exists already");
-}
-
-Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const fs::path& out,
+Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, sinq::io::AtomicFolder& out,
                    const WriteOptions& options) {
-  require_new_folder(source.folder, out);
   std::vector<sinq::io::TensorGroup> groups;
   for (const auto& tensor : source.files.tensors()) {
     const auto& info = tensor.info;
-    groups.push_back({{{.name = info.name, .dtype = written_type(info.dtype, options), .shape = info.shape}}, {}});
+    groups.push_back({{{.name = info.name, .dtype = written_type(tensor, options), .shape = info.shape}}, {}});
   }
   const auto& metadata = source.files.files().front().metadata();
   const auto plan = sinq::io::plan_checkpoint(groups, options.max_shard_bytes, metadata);
-  AtomicFolder folder(out);
-  sinq::io::CheckpointWriter writer(folder.path(), plan);
+  sinq::io::CheckpointWriter writer(out.path(), plan);
   TensorWriter tensors(writer, options);
   for (const auto& tensor : source.files.tensors()) {
     tensors.write(tensor, factors.find(tensor.info.name));
     tensor.release();
   }
   writer.finish();
-  copy_other_files(source, folder.path(), options);
-  folder.commit();
+  copy_other_files(source, out.path(), options);
+  out.commit();
   return tensors.underflowed();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/fold.hpp>
+#include <sinq/io/atomic_folder.hpp>
 #include <sinq/io/checkpoint.hpp>
 
 #include <filesystem>
@@ -20,7 +21,8 @@ struct Source {
   [[nodiscard]] sinq::fold::MatrixLookup lookup() const;
 };
 
-/// See sinq::fold::find_factors. Memory: the consumers of one edge at a time.
+/// See sinq::fold::find_factors. Memory: the consumers of one edge at a time. Throws kBadData, naming tensor, row and
+/// column, for weights that are not finite.
 [[nodiscard]] sinq::fold::FactorMap find_factors(const sinq::io::Checkpoint& files, const sinq::fold::Plan& plan,
                                                  const sinq::fold::ScaleOptions& options);
 
@@ -30,14 +32,11 @@ struct WriteOptions {
   std::uint64_t max_shard_bytes = 5'000'000'000;
 };
 
-/// Throws kBadConfig if `out` exists, or is the model itself.
-void require_new_folder(const std::filesystem::path& model, const std::filesystem::path& out);
-
-/// Writes `source` under `factors` as a Hugging Face folder: products in double, each rounded once, tensor by tensor in
-/// bounded memory, other files copied. `out` does not exist before and is whole when it does. Returns how many values
-/// lost digits because they are too small for their type. Throws as require_new_folder; kBadData, naming the tensor,
-/// for weights that leave their type's range; kIo.
-sinq::Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, const std::filesystem::path& out,
+/// Writes `source` under `factors` into `out`, a Hugging Face folder, and gives it its name: products in double, each
+/// rounded once, tensor by tensor in bounded memory, other files copied. Returns how many values lost digits because
+/// they are too small for their type. Throws kBadData, naming tensor, row and column, for numbers of any
+/// tensor that are not finite, or leave their type's range; kIo.
+sinq::Index write_folded(const Source& source, const sinq::fold::FactorMap& factors, sinq::io::AtomicFolder& out,
                          const WriteOptions& options);
 
 }  // namespace fold_program

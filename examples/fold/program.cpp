@@ -2,6 +2,10 @@
 
 #include <sinq/version.hpp>
 
+#include "common/checks.hpp"
+#include "common/choice.hpp"
+#include "common/command_line.hpp"
+#include "common/output_folder.hpp"
 #include "fold/check_fold.hpp"
 #include "fold/fold_model.hpp"
 #include "fold/scale_flags.hpp"
@@ -12,7 +16,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <map>
 #include <ostream>
 
 namespace fold_program {
@@ -22,9 +25,9 @@ namespace fs = std::filesystem;
 using sinq::Index;
 using sinq::io::DType;
 
-const std::map<std::string, std::optional<DType>> kDTypes{
+const common::Names<std::optional<DType>> kDTypes{
     {"same", {}}, {"float32", DType::kF32}, {"bfloat16", DType::kBf16}, {"float16", DType::kF16}};
-const std::map<std::string, SearchLoss> kLosses{{"layer", SearchLoss::kLayer}, {"kl", SearchLoss::kDivergence}};
+const common::Names<SearchLoss> kLosses{{"layer", SearchLoss::kLayer}, {"kl", SearchLoss::kDivergence}};
 
 llm::DataOptions default_data() {
   llm::DataOptions data;
@@ -33,42 +36,41 @@ llm::DataOptions default_data() {
   return data;
 }
 
+common::Names<sinq::BlockFormat> block_formats() {
+  common::Names<sinq::BlockFormat> out;
+  for (const sinq::BlockFormat format : sinq::kBlockFormats) out.emplace(name(format), format);
+  return out;
+}
+const common::Names<sinq::BlockFormat> kFormats = block_formats();
+
 struct Options {
   llm::DataOptions data = default_data();
   fs::path out;
+  common::Existing existing = common::Existing::kRefused;
   sinq::fold::ScaleOptions scales;
   WriteOptions write;
   double max_shard_gigabytes = 5.0;
   bool check = false;
   std::optional<SearchLoss> search;
-  std::string format = "q4_0";
+  sinq::BlockFormat format = sinq::BlockFormat::kQ4_0;
 };
-
-template <class Value, class Target>
-CLI::Option* add_choice(CLI::App& app, const std::string& flag, Target& target,
-                        const std::map<std::string, Value>& names, const std::string& help) {
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : names) keys.push_back(key);
-  return app
-      .add_option_function<std::string>(
-          flag, [&target, &names](const std::string& key) { target = names.at(key); }, help)
-      ->check(CLI::IsMember(keys));
-}
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("MODEL", options.data.model, "Hugging Face folder")->required();
-  app.add_option("-o,--output", options.out, "folder to write; it must not exist")->required();
-  add_choice(app, "--dtype", options.write.dtype, kDTypes, "type of the weights (default same)");
+  app.add_option("-o,--output", options.out, "folder to write")->required()->option_text("OUT REQUIRED");
+  common::add_force_flag(app, options.existing);
+  common::add_choice(app, "--dtype", options.write.dtype, kDTypes, "type of the weights (default same)");
   app.add_option("--max-shard-size", options.max_shard_gigabytes, "GB per file")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-9, 1e6))
       ->capture_default_str();
   const SearchedFlags searched = add_scale_flags(app, "--", options.scales);
   auto* search =
-      add_choice(app, "--search", options.search, kLosses,
-                 "try tiles, iterations and repeats on the text; keep what has the least error of the layers' "
-                 "outputs, or the least KL, in the format of --for");
+      common::add_choice(app, "--search", options.search, kLosses,
+                         "try tiles, iterations and repeats on the text; keep what has the least error of the layers' "
+                         "outputs, or the least KL, in the format of --for");
   search->excludes(searched.tile)->excludes(searched.iterations)->excludes(searched.repeats);
-  app.add_option("--for", options.format, "block format that --search quantizes to")->capture_default_str();
+  common::add_choice(app, "--for", options.format, kFormats, "block format that --search quantizes to (default q4_0)")
+      ->needs(search);
   app.add_flag("--check", options.check, "run both models on the text and say how far they are apart");
   auto* text = app.add_option("--text", options.data.text, "text file for --check and --search");
   app.add_option("--tokens", options.data.tokens,
@@ -78,7 +80,7 @@ void add_options(CLI::App& app, Options& options) {
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
   app.add_option("--limit", options.data.limit, "read the first blocks only; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::kNotNegative)
       ->capture_default_str();
   app.add_option("--threads", options.data.threads, "0: as many as the machine has")->check(CLI::Range(0, 1024));
 }
@@ -122,25 +124,30 @@ void describe(const sinq::fold::ScaleOptions& scales, const sinq::fold::FactorMa
       << ", of " << factors.size() << " tensors\n";
 }
 
-void run(Options options, std::ostream& out) {
+void run(const CLI::App& app, Options options, std::ostream& out) {
+  const bool reads = options.check || options.search;
+  if (!reads) {
+    common::refuse_flags(app, {"--text", "--tokens", "--context", "--limit", "--threads"},
+                         "is of use with --check or --search only: nothing else reads a text");
+  }
   options.scales.validate();
   options.write.max_shard_bytes = static_cast<std::uint64_t>(options.max_shard_gigabytes * 1e9);
-  const auto format = sinq::block_format_from_name(options.format);
-  if (!format) throw sinq::Error(sinq::Errc::kBadConfig, "--for " + options.format + ": no such block format");
-  require_new_folder(options.data.model, options.out);
+  common::require_new_folder(options.out, options.existing,
+                             {options.data.model, options.data.text, options.data.tokens});
   const Source source = Source::open(options.data.model);
 
   // All that may refuse comes before the work.
   llm::TokenBlocks blocks;
   std::optional<llm::Model> original;
-  if (options.check || options.search) {
+  if (reads) {
     blocks = text_of(options);
     original = runnable(options.data.model);
   }
+  sinq::io::AtomicFolder folder(options.out, options.existing);
   sinq::fold::FactorMap factors;
   if (options.search) {
     auto best =
-        search_scales(source, *original, options.scales, *format, *options.search, blocks, options.data.threads);
+        search_scales(source, *original, options.scales, options.format, *options.search, blocks, options.data.threads);
     options.scales = best.options;
     factors = std::move(best.factors);
     out << "least loss       " << llm::fixed(best.loss, 6) << " of " << best.losses.size() << " candidates, "
@@ -149,7 +156,7 @@ void run(Options options, std::ostream& out) {
     factors = find_factors(source.files, source.plan, options.scales);
   }
   describe(options.scales, factors, out);
-  const Index cut = write_folded(source, factors, options.out, options.write);
+  const Index cut = write_folded(source, factors, folder, options.write);
   if (cut > 0) out << "lost digits      " << cut << " values that are too small for their type\n";
   if (!options.check) return;
   const Difference apart = compare(*original, llm::Model::open(options.out), blocks, options.data.threads);
@@ -167,17 +174,7 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
                                         "." + std::to_string(SINQ_VERSION_PATCH));
   Options options;
   add_options(app, options);
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
-    app.parse(reversed);
-    run(options, out);
-    return 0;
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e, out, err);
-  } catch (const std::exception& e) {
-    err << "sinq-fold: " << e.what() << "\n";
-    return 1;
-  }
+  return common::run_command_line(app, arguments, out, err, [&] { run(app, options, out); });
 }
 
 }  // namespace fold_program

@@ -13,7 +13,9 @@ struct SearchedFlags {
   CLI::Option *tile, *iterations, *repeats;
 };
 
-/// Adds the flags of sinq::fold::ScaleOptions, each with `prefix` ("--", "--fold-") before its name.
-SearchedFlags add_scale_flags(CLI::App& app, const std::string& prefix, sinq::fold::ScaleOptions& scales);
+/// Adds the flags of sinq::fold::ScaleOptions, each with `prefix` ("--", "--fold-") before its name. All of them need
+/// the flag `fold`, if there is one.
+SearchedFlags add_scale_flags(CLI::App& app, const std::string& prefix, sinq::fold::ScaleOptions& scales,
+                              CLI::Option* fold = nullptr);
 
 }  // namespace fold_program

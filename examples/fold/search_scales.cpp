@@ -1,5 +1,6 @@
 #include "fold/search_scales.hpp"
 
+#include "common/named_error.hpp"
 #include "llm/evaluate.hpp"
 #include "llm/layer_report.hpp"
 #include "llm/parallel_for.hpp"
@@ -22,7 +23,11 @@ llm::PackedMatrix quantized(const sinq::MatrixView& matrix, const Factors* facto
   };
   for (Index r = 0; r < matrix.rows; ++r) {
     sinq::detail::read_rect(folded.view(), {r, 0, 1, matrix.cols}, row.data(), matrix.cols);
-    sinq::encode_row(format, row, {}, bytes);
+    try {
+      sinq::encode_row(format, row, {}, bytes);
+    } catch (const sinq::Error& e) {
+      throw sinq::Error(e.code(), sinq::detail::text("row ", r, " as ", name(format), ": ", e.what()));
+    }
     sinq::decode_row(format, bytes, row.data());
     for (Index c = 0; factors != nullptr && c < matrix.cols; ++c) {
       float& w = row[static_cast<std::size_t>(c)];
@@ -41,9 +46,11 @@ llm::QuantizedModel quantized(const llm::Model& model, const Source& source, con
   for (std::size_t i = 0; i < linears.size(); ++i) out.layers[i].id = linears[i];
   llm::parallel_for(static_cast<Index>(linears.size()), threads, [&](int, Index i) {
     const llm::LinearId id = linears[static_cast<std::size_t>(i)];
-    const std::string name = id.name() + ".weight";
-    out.model.linear(id).weight =
-        std::make_shared<llm::DenseWeight>(quantized(source.files.at(name).matrix_view(), factors.find(name), format));
+    const auto& tensor = source.files.at(id.name() + ".weight");
+    out.model.linear(id).weight = common::with_tensor_name(tensor, [&] {
+      return std::make_shared<llm::DenseWeight>(
+          quantized(tensor.matrix_view(), factors.find(tensor.info.name), format));
+    });
   });
   return out;
 }

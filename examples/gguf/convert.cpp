@@ -3,6 +3,8 @@
 #include <sinq/finite.hpp>
 #include <sinq/io/checkpoint.hpp>
 
+#include "common/float_model.hpp"
+#include "common/named_error.hpp"
 #include "fold/architecture_json.hpp"
 #include "fold/fold_model.hpp"
 #include "gguf/column_importance.hpp"
@@ -11,6 +13,7 @@
 #include "llm/gguf_names.hpp"
 #include "llm/input_stats.hpp"
 #include "llm/model.hpp"
+#include "llm/model_tensors.hpp"
 #include "llm/progress.hpp"
 #include "llm/tensors.hpp"
 #include "llm/token_blocks.hpp"
@@ -34,6 +37,7 @@ namespace {
 using sinq::io::Checkpoint;
 using sinq::io::GgufTensorInfo;
 using sinq::io::GgufType;
+using sinq::io::detail::name_text;
 
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 
@@ -77,8 +81,9 @@ class TensorList {
       const auto fallback = options_.fallback;
       if (!fallback || cols % block_size(*fallback) != 0) {
         throw sinq::Error(sinq::Errc::kBadShape,
-                          source.name + ": rows of " + std::to_string(cols) + " are not a multiple of " +
-                              std::to_string(block_size(type)) + ", the block of " + std::string(name(type)) +
+                          "tensor " + name_text(source.name) + ": rows of " + std::to_string(cols) +
+                              " are not a multiple of " + std::to_string(block_size(type)) + ", the block of " +
+                              std::string(name(type)) +
                               (fallback ? ", nor of that of the fallback " + std::string(name(*fallback))
                                         : "; name a type for such tensors with --fallback"));
       }
@@ -99,20 +104,21 @@ void check_tensors(const Checkpoint& files, const TensorList& list, const llm::M
     const std::string& name = list.sources[i].name;
     if (name.empty()) continue;
     const auto& info = files.at(name).info;
-    if (info.shape != list.tensors[i].shape || !scalar_type(info.dtype)) {
-      throw sinq::Error(sinq::Errc::kBadFile, name + " is " + std::string(sinq::io::name(info.dtype)) + " " +
-                                                  sinq::io::detail::shape_text(info.shape) +
-                                                  ", config.json asks for floats " +
-                                                  sinq::io::detail::shape_text(list.tensors[i].shape));
+    const bool is_readable = info.shape.size() == 2 ? is_float(info.dtype) : scalar_type(info.dtype).has_value();
+    if (info.shape != list.tensors[i].shape || !is_readable) {
+      throw sinq::Error(sinq::Errc::kBadFile,
+                        "tensor " + name_text(name) + " is " + std::string(sinq::io::name(info.dtype)) + " " +
+                            sinq::io::detail::shape_text(info.shape) + ", config.json asks for floats " +
+                            sinq::io::detail::shape_text(list.tensors[i].shape));
     }
     known.push_back(name);
   }
   std::sort(known.begin(), known.end());
   for (const auto& tensor : files.tensors()) {
     const std::string& name = tensor.info.name;
-    const bool surplus = (config.tied_head && name == "lm_head.weight") || name.ends_with(".rotary_emb.inv_freq");
-    if (!surplus && !std::binary_search(known.begin(), known.end(), name)) {
-      throw sinq::Error(sinq::Errc::kUnsupported, "tensor " + name + " has no place in a GGUF file of such a model");
+    if (!llm::is_redundant(name, config) && !std::binary_search(known.begin(), known.end(), name)) {
+      throw sinq::Error(sinq::Errc::kUnsupported,
+                        "tensor " + name_text(name) + " has no place in a GGUF file of such a model: not supported");
     }
   }
 }
@@ -131,18 +137,24 @@ class Conversion::State {
         config(llm::ModelConfig::open(options.model)),
         files(Checkpoint::open(options.model)),
         is_llama(architecture_of(config) == "llama") {
+    common::require_floats(files, options.model);
     refuse_what_files_cannot_say();
     TensorList list(config, options);
     check_tensors(files, list, config);
     const std::string name = options.name.empty() ? name_of(options.model) : options.name;
     plan = sinq::io::plan_gguf(metadata_of(options.model, config, name, options.type), std::move(list.tensors));
     sources = std::move(list.sources);
+    if (options.importance == Importance::kActivations) {
+      text = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
+                                   std::min(options.calibration_context, config.max_positions));
+      text.limit(options.calibration_blocks);
+    }
   }
 
   void write(const std::filesystem::path& target, const Step& step) {
+    sinq::io::GgufWriter writer(target, plan);  // first: a target that cannot be written costs no time
     if (options.fold) find_factors();
     if (options.importance == Importance::kActivations) read_calibration();
-    sinq::io::GgufWriter writer(target, plan);
     TensorEncoder encoder(options.threads);
     for (std::size_t i = 0; i < sources.size(); ++i) {
       const auto sink = [&](std::span<const std::byte> bytes) { writer.write(bytes); };
@@ -163,15 +175,18 @@ class Conversion::State {
   bool is_llama;
   std::vector<Source> sources;
   sinq::io::GgufPlan plan;
+  llm::TokenBlocks text;  ///< for calibration
 
  private:
   void refuse_what_files_cannot_say() const {
     const auto refuse = [&](const std::string& what) {
-      throw sinq::Error(sinq::Errc::kUnsupported, options.model.string() + ": llama.cpp's qwen3 has no " + what);
+      throw sinq::Error(
+          sinq::Errc::kUnsupported,
+          options.model.string() + ": " + what + " of a Qwen3 model are not supported: llama.cpp's qwen3 has none");
     };
     if (is_llama) return;
     if (config.attention_bias || config.mlp_bias) refuse("biases");
-    if (!config.rope_factors.empty()) refuse("rope_type llama3");
+    if (!config.rope_factors.empty()) refuse("factors of rope_type llama3");
   }
 
   void find_factors() {
@@ -185,11 +200,8 @@ class Conversion::State {
 
   void read_calibration() {
     const llm::Model model = llm::Model::open(options.model);
-    auto blocks = llm::blocks_from_text(llm::open_tokenizer(options.model), options.calibration,
-                                        std::min(options.calibration_context, config.max_positions));
-    blocks.limit(options.calibration_blocks);
-    llm::Progress progress("calibrate", blocks.count());
-    inputs = llm::InputStats::collect(model, blocks, options.threads, [&] { progress.step(); });
+    llm::Progress progress("calibrate", text.count());
+    inputs = llm::InputStats::collect(model, text, options.threads, [&] { progress.step(); });
   }
 
   [[nodiscard]] bool is_reordered(const std::string& name) const { return is_llama && llm::has_rope_order(name); }
@@ -199,7 +211,8 @@ class Conversion::State {
     if (source.name.empty()) return config.rope_factors;
     const auto& tensor = files.at(source.name);
     std::vector<float> stored(static_cast<std::size_t>(size));
-    llm::read_row(sinq::MatrixView::row_major(tensor.bytes().data(), *scalar_type(tensor.info.dtype), 1, size), 0,
+    llm::read_row(source.name,
+                  sinq::MatrixView::row_major(tensor.bytes().data(), *scalar_type(tensor.info.dtype), 1, size), 0,
                   stored.data());
     if (const auto* known = factors.find(source.name)) {
       std::vector<double> values(stored.begin(), stored.end());
@@ -207,8 +220,7 @@ class Conversion::State {
       for (std::size_t i = 0; i < values.size(); ++i) {
         if (!sinq::is_finite(values[i]) ||
             std::abs(values[i]) > static_cast<double>(std::numeric_limits<float>::max())) {
-          throw sinq::Error(sinq::Errc::kBadData,
-                            source.name + ": entry " + std::to_string(i) + ", folded, is beyond f32");
+          sinq::io::detail::refuse_element(tensor.file, tensor.info, i, values[i], " when folded, beyond float32");
         }
         stored[i] = static_cast<float>(values[i]);
       }
@@ -231,15 +243,18 @@ class Conversion::State {
     const llm::ReorderedHeads reordered(folded.view(), llm::RopeOrder::kPairs, config.head_dim);
     // Rows that are written leave memory; of reordered heads those nearby are read again.
     const auto& tensor = files.at(source.name);
-    const auto row_bytes = static_cast<std::uint64_t>(stored.cols * scalar_bytes(*scalar_type(tensor.info.dtype)));
+    const auto row_bytes = static_cast<std::uint64_t>(stored.cols * dtype_bytes(tensor.info.dtype));
     const auto written_row_bytes = static_cast<std::uint64_t>(stored.cols / block_size(type) * block_bytes(type));
     std::uint64_t written = 0;
-    encoder.encode(source.name, is_reordered(source.name) ? reordered.view() : folded.view(), type,
-                   importance(source, stored, known), [&](std::span<const std::byte> bytes) {
-                     sink(bytes);
-                     written += bytes.size();
-                     tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
-                   });
+    const auto write = [&](std::span<const std::byte> bytes) {
+      sink(bytes);
+      written += bytes.size();
+      tensor.file.release(tensor.info, 0, written / written_row_bytes * row_bytes);
+    };
+    common::with_tensor_name(tensor, [&] {
+      encoder.encode(is_reordered(source.name) ? reordered.view() : folded.view(), type,
+                     importance(source, stored, known), write);
+    });
   }
 
   [[nodiscard]] std::vector<float> importance(const Source& source, const sinq::MatrixView& stored,

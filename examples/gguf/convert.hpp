@@ -52,8 +52,8 @@ class Conversion {
 
   /// Called after each tensor.
   using Step = std::function<void()>;
-  /// Writes the file, whole or not at all, a few rows at a time. Once. Throws kIo, and kBadData, naming the tensor, for
-  /// weights that its type cannot hold.
+  /// Writes the file, whole or not at all, a few rows at a time. Once. Throws kIo, and kBadData, naming tensor, row and
+  /// column, for numbers of any tensor that are not finite or that its type cannot hold.
   void write(const std::filesystem::path& target, const Step& step = {});
 
  private:

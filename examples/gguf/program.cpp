@@ -3,6 +3,10 @@
 #include <sinq/error.hpp>
 #include <sinq/version.hpp>
 
+#include "common/checks.hpp"
+#include "common/choice.hpp"
+#include "common/command_line.hpp"
+#include "common/output.hpp"
 #include "fold/scale_flags.hpp"
 #include "gguf/convert.hpp"
 #include "llm/progress.hpp"
@@ -13,6 +17,7 @@
 #include <cstdio>
 #include <map>
 #include <ostream>
+#include <utility>
 
 namespace gguf {
 namespace {
@@ -20,17 +25,21 @@ namespace {
 using sinq::io::GgufType;
 
 /// The types that are written, by their names on the command line.
-std::map<std::string, GgufType> written_types() {
-  std::map<std::string, GgufType> out;
+common::Names<GgufType> written_types() {
+  common::Names<GgufType> out;
   for (const auto& row : sinq::io::detail::kGgufTypes) {
     if (row.type != GgufType::kF64) out.emplace(row.name, row.type);
   }
   return out;
 }
+const common::Names<GgufType> kTypes = written_types();
+const common::Names<Importance> kImportances{
+    {"none", Importance::kNone}, {"sinkhorn", Importance::kSinkhorn}, {"activations", Importance::kActivations}};
 
 struct Options {
   ConvertOptions convert;
   std::filesystem::path output;
+  common::Existing existing = common::Existing::kRefused;
   std::optional<GgufType> embeddings;
   bool fold = false;
   sinq::fold::ScaleOptions scales;
@@ -39,25 +48,25 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   ConvertOptions& convert = options.convert;
-  const CLI::CheckedTransformer type(written_types(), CLI::ignore_case);
   app.add_option("MODEL", convert.model, "Hugging Face folder, Qwen3 or Llama")->required();
-  app.add_option("-o,--output", options.output, "the file to write")->required();
-  app.add_option("--type", convert.type, "of the blocks' matrices")->required()->transform(type);
-  app.add_option("--embeddings", options.embeddings, "type of embeddings and head (default f16; f32, bf16 with --type)")
-      ->transform(type);
-  app.add_option("--fallback", convert.fallback, "type of matrices whose rows are no whole blocks (default: an error)")
-      ->transform(type);
+  app.add_option("-o,--output", options.output, "the file to write; required, unless --dry-run writes nothing")
+      ->option_text("FILE");
+  common::add_force_flag(app, options.existing);
+  common::add_choice(app, "--type", convert.type, kTypes, "of the blocks' matrices; required")->required();
+  common::add_choice(app, "--embeddings", options.embeddings, kTypes,
+                     "type of embeddings and head (default f16; f32, bf16 with --type)");
+  common::add_choice(app, "--fallback", convert.fallback, kTypes,
+                     "type of matrices whose rows are no whole blocks (default: an error)");
   app.add_option("--name", convert.name, "of the model (default: the folder's)");
-  const std::map<std::string, Importance> importance{
-      {"none", Importance::kNone}, {"sinkhorn", Importance::kSinkhorn}, {"activations", Importance::kActivations}};
-  app.add_option("--importance", convert.importance, "what columns weigh when blocks are fitted (default none)")
-      ->transform(CLI::CheckedTransformer(importance, CLI::ignore_case));
-  app.add_option("--calibrate", convert.calibration, "text for --importance activations");
+  common::add_choice(app, "--importance", convert.importance, kImportances,
+                     "what columns weigh when blocks are fitted (default none)");
+  auto* text = app.add_option("--calibrate", convert.calibration, "text for --importance activations");
   app.add_option("--calibrate-blocks", convert.calibration_blocks, "of 512 tokens, read at most; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_flag("--fold", options.fold, "fold column scales into what produces the inputs, then quantize");
-  fold_program::add_scale_flags(app, "--fold-", options.scales);
+      ->check(common::kNotNegative)
+      ->capture_default_str()
+      ->needs(text);
+  auto* fold = app.add_flag("--fold", options.fold, "fold column scales into what produces the inputs, then quantize");
+  fold_program::add_scale_flags(app, "--fold-", options.scales, fold);
   app.add_option("--threads", convert.threads, "0: as many as the machine has")->check(CLI::Range(0, 1024));
   app.add_flag("--dry-run", options.dry_run, "say what would be written, and how large it is");
 }
@@ -80,25 +89,38 @@ void describe(const sinq::io::GgufPlan& plan, std::ostream& out) {
   line("file", static_cast<int>(plan.tensors.size()), plan.file_bytes);
 }
 
-void run(Options& options, std::ostream& out) {
-  ConvertOptions& convert = options.convert;
-  const auto refuse = [](const char* what) { throw sinq::Error(sinq::Errc::kBadConfig, what); };
+/// Refuses flags that contradict each other or change nothing.
+void check_flags(const Options& options) {
+  const ConvertOptions& convert = options.convert;
+  const auto refuse = [](const std::string& what) { throw sinq::Error(sinq::Errc::kBadConfig, what); };
+  if (options.output.empty() && !options.dry_run) refuse("--output is required, unless --dry-run writes nothing");
   const bool calibrated = convert.importance == Importance::kActivations;
   if (calibrated && convert.calibration.empty()) refuse("--importance activations needs a text: --calibrate");
   if (!calibrated && !convert.calibration.empty()) refuse("--calibrate is of use with --importance activations only");
+  const std::string type(name(convert.type));
+  if (convert.importance != Importance::kNone && block_size(convert.type) == 1) {
+    refuse("--importance is of no use: --type " + type + " has no blocks that are fitted");
+  }
+  if (convert.fallback && block_size(convert.type) == 1 && block_size(convert.embeddings) == 1) {
+    refuse("--fallback is of no use: rows of " + type + " are always whole blocks");
+  }
+  if (options.fold) options.scales.validate();
+}
+
+void run(Options& options, std::ostream& out) {
+  ConvertOptions& convert = options.convert;
   const bool floats = convert.type == GgufType::kF32 || convert.type == GgufType::kBf16;
   convert.embeddings = options.embeddings.value_or(floats ? convert.type : GgufType::kF16);
-  if (options.fold) {
-    options.scales.validate();
-    convert.fold = options.scales;
-  } else if (options.scales != sinq::fold::ScaleOptions{}) {
-    refuse("--fold-... options are of use with --fold only");
-  }
+  check_flags(options);
+  if (options.fold) convert.fold = options.scales;
+  const common::Paths inputs{convert.model, convert.calibration};
+  if (options.dry_run && !options.output.empty()) common::require_new(options.output, options.existing, inputs);
+  const common::OutputFile output(options.dry_run ? "" : options.output, options.existing, inputs);
   Conversion conversion(convert);
   describe(conversion.plan(), out);
   if (options.dry_run) return;
   llm::Progress progress("sinq-gguf", static_cast<long>(conversion.plan().tensors.size()));
-  conversion.write(options.output, [&] { progress.step(); });
+  conversion.write(output.path(), [&] { progress.step(); });
 }
 
 }  // namespace
@@ -109,17 +131,7 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
                                         "." + std::to_string(SINQ_VERSION_PATCH));
   Options options;
   add_options(app, options);
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
-    app.parse(reversed);
-    run(options, out);
-    return 0;
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e, out, err);
-  } catch (const std::exception& e) {
-    err << "sinq-gguf: " << e.what() << "\n";
-    return 1;
-  }
+  return common::run_command_line(app, arguments, out, err, [&] { run(options, out); });
 }
 
 }  // namespace gguf

@@ -1,14 +1,13 @@
 #include "gguf/tensor_encoder.hpp"
 
 #include <sinq/detail/tile_loader.hpp>
-#include <sinq/finite.hpp>
 #include <sinq/half.hpp>
+#include <sinq/io/finite.hpp>
 #include <sinq/io/gguf.hpp>
 
 #include "llm/parallel_for.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -17,27 +16,43 @@ namespace {
 
 using sinq::io::GgufType;
 
+template <class... Parts>
+[[noreturn]] void refuse_weight(Index r, std::uint64_t column, const Parts&... why) {
+  throw sinq::Error(sinq::Errc::kBadData, sinq::detail::text("row ", r, ", column ", column, " is ", why...));
+}
+
 /// Floats as 16-bit ones, each rounded once.
 template <class Round>
-void encode_halves(std::span<const float> row, std::byte* out, Round round, float (*back)(std::uint16_t)) {
+void encode_halves(GgufType type, Index r, std::span<const float> row, std::span<std::byte> out, Round round) {
   for (std::size_t c = 0; c < row.size(); ++c) {
     const std::uint16_t bits = round(row[c]);
-    const float held = back(bits);
-    if (!sinq::is_finite(held)) {
-      throw sinq::Error(sinq::Errc::kBadData, "column " + std::to_string(c) + ": " + std::to_string(row[c]) +
-                                                  " is beyond the type's range, or no number");
-    }
-    std::memcpy(out + 2 * c, &bits, sizeof bits);
+    std::memcpy(out.data() + 2 * c, &bits, sizeof bits);
+  }
+  const auto dtype = type == GgufType::kF16 ? sinq::io::DType::kF16 : sinq::io::DType::kBf16;
+  if (const auto bad = sinq::io::find_nonfinite(dtype, out)) {
+    refuse_weight(r, bad->at, row[bad->at], ", which is beyond ", name(type));
   }
 }
 
-void encode(GgufType type, std::span<const float> row, std::span<const float> importance, std::span<std::byte> out) {
-  if (const auto format = sinq::io::block_format(type)) return sinq::encode_row(*format, row, importance, out);
+void encode_blocks(sinq::BlockFormat format, Index r, std::span<const float> row, std::span<const float> importance,
+                   std::span<std::byte> out) {
+  try {
+    sinq::encode_row(format, row, importance, out);
+  } catch (const sinq::Error& e) {
+    throw sinq::Error(e.code(), sinq::detail::text("row ", r, " as ", name(format), ": ", e.what()));
+  }
+}
+
+/// Row `r` of a matrix.
+void encode(GgufType type, Index r, std::span<const float> row, std::span<const float> importance,
+            std::span<std::byte> out) {
+  if (const auto bad = sinq::io::find_nonfinite(row)) refuse_weight(r, bad->at, bad->name);
+  if (const auto format = sinq::io::block_format(type)) return encode_blocks(*format, r, row, importance, out);
   switch (type) {
     case GgufType::kF16:
-      return encode_halves(row, out.data(), sinq::float_to_half, sinq::half_to_float);
+      return encode_halves(type, r, row, out, sinq::float_to_half);
     case GgufType::kBf16:
-      return encode_halves(row, out.data(), sinq::float_to_bfloat16, sinq::bfloat16_to_float);
+      return encode_halves(type, r, row, out, sinq::float_to_bfloat16);
     case GgufType::kF32:
       std::memcpy(out.data(), row.data(), row.size_bytes());
       return;
@@ -48,8 +63,8 @@ void encode(GgufType type, std::span<const float> row, std::span<const float> im
 
 }  // namespace
 
-void TensorEncoder::encode(const std::string& tensor, const sinq::MatrixView& matrix, GgufType type,
-                           std::span<const float> importance, const Sink& sink) {
+void TensorEncoder::encode(const sinq::MatrixView& matrix, GgufType type, std::span<const float> importance,
+                           const Sink& sink) {
   // A few rows are what a thread takes at a time, a piece is what waits for its turn to be written.
   constexpr Index kRows = 8, kPieceBytes = Index{8} << 20;
   const Index row_bytes = matrix.cols / block_size(type) * block_bytes(type);
@@ -65,12 +80,7 @@ void TensorEncoder::encode(const std::string& tensor, const sinq::MatrixView& ma
         sinq::detail::read_rect(matrix, {begin + r, 0, 1, matrix.cols}, row.data(), matrix.cols);
         const auto out =
             std::span(piece_).subspan(static_cast<std::size_t>(r * row_bytes), static_cast<std::size_t>(row_bytes));
-        try {
-          gguf::encode(type, row, importance, out);
-        } catch (const sinq::Error& e) {
-          throw sinq::Error(e.code(), "tensor " + tensor + " as " + std::string(name(type)) + ": row " +
-                                          std::to_string(begin + r) + ": " + e.what());
-        }
+        gguf::encode(type, begin + r, row, importance, out);
       }
     });
     sink(piece_);

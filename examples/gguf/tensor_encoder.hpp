@@ -23,9 +23,10 @@ class TensorEncoder {
   explicit TensorEncoder(int threads) : threads_(threads) {}
 
   /// `matrix` as `type`, from the first row to the last; `importance` [cols] as for sinq::encode_row. The same bytes
-  /// for every number of threads. Throws kBadData, naming `tensor` and the row, for weights that the type cannot hold.
-  void encode(const std::string& tensor, const sinq::MatrixView& matrix, sinq::io::GgufType type,
-              std::span<const float> importance, const Sink& sink);
+  /// for every number of threads. Throws kBadData, naming row and column, for weights that are not finite or that the
+  /// type cannot hold.
+  void encode(const sinq::MatrixView& matrix, sinq::io::GgufType type, std::span<const float> importance,
+              const Sink& sink);
 
  private:
   int threads_;

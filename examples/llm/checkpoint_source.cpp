@@ -20,12 +20,17 @@ void check_shape(const std::string& name, const std::vector<Index>& shape, const
 }  // namespace
 
 CheckpointSource::CheckpointSource(const std::filesystem::path& folder) : files_(sinq::io::Checkpoint::open(folder)) {
-  for (const std::string& name : files_.quantized_names()) quantized_.emplace(name, files_.quantized(name));
+  for (const std::string& name : files_.quantized_names()) {
+    const sinq::QuantizedView codes = files_.quantized(name);
+    quantized_.emplace(name, codes);
+    for (auto& part : sinq::io::quantized_tensor_infos(name, codes.layout())) parts_.insert(std::move(part.name));
+  }
 }
 
 CheckpointSource::CheckpointSource(sinq::io::Checkpoint files,
-                                   std::map<std::string, sinq::QuantizedMatrix, std::less<>> converted)
-    : files_(std::move(files)), converted_(std::move(converted)) {
+                                   std::map<std::string, sinq::QuantizedMatrix, std::less<>> converted,
+                                   std::set<std::string> parts)
+    : files_(std::move(files)), converted_(std::move(converted)), parts_(std::move(parts)) {
   for (const auto& [name, matrix] : converted_) quantized_.emplace(name, matrix.view());
 }
 
@@ -38,7 +43,7 @@ std::vector<float> CheckpointSource::vector(const std::string& name, Index size)
                                                     ", which is no float type");
   }
   std::vector<float> out(static_cast<std::size_t>(size));
-  read_row(sinq::MatrixView::row_major(tensor.bytes().data(), *type, 1, size), 0, out.data());
+  read_row(name, sinq::MatrixView::row_major(tensor.bytes().data(), *type, 1, size), 0, out.data());
   return out;
 }
 
@@ -58,12 +63,28 @@ std::optional<sinq::QuantizedView> CheckpointSource::quantized(const std::string
   return found == quantized_.end() ? std::nullopt : std::optional(found->second.codes());
 }
 
+std::vector<std::string> CheckpointSource::others(const std::set<std::string>& known) const {
+  std::vector<std::string> out;
+  for (const auto& tensor : files_.tensors()) {
+    if (!known.contains(tensor.info.name) && !parts_.contains(tensor.info.name)) out.push_back(tensor.info.name);
+  }
+  for (const auto& [name, matrix] : quantized_) {
+    if (!known.contains(name)) out.push_back(name);
+  }
+  return out;
+}
+
+std::string CheckpointSource::stored_type(const std::string& name) const {
+  if (const auto codes = quantized(name)) return std::to_string(codes->layout().bits) + "-bit codes";
+  return std::string(sinq::io::name(files_.at(name).info.dtype));
+}
+
 double CheckpointSource::stored_bits(const std::string& name) const {
   if (const auto codes = quantized(name)) {
     return sinq::bits_per_weight(codes->layout()) * static_cast<double>(codes->rows()) *
            static_cast<double>(codes->cols());
   }
-  return 8.0 * static_cast<double>(files_.at(name).bytes().size());
+  return 8.0 * static_cast<double>(files_.at(name).stored_bytes());
 }
 
 }  // namespace llm

@@ -1,3 +1,5 @@
+#include "common/checks.hpp"
+#include "common/command_line.hpp"
 #include "llm/commands.hpp"
 #include "llm/data_options.hpp"
 #include "llm/measure.hpp"
@@ -7,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <iomanip>
 #include <memory>
 
@@ -91,7 +94,14 @@ Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
 void run_compare(const CompareOptions& options, std::ostream& out) {
   const DataOptions& data = options.data;
   std::vector<Row> rows = rows_of(options);
-  OutputFile json_file(options.json), svg_file(options.svg);
+  common::Paths inputs_of_files = data.inputs();
+  inputs_of_files.insert(inputs_of_files.end(), {options.baseline, options.format.calibrate, options.reference_points});
+  const common::OutputFile json_file(options.json, data.existing, inputs_of_files);
+  const common::OutputFile svg_file(options.svg, data.existing, inputs_of_files);
+  if (json_file.wanted() && svg_file.wanted() &&
+      sinq::io::output_file(options.json) == sinq::io::output_file(options.svg)) {
+    throw sinq::Error(sinq::Errc::kBadConfig, options.svg.string() + ": is what --json and --svg both name");
+  }
   // Now rather than when all is measured: a bad file should cost no time.
   if (!options.reference_points.empty()) {
     static_cast<void>(read_reference_points(options.reference_points, options.reference_prefix));
@@ -99,13 +109,18 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model);
   static_cast<void>(settings_for(model, options.format));  // refuses what cannot be quantized
+  const std::optional<TokenBlocks> text = calibration_blocks(model, data.model, options.format);
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
+  if (other) require_same_vocabulary(model, *other);
   const Baseline baseline = read_baseline_shown(other ? *other : model, blocks, options.kl_blocks, data.threads);
-  const Measurement fp32 = measure(model, {.weights = Weights::kAsStored}, blocks, other ? &baseline : nullptr, nullptr,
-                                   data.threads, "fp32");
+  const QuantizeSettings as_stored{.weights = Weights::kAsStored};
+  out << "model            " << what_runs(model, data.model, as_stored) << ", then quantized in each of these ways"
+      << std::endl;
+  const Measurement fp32 = measure(model, as_stored, blocks, other ? &baseline : nullptr, nullptr, data.threads, "fp32",
+                                   nullptr, other ? &*other : nullptr);
   print_header(fp32.evaluation, out);
-  const std::optional<InputStats> inputs = calibrate(model, data.model, options.format, data.threads);
+  const std::optional<InputStats> inputs = calibrate(model, text, data.threads);
   Json json = to_json(data, blocks);
   json["fp32"] = to_json(fp32);
   json["rows"] = Json::array();
@@ -137,16 +152,24 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
       ->delimiter(',');
   add_format_options(*command, options->format);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(common::kNotNegative);
   command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
   command->add_option("--json", options->json, "write the table to this file");
-  command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
-  command
-      ->add_option("--reference-points", options->reference_points,
-                   "a Markdown table with the columns method, bpw and kl, to show in the picture")
-      ->check(CLI::ExistingFile);
-  command->add_option("--reference-prefix", options->reference_prefix, "of the methods to show")->capture_default_str();
-  command->callback([options, &out] { run_compare(*options, out); });
+  auto* svg = command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
+  auto* points = command
+                     ->add_option("--reference-points", options->reference_points,
+                                  "a Markdown table with the columns method, bpw and kl, to show in the picture")
+                     ->check(CLI::ExistingFile)
+                     ->needs(svg);
+  command->add_option("--reference-prefix", options->reference_prefix, "of the methods to show")
+      ->capture_default_str()
+      ->needs(points);
+  command->callback([command, options, &out] {
+    const bool choose_bits = std::any_of(options->methods.begin(), options->methods.end(),
+                                         [](const std::string& name) { return !method(name).only_bits; });
+    if (!choose_bits) common::refuse_flags(*command, {"--bits"}, "is of no use: each of --methods has bits of its own");
+    run_compare(*options, out);
+  });
 }
 
 }  // namespace llm

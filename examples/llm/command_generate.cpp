@@ -1,3 +1,5 @@
+#include "common/checks.hpp"
+#include "common/command_line.hpp"
 #include "llm/commands.hpp"
 #include "llm/generate.hpp"
 #include "llm/progress.hpp"
@@ -28,8 +30,9 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   Sampler sampler(options.sampling);
   Model model = Model::open(options.model, options.settings.activations);
   const QuantizeSettings settings = settings_for(model, options.settings);
+  std::fprintf(stderr, "%s\n", what_runs(model, options.model, settings).c_str());
   if (settings.weights == Weights::kQuantized) {
-    const std::optional<InputStats> inputs = calibrate(model, options.model, settings, 0);
+    const std::optional<InputStats> inputs = calibrate(model, calibration_blocks(model, options.model, settings), 0);
     Progress progress("quantize", static_cast<long>(model.linears().size()));
     model = quantize_model(
                 model, settings, 0, [&] { progress.step(); }, inputs ? &*inputs : nullptr)
@@ -44,6 +47,7 @@ void run_generate(const GenerateOptions& options, std::ostream& out) {
   generate(session, model, prompt, options.max_tokens, sampler, [&](Token token) {
     ++tokens;
     out << characters.put(tokenizer.bytes(token)) << std::flush;
+    common::require_written(out);
   });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   out << characters.finish() << "\n";
@@ -58,15 +62,22 @@ void add_generate_command(CLI::App& app, std::ostream& out) {
   const auto options = std::make_shared<GenerateOptions>();
   command->add_option("MODEL", options->model, "Hugging Face folder")->required();
   command->add_option("--prompt", options->prompt, "the text to continue")->required();
-  command->add_option("--max-tokens", options->max_tokens)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--max-tokens", options->max_tokens)->check(common::kPositive)->capture_default_str();
   command->add_option("--temperature", options->sampling.temperature, "0: always the most likely token")
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::kNotNegative)
       ->capture_default_str();
   command->add_option("--top-k", options->sampling.top_k, "choose among the k most likely; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(common::kNotNegative);
   command->add_option("--seed", options->sampling.seed)->capture_default_str();
   add_quantize_options(*command, options->settings);
-  command->callback([options, &out] { run_generate(*options, out); });
+  command->callback([command, options, &out] {
+    if (options->sampling.temperature == 0) {
+      common::refuse_flags(
+          *command, {"--top-k", "--seed"},
+          "is of use with a --temperature above 0 only: nothing is drawn, the most likely token is taken");
+    }
+    run_generate(*options, out);
+  });
 }
 
 }  // namespace llm

@@ -45,23 +45,29 @@ Json to_json(const LayerError& layer, const OutputError& output) {
 }
 
 void run_layers(const LayersOptions& options, std::ostream& out) {
-  if (options.settings.weights == Weights::kAsStored) {
-    throw sinq::Error(sinq::Errc::kBadConfig, "--method fp32 has no errors to list");
+  if (options.settings.weights == Weights::kAsStored && options.baseline.empty()) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--method fp32 has no errors to list, unless --baseline names a model");
   }
   validate(options.settings);
-  OutputFile file(options.json);
   const DataOptions& data = options.data;
+  common::Paths inputs_of_file = data.inputs();
+  inputs_of_file.insert(inputs_of_file.end(), {options.baseline, options.settings.calibrate});
+  const common::OutputFile file(options.json, data.existing, inputs_of_file);
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model, options.settings.activations);
   const QuantizeSettings settings = settings_for(model, options.settings);
-  const bool stored = settings.weights == Weights::kQuantizedBefore;
+  const bool stored = settings.weights != Weights::kQuantized;
   if (stored == options.baseline.empty()) {
-    throw sinq::Error(sinq::Errc::kBadConfig, stored ? "--baseline: this model is quantized already, errors need the "
-                                                       "one that it was made from"
-                                                     : "--baseline belongs to a model that is quantized already");
+    throw sinq::Error(sinq::Errc::kBadConfig,
+                      !stored ? "--baseline belongs to a model that is quantized already, or runs as it is stored"
+                      : settings.weights == Weights::kQuantizedBefore
+                          ? "--baseline: this model is quantized already, errors need the one that it was made from"
+                          : "--baseline: this model runs as it is stored, errors need the one that it was made from");
   }
+  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
   const std::optional<Model> original = stored ? std::optional(Model::open(options.baseline)) : std::nullopt;
-  const std::optional<InputStats> inputs = calibrate(model, data.model, settings, data.threads);
+  const std::optional<InputStats> inputs =
+      calibrate(model, calibration_blocks(model, data.model, settings), data.threads);
   const QuantizedModel quantized = stored
                                        ? compare_stored(*original, model, data.threads)
                                        : quantize_model(model, settings, data.threads, {}, inputs ? &*inputs : nullptr);

@@ -1,3 +1,4 @@
+#include "common/checks.hpp"
 #include "llm/commands.hpp"
 #include "llm/data_options.hpp"
 #include "llm/measure.hpp"
@@ -21,8 +22,10 @@ struct PerplexityOptions {
 
 void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   validate(options.settings);
-  OutputFile file(options.json);
   const DataOptions& data = options.data;
+  common::Paths inputs_of_file = data.inputs();
+  inputs_of_file.insert(inputs_of_file.end(), {options.baseline, options.calibration, options.settings.calibrate});
+  const common::OutputFile file(options.json, data.existing, inputs_of_file);
   const TokenBlocks blocks = data.blocks();
   TokenBlocks calibration;
   if (!options.calibration.empty()) {
@@ -33,15 +36,27 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   const Model model = Model::open(data.model, options.settings.activations);
   const double seconds_open = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const QuantizeSettings settings = settings_for(model, options.settings);
+  if (settings.weights != Weights::kQuantized && options.baseline.empty()) {
+    const char* flag = options.kl_blocks != 0 ? "--kl-blocks" : options.calibration.empty() ? nullptr : "--calibration";
+    if (flag != nullptr) {
+      throw sinq::Error(sinq::Errc::kBadConfig, std::string(flag) +
+                                                    " is of use with --baseline only: this model runs as "
+                                                    "it is stored, there is nothing to compare it with");
+    }
+  }
+  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
+  if (other) require_same_vocabulary(model, *other);
+
+  const std::optional<TokenBlocks> text = calibration_blocks(model, data.model, settings);
 
   // A model that is quantized now is its own baseline; as it is, it differs from itself in nothing.
   std::optional<Baseline> baseline;
   if (other || settings.weights == Weights::kQuantized) {
     baseline = read_baseline_shown(other ? *other : model, blocks, options.kl_blocks, data.threads);
   }
-  const std::optional<InputStats> inputs = calibrate(model, data.model, settings, data.threads);
+  const std::optional<InputStats> inputs = calibrate(model, text, data.threads);
   const Measurement result = measure(model, settings, blocks, baseline ? &*baseline : nullptr,
                                      calibration.tokens.empty() ? nullptr : &calibration, data.threads, "model",
                                      inputs ? &*inputs : nullptr, other ? &*other : nullptr);
@@ -67,12 +82,13 @@ void add_perplexity_command(CLI::App& app, std::ostream& out) {
   add_data_options(*command, options->data);
   add_quantize_options(*command, options->settings);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(common::kNotNegative);
   command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
-  command->add_option("--calibration", options->calibration, "text for the error of the layers' outputs");
+  auto* text = command->add_option("--calibration", options->calibration, "text for the error of the layers' outputs");
   command->add_option("--calibration-blocks", options->calibration_blocks, "of that text")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+      ->check(common::kPositive)
+      ->capture_default_str()
+      ->needs(text);
   command->add_option("--json", options->json, "write the result to this file");
   command->callback([options, &out] { run_perplexity(*options, out); });
 }

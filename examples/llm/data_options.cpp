@@ -1,5 +1,6 @@
 #include "llm/data_options.hpp"
 
+#include "common/checks.hpp"
 #include "llm/opened_model.hpp"
 
 #include <CLI/CLI.hpp>
@@ -22,8 +23,9 @@ void add_data_options(CLI::App& app, DataOptions& data) {
   source->add_option("--tokens", data.tokens, "safetensors file with token ids, \"tokens\"");
   source->require_option(1);
   app.add_option("--context", data.context, "tokens per block")->required()->check(CLI::Range(2, 1 << 20));
-  app.add_option("--limit", data.limit, "read the first blocks only; 0: all")->check(CLI::NonNegativeNumber);
+  app.add_option("--limit", data.limit, "read the first blocks only; 0: all")->check(common::kNotNegative);
   app.add_option("--threads", data.threads, "0: as many as the machine has")->check(CLI::Range(0, 1024));
+  common::add_force_flag(app, data.existing);
 }
 
 Json to_json(const DataOptions& data, const TokenBlocks& blocks) {
@@ -31,19 +33,6 @@ Json to_json(const DataOptions& data, const TokenBlocks& blocks) {
           {"source", (data.text.empty() ? data.tokens : data.text).string()},
           {"context", data.context},
           {"blocks", blocks.count()}};
-}
-
-OutputFile::OutputFile(const std::filesystem::path& path) : path_(path) {
-  if (path_.empty()) return;
-  stream_.open(path_, std::ios::binary);
-  if (!stream_) throw sinq::Error(sinq::Errc::kIo, path_.string() + ": cannot be written");
-}
-
-void OutputFile::write(const std::string& text) {
-  if (!wanted()) return;
-  stream_ << text;
-  stream_.close();
-  if (!stream_) throw sinq::Error(sinq::Errc::kIo, path_.string() + ": cannot be written");
 }
 
 std::string fixed(double value, int digits) {

@@ -21,7 +21,10 @@ class DeferredWeight final : public Weight {
   [[nodiscard]] Index rows() const noexcept override { return rows_; }
   [[nodiscard]] Index cols() const noexcept override { return cols_; }
   void prepare() const override {
-    std::call_once(made_, [this] { weight_ = std::exchange(make_, nullptr)(); });
+    std::call_once(made_, [this] {
+      weight_ = make_();  // who comes after an error gets the same one
+      make_ = nullptr;
+    });
   }
   void multiply(const float* x, Index count, float* y) const override {
     prepare();

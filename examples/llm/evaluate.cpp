@@ -1,6 +1,7 @@
 #include "llm/evaluate.hpp"
 
 #include "llm/kernels.hpp"
+#include "llm/logits.hpp"
 #include "llm/parallel_for.hpp"
 
 #include <algorithm>
@@ -50,9 +51,10 @@ BlockSums sum_block(const Model& model, std::span<const Token> block, const floa
   BlockSums sums;
   for (Index start = 0; start < count; start += kChunk) {
     const Index rows = std::min(kChunk, count - start);
-    model.head.apply(hidden + start * width, rows, logits.data());
+    read_logits(model.head, hidden + start * width, rows, start, logits.data());
     if (baseline_hidden != nullptr) {
-      baseline_head->apply(baseline_hidden + start * baseline_head->weight->cols(), rows, baseline_logits.data());
+      read_logits(*baseline_head, baseline_hidden + start * baseline_head->weight->cols(), rows, start,
+                  baseline_logits.data());
     }
     for (Index r = 0; r < rows; ++r) {
       const float* row = logits.data() + r * vocab;
@@ -118,8 +120,9 @@ Evaluation evaluate(const Model& model, const TokenBlocks& blocks, const Baselin
   }
   out.scored_tokens = blocks.count() * (blocks.context - 1);
   out.kl_positions = std::min(compared, blocks.count()) * blocks.context;
-  out.perplexity = std::exp(-total.log_likelihood / static_cast<double>(out.scored_tokens));
-  if (out.kl_positions > 0) out.kl = total.divergence / static_cast<double>(out.kl_positions);
+  const double loss = -total.log_likelihood / static_cast<double>(out.scored_tokens);
+  out.perplexity = require_finite("perplexity", std::exp(require_finite("mean negative log-likelihood", loss)));
+  if (out.kl_positions > 0) out.kl = require_finite("kl", total.divergence / static_cast<double>(out.kl_positions));
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
 }

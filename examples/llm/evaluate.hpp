@@ -32,7 +32,7 @@ struct Evaluation {
 };
 
 /// Perplexity over all blocks, and KL over those that `baseline` has (none if it is null). The result does not depend
-/// on the number of threads.
+/// on the number of threads. Throws kBadData, saying where it began, if a number on the way or a result is not finite.
 [[nodiscard]] Evaluation evaluate(const Model& model, const TokenBlocks& blocks, const Baseline* baseline, int threads,
                                   const Step& step = {});
 

@@ -2,6 +2,8 @@
 
 #include <sinq/finite.hpp>
 
+#include "llm/logits.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -47,7 +49,7 @@ void generate(Session& session, const Model& model, std::span<const Token> promp
   std::vector<float> logits(static_cast<std::size_t>(model.config.vocab_size));
   std::span<const float> hidden = session.read(prompt);
   for (Index i = 0; i < count; ++i) {
-    model.head.apply(hidden.data() + hidden.size() - width, 1, logits.data());
+    read_logits(model.head, hidden.data() + hidden.size() - width, 1, session.position() - 1, logits.data());
     const Token token = sampler(logits);
     const auto& ends = model.config.end_tokens;
     if (std::find(ends.begin(), ends.end(), token) != ends.end()) return;

@@ -22,6 +22,7 @@ class Sampler {
  public:
   /// Throws kBadConfig.
   explicit Sampler(const Sampling& sampling);
+  /// `logits` are finite.
   [[nodiscard]] Token operator()(std::span<const float> logits);
 
  private:
@@ -30,7 +31,7 @@ class Sampler {
 };
 
 /// Continues `prompt` by up to `count` tokens, or to an end token, or to the end of the session's room, and hands out
-/// each as it comes. Throws kBadData if the prompt is empty.
+/// each as it comes. Throws kBadData if the prompt is empty, and as `read_logits`.
 void generate(Session& session, const Model& model, std::span<const Token> prompt, Index count, Sampler& sampler,
               const std::function<void(Token)>& emit);
 

@@ -12,8 +12,9 @@ namespace {
 using sinq::Index;
 using sinq::io::GgufMetadata;
 
-[[noreturn]] void refuse(const GgufMetadata& metadata, const std::string& what) {
-  throw sinq::Error(sinq::Errc::kUnsupported, metadata.what() + ": " + what);
+[[noreturn]] void refuse(const GgufMetadata& metadata, const std::string& what, const std::string& known = "") {
+  throw sinq::Error(sinq::Errc::kUnsupported, metadata.what() + ": " + what + " is not supported" +
+                                                  (known.empty() ? "" : " (known: " + known + ")"));
 }
 
 Json split(const std::string& pattern) {
@@ -38,7 +39,7 @@ const std::vector<GgufPreTokenizer>& gguf_pre_tokenizers() {
 Json config_from_gguf(const GgufMetadata& metadata, bool tied_head) {
   const auto& architecture = metadata.get<std::string>("general.architecture");
   if (architecture != "qwen3" && architecture != "llama") {
-    refuse(metadata, "general.architecture " + architecture + " (known: qwen3, llama)");
+    refuse(metadata, "general.architecture " + architecture, "qwen3, llama");
   }
   const auto key = [&](const char* name) { return architecture + "." + name; };
   if (metadata.has(key("rope.scaling.type")) && metadata.get<std::string>(key("rope.scaling.type")) != "none") {
@@ -49,7 +50,7 @@ Json config_from_gguf(const GgufMetadata& metadata, bool tied_head) {
   const Index head_dim = metadata.integer_or(key("attention.key_length"), heads > 0 ? hidden / heads : 0);
   for (const char* same : {"attention.value_length", "rope.dimension_count"}) {
     if (metadata.integer_or(key(same), head_dim) != head_dim) {
-      refuse(metadata, key(same) + " differs from the length of keys, " + std::to_string(head_dim));
+      refuse(metadata, key(same) + " differs from the length of keys, " + std::to_string(head_dim) + ", which");
     }
   }
   const auto tokens = static_cast<Index>(metadata.array<std::string>("tokenizer.ggml.tokens").size());
@@ -73,11 +74,11 @@ Json config_from_gguf(const GgufMetadata& metadata, bool tied_head) {
 
 Json tokenizer_from_gguf(const GgufMetadata& metadata) {
   const auto& model = metadata.get<std::string>("tokenizer.ggml.model");
-  if (model != "gpt2") refuse(metadata, "tokenizer.ggml.model " + model + " (known: gpt2, byte-level BPE)");
+  if (model != "gpt2") refuse(metadata, "tokenizer.ggml.model " + model, "gpt2, byte-level BPE");
   const auto& pre = metadata.get<std::string>("tokenizer.ggml.pre");
   const auto& known = gguf_pre_tokenizers();
   const auto at = std::find_if(known.begin(), known.end(), [&](const auto& entry) { return entry.name == pre; });
-  if (at == known.end()) refuse(metadata, "tokenizer.ggml.pre " + pre + " (known: gpt-2, qwen2, llama-bpe)");
+  if (at == known.end()) refuse(metadata, "tokenizer.ggml.pre " + pre, "gpt-2, qwen2, llama-bpe");
 
   const auto& tokens = metadata.array<std::string>("tokenizer.ggml.tokens");
   const auto& types = metadata.array<std::int32_t>("tokenizer.ggml.token_type");

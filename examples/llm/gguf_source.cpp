@@ -9,6 +9,8 @@
 namespace llm {
 namespace {
 
+constexpr const char* kRopeFactors = "rope_freqs.weight";
+
 /// What parts of the JSON form say is wrong, is wrong in the file.
 template <class Read>
 auto named(const std::string& file, const Read& read) {
@@ -29,8 +31,8 @@ GgufSource::GgufSource(const std::filesystem::path& path) : file_(sinq::io::Gguf
     description["attention_bias"] = file_.find("blk.0.attn_q.bias") != nullptr;
     description["mlp_bias"] = file_.find("blk.0.ffn_up.bias") != nullptr;
     config_ = ModelConfig::from_json(description);
-    if (file_.find("rope_freqs.weight") != nullptr) {
-      config_.rope_factors = floats("rope_freqs.weight", config_.head_dim / 2);
+    if (file_.find(kRopeFactors) != nullptr) {
+      config_.rope_factors = floats(kRopeFactors, config_.head_dim / 2);
     }
     for (Index layer = 0; layer < config_.layers; ++layer) {
       for (std::size_t linear = 0; linear < kBlockLinears.size(); ++linear) {
@@ -55,7 +57,7 @@ std::vector<float> GgufSource::floats(const std::string& gguf_tensor, Index size
                                                     std::string(name(info.type)) + ", which is no float type");
   }
   std::vector<float> out(static_cast<std::size_t>(size));
-  read_row(sinq::MatrixView::row_major(file_.bytes(info).data(), *type, 1, size), 0, out.data());
+  read_row(gguf_tensor, sinq::MatrixView::row_major(file_.bytes(info).data(), *type, 1, size), 0, out.data());
   return out;
 }
 
@@ -77,6 +79,20 @@ sinq::MatrixView GgufSource::matrix(const std::string& name, Index rows, Index c
 }
 
 std::optional<sinq::QuantizedView> GgufSource::quantized(const std::string&) const { return std::nullopt; }
+
+std::vector<std::string> GgufSource::others(const std::set<std::string>& known) const {
+  std::set<std::string> stored{kRopeFactors};
+  for (const std::string& name : known) stored.insert(gguf_name(name));
+  std::vector<std::string> out;
+  for (const auto& tensor : file_.tensors()) {
+    if (!stored.contains(tensor.name)) out.push_back(tensor.name);
+  }
+  return out;
+}
+
+std::string GgufSource::stored_type(const std::string& name) const {
+  return std::string(sinq::io::name(file_.at(gguf_name(name)).type));
+}
 
 double GgufSource::stored_bits(const std::string& name) const {
   return 8.0 * static_cast<double>(file_.bytes(file_.at(gguf_name(name))).size());

@@ -25,7 +25,10 @@ class GgufSource final : public TensorSource {
   [[nodiscard]] sinq::MatrixView matrix(const std::string& name, Index rows, Index cols) const override;
   [[nodiscard]] std::optional<sinq::QuantizedView> quantized(const std::string& name) const override;
   [[nodiscard]] double stored_bits(const std::string& name) const override;
+  [[nodiscard]] std::vector<std::string> others(const std::set<std::string>& known) const override;
+  [[nodiscard]] std::string stored_type(const std::string& name) const override;
   [[nodiscard]] bool is_quantized() const override { return is_quantized_; }
+  [[nodiscard]] bool is_converted() const override { return true; }
 
  private:
   [[nodiscard]] std::vector<float> floats(const std::string& gguf_tensor, Index size) const;

@@ -21,6 +21,7 @@ std::size_t index_of(LinearId id) { return static_cast<std::size_t>(id.layer) * 
 const sinq::ActivationStats& InputStats::of(LinearId id) const { return stats_[index_of(id)]; }
 
 InputStats InputStats::collect(const Model& model, const TokenBlocks& blocks, int threads, const Step& step) {
+  model.require_finite_embeddings();
   // Sums are taken per share and merged in order, so that they do not depend on the number of threads.
   constexpr Index kShares = 4;
   const Index shares = std::min(kShares, blocks.count());

@@ -1,5 +1,6 @@
 #include "llm/layer_report.hpp"
 
+#include "llm/logits.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/session.hpp"
 
@@ -11,6 +12,7 @@ double OutputError::relative() const { return squared_output > 0 ? std::sqrt(squ
 
 std::vector<OutputError> output_errors(const Model& model, const QuantizedModel& quantized, const TokenBlocks& blocks,
                                        int threads, const Step& step) {
+  model.require_finite_embeddings();
   const std::size_t layers = quantized.layers.size();
   std::vector<std::vector<OutputError>> of_block(static_cast<std::size_t>(blocks.count()));
   parallel_for(blocks.count(), threads, [&](int, Index i) {
@@ -25,7 +27,7 @@ std::vector<OutputError> output_errors(const Model& model, const QuantizedModel&
       linear.apply(x, count, approximate.data());
       OutputError& error = errors[static_cast<std::size_t>(id.layer) * kBlockLinears.size() + id.linear];
       for (std::size_t k = 0; k < size; ++k) {
-        const double exact = y[k];
+        const auto exact = static_cast<double>(y[k]);
         const double difference = static_cast<double>(approximate[k]) - exact;
         error.squared_error += difference * difference;
         error.squared_output += exact * exact;
@@ -40,6 +42,11 @@ std::vector<OutputError> output_errors(const Model& model, const QuantizedModel&
       out[k].squared_error += errors[k].squared_error;
       out[k].squared_output += errors[k].squared_output;
     }
+  }
+  for (std::size_t k = 0; k < layers; ++k) {
+    const std::string name = quantized.layers[k].id.name();
+    static_cast<void>(require_finite((name + ": square of the outputs").c_str(), out[k].squared_output));
+    static_cast<void>(require_finite((name + ": squared error of the outputs").c_str(), out[k].squared_error));
   }
   return out;
 }

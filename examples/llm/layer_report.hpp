@@ -16,7 +16,7 @@ struct OutputError {
 };
 
 /// Runs the original `model` over `blocks` and gives each linear layer's inputs to its quantized version as well. One
-/// entry per entry of `quantized.layers`.
+/// entry per entry of `quantized.layers`. Throws kBadData, naming the layer, if outputs are not finite.
 [[nodiscard]] std::vector<OutputError> output_errors(const Model& model, const QuantizedModel& quantized,
                                                      const TokenBlocks& blocks, int threads, const Step& step = {});
 

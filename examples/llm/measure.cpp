@@ -31,9 +31,11 @@ Measurement measure(const Model& model, const QuantizeSettings& settings, const 
     return out;
   }
   out.bits_per_weight = model.stored_bits_per_weight();
-  if (settings.weights == Weights::kAsStored) {
-    out.weight_error = 0;
-  } else if (original != nullptr) {
+  const bool floats = settings.weights == Weights::kAsStored;
+  if (original == nullptr) {
+    if (floats) out.weight_error = 0;
+  } else if (!floats ||
+             have_same_linears(*original, model)) {  // KL can be taken against any model with this vocabulary
     add_errors(*original, compare_stored(*original, model, threads));
   }
   evaluate_shown(model);

@@ -28,7 +28,7 @@ struct Measurement {
 };
 
 /// Quantizes `model` as `settings` say and evaluates it, with progress bars under `title`. `inputs`: for calibrated
-/// quantization, or null. `original`: what a model that was quantized earlier was made from, for its errors, or null.
+/// quantization, or null. `original`: what a model that runs as it is stored was made from, for its errors, or null.
 [[nodiscard]] Measurement measure(const Model& model, const QuantizeSettings& settings, const TokenBlocks& blocks,
                                   const Baseline* baseline, Calibration calibration, int threads,
                                   const std::string& title, const InputStats* inputs = nullptr,

@@ -1,17 +1,15 @@
 #include "llm/model.hpp"
 
+#include <sinq/io/tensor_info.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 
 #include "llm/deferred_weight.hpp"
+#include "llm/model_tensors.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/tensors.hpp"
 
 namespace llm {
 namespace {
-
-std::string block_name(Index layer) { return "model.layers." + std::to_string(layer) + "."; }
-
-constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 
 /// The matrix `name` as it is stored, codes or floats. Checked now, read when it is first used.
 std::shared_ptr<const Weight> deferred(const std::shared_ptr<const TensorSource>& tensors, const std::string& name,
@@ -20,12 +18,24 @@ std::shared_ptr<const Weight> deferred(const std::shared_ptr<const TensorSource>
   const auto codes = tensors->quantized(name);
   return std::make_shared<DeferredWeight>(rows, cols, [=]() -> std::shared_ptr<const Weight> {
     static_cast<void>(tensors);  // what the views point to
-    if (codes) return weight_of(*codes, activations);
-    return std::make_shared<DenseWeight>(pack(floats));
+    if (codes) return weight_of(name, *codes, activations);
+    return std::make_shared<DenseWeight>(pack(name, floats));
   });
 }
 
+/// A tensor that is left out would change what is computed without a word.
+void refuse_unknown_tensors(const std::string& path, const TensorSource& tensors, const ModelConfig& config) {
+  for (const std::string& name : tensors.others(model_tensors(config))) {
+    if (is_redundant(name, config)) continue;
+    throw sinq::Error(sinq::Errc::kUnsupported,
+                      path + ": tensor " + sinq::io::detail::name_text(name) +
+                          " is none of a model as the configuration describes it; it would be left out");
+  }
+}
+
 }  // namespace
+
+std::string block_name(Index layer) { return "model.layers." + std::to_string(layer) + "."; }
 
 LinearShape linear_shape(const ModelConfig& config, std::size_t linear) {
   const Index query = config.heads * config.head_dim;
@@ -58,14 +68,14 @@ Model Model::open(const std::filesystem::path& path, sinq::Precision activations
   for (Index layer = 0; layer < config.layers; ++layer) {
     Block& block = model.blocks.emplace_back();
     const std::string prefix = block_name(layer);
-    block.attention_norm = vector(prefix + "input_layernorm.weight", config.hidden_size);
-    block.mlp_norm = vector(prefix + "post_attention_layernorm.weight", config.hidden_size);
+    block.attention_norm = vector(prefix + kAttentionNormName, config.hidden_size);
+    block.mlp_norm = vector(prefix + kMlpNormName, config.hidden_size);
     if (config.query_key_norm) {
-      block.query_norm = vector(prefix + "self_attn.q_norm.weight", config.head_dim);
-      block.key_norm = vector(prefix + "self_attn.k_norm.weight", config.head_dim);
+      block.query_norm = vector(prefix + kQueryNormName, config.head_dim);
+      block.key_norm = vector(prefix + kKeyNormName, config.head_dim);
     }
   }
-  model.final_norm = vector("model.norm.weight", config.hidden_size);
+  model.final_norm = vector(kFinalNormName, config.hidden_size);
 
   for (const LinearId id : model.linears()) {
     Linear& linear = model.linear(id);
@@ -74,8 +84,9 @@ Model Model::open(const std::filesystem::path& path, sinq::Precision activations
     if (shape.bias) linear.bias = vector(id.name() + ".bias", shape.rows);
   }
   model.embedding = model.tensors->matrix(kEmbeddingName, config.vocab_size, config.hidden_size);
-  const char* head = config.tied_head ? kEmbeddingName : "lm_head.weight";
+  const char* head = config.tied_head ? kEmbeddingName : kHeadName;
   model.head.weight = deferred(model.tensors, head, config.vocab_size, config.hidden_size, activations);
+  refuse_unknown_tensors(path.string(), *model.tensors, config);
   return model;
 }
 
@@ -83,18 +94,23 @@ Model Model::open(const std::filesystem::path& path) { return open(path, sinq::P
 
 void Model::prepare(int threads) const {
   const std::vector<LinearId> ids = linears();
-  parallel_for(static_cast<Index>(ids.size()) + 1, threads, [&](int, Index i) {
+  // A head that is the embedding table has read all of it.
+  const Index items = static_cast<Index>(ids.size()) + (config.tied_head ? 1 : 2);
+  parallel_for(items, threads, [&](int, Index i) {
     const auto at = static_cast<std::size_t>(i);
+    if (at > ids.size()) return require_finite_embeddings();
     (at < ids.size() ? linear(ids[at]) : head).weight->prepare();
   });
 }
+
+void Model::require_finite_embeddings() const { require_finite(kEmbeddingName, embedding); }
 
 void Model::embed(Token token, float* out) const {
   if (token < 0 || token >= config.vocab_size) {
     throw sinq::Error(sinq::Errc::kBadData, "token id " + std::to_string(token) + " is not below vocab_size " +
                                                 std::to_string(config.vocab_size));
   }
-  read_row(embedding, token, out);
+  read_row(kEmbeddingName, embedding, token, out);
 }
 
 std::vector<LinearId> Model::linears() const {

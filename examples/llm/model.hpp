@@ -12,6 +12,18 @@
 
 namespace llm {
 
+// What tensors are called that are not those of linear layers; those of blocks stand behind `block_name`.
+inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
+inline constexpr const char* kFinalNormName = "model.norm.weight";
+inline constexpr const char* kHeadName = "lm_head.weight";
+inline constexpr const char* kAttentionNormName = "input_layernorm.weight";
+inline constexpr const char* kMlpNormName = "post_attention_layernorm.weight";
+inline constexpr const char* kQueryNormName = "self_attn.q_norm.weight";
+inline constexpr const char* kKeyNormName = "self_attn.k_norm.weight";
+
+/// "model.layers.3."
+[[nodiscard]] std::string block_name(Index layer);
+
 /// One decoder block.
 struct Block {
   std::vector<float> attention_norm;  ///< [hidden]
@@ -60,9 +72,10 @@ struct Model {
   std::vector<float> final_norm;
   Linear head;
 
-  /// Opens a model and checks that all it needs is there. Weights are touched when they are first used: floats of any
-  /// type become float32, codes meet what `activations` says.
-  /// Throws as `open_model`, and kBadFile for tensors that are missing or of another shape.
+  /// Opens a model and checks that all it needs is there, and nothing else. Weights are touched when they are first
+  /// used: floats of any type become float32, codes meet what `activations` says.
+  /// Throws as `open_model`, kBadFile for tensors that are missing or of another shape, kUnsupported for one that the
+  /// engine would leave out. Numbers that are not finite are kBadData, here or when they are first used.
   [[nodiscard]] static Model open(const std::filesystem::path& path, sinq::Precision activations);
   /// The same with activations as floats.
   [[nodiscard]] static Model open(const std::filesystem::path& path);
@@ -70,7 +83,10 @@ struct Model {
   /// Does now, on `threads` threads (0: all), what the first use of each weight would do.
   void prepare(int threads) const;
 
-  /// Writes the embedding of `token` [hidden] to `out`. Throws kBadData if it is not in the vocabulary.
+  /// Throws kBadData, naming row and column, if an embedding is not finite, whether or not its token comes.
+  void require_finite_embeddings() const;
+
+  /// Writes the embedding of `token` [hidden] to `out`. Throws kBadData if it is not in the vocabulary, or not finite.
   void embed(Token token, float* out) const;
 
   /// All linear layers of the blocks: those that are quantized.

@@ -1,5 +1,9 @@
 #include "llm/model_config.hpp"
 
+#include <sinq/io/checkpoint.hpp>
+
+#include "llm/float8_config.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,8 +13,9 @@
 namespace llm {
 namespace {
 
-[[noreturn]] void refuse_model(const std::string& what) {
-  throw sinq::Error(sinq::Errc::kUnsupported, "config.json: " + what);
+[[noreturn]] void refuse_model(const std::string& what, const std::string& known = "") {
+  throw sinq::Error(sinq::Errc::kUnsupported,
+                    "config.json: " + what + " is not supported" + (known.empty() ? "" : " (known: " + known + ")"));
 }
 
 [[noreturn]] void bad_config(const std::string& what) {
@@ -53,18 +58,20 @@ std::vector<float> find_rope_factors(const Json& description, double theta, Inde
     if (!has(description, key)) continue;
     const Json& rope = description[key];
     const auto type = value_or(rope, "rope_type", value_or<std::string>(rope, "type", "default"));
-    if (type != "default" && type != "llama3") refuse_model("rope_type " + type);
-    if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
+    if (type != "default" && type != "llama3") refuse_model("rope_type " + type, "default, llama3");
+    if (value_or(rope, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor other than 1");
     if (type == "llama3") out = llama3_factors(rope, theta, head_dim);
   }
   return out;
 }
 
 /// Folders in sinq's own format may say so, which keeps other programs from taking them for something else; those of
-/// the SINQ reference must.
+/// the SINQ reference must. 8-bit floats are read as the floats that they stand for.
 void check_quantization(const Json& description) {
   if (!has(description, "quantization_config")) return;
-  const auto method = value_or<std::string>(description["quantization_config"], "quant_method", "none");
+  const Json& quantization = description["quantization_config"];
+  if (is_float8_config(quantization)) return;
+  const auto method = value_or<std::string>(quantization, "quant_method", "none");
   if (method != "sinq-packed" && method != "sinq") refuse_model("quantization_config with quant_method " + method);
 }
 
@@ -84,6 +91,11 @@ std::vector<Token> find_end_tokens(const Json& description) {
 }  // namespace
 
 ModelConfig ModelConfig::open(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::exists(folder / "config.json", error) &&
+      (!std::filesystem::is_directory(folder, error) || !sinq::io::detail::weight_files(folder).empty())) {
+    sinq::io::require_model_folder(folder);  // which says what is there instead
+  }
   const Json description = read_json(folder / "config.json");
   try {
     return from_json(description);
@@ -96,7 +108,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   const auto architectures = required<std::vector<std::string>>(description, "architectures");
   const std::string architecture = architectures.empty() ? "none" : architectures.front();
   if (architecture != "Qwen3ForCausalLM" && architecture != "LlamaForCausalLM") {
-    refuse_model("architecture " + architecture + " (known: Qwen3ForCausalLM, LlamaForCausalLM)");
+    refuse_model("architecture " + architecture, "Qwen3ForCausalLM, LlamaForCausalLM");
   }
   const auto activation = value_or<std::string>(description, "hidden_act", "silu");
   if (activation != "silu") refuse_model("hidden_act " + activation);
@@ -105,7 +117,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
     if (type != "full_attention") refuse_model("layer_types " + type);
   }
   check_quantization(description);
-  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor");
+  if (value_or(description, "partial_rotary_factor", 1.0) != 1.0) refuse_model("partial_rotary_factor other than 1");
 
   ModelConfig config;
   config.vocab_size = size(description, "vocab_size");
@@ -130,8 +142,12 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   if (config.head_dim < 2 || config.head_dim % 2 != 0) {
     bad_config("head_dim " + std::to_string(config.head_dim) + " is not a positive even number");
   }
-  if (!(config.rope_theta > 0)) bad_config("rope_theta is not positive");
-  if (!(config.rms_norm_eps >= 0)) bad_config("rms_norm_eps is negative");
+  // GGUF files can say Inf; with it the model would compute zeros.
+  constexpr double kMost = std::numeric_limits<double>::max();
+  if (!(config.rope_theta > 0 && config.rope_theta <= kMost)) bad_config("rope_theta is not positive and finite");
+  if (!(config.rms_norm_eps >= 0 && config.rms_norm_eps <= kMost)) {
+    bad_config("rms_norm_eps is not a finite number of at least 0");
+  }
   config.rope_factors = find_rope_factors(description, config.rope_theta, config.head_dim);
   return config;
 }

@@ -1,6 +1,7 @@
 #include "llm/packed_weight.hpp"
 
 #include <sinq/dequantize.hpp>
+#include <sinq/io/finite.hpp>
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/repack.hpp>
 #include <sinq/kernels/vector_codes.hpp>
@@ -8,6 +9,8 @@
 #include "llm/tensors.hpp"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace llm {
@@ -35,14 +38,42 @@ class PackedWeight final : public Weight {
   sinq::Precision activations_;
 };
 
+/// What codes are multiplied with; levels were checked when the file was opened.
+void require_finite(const std::string& tensor, const sinq::QuantizedView& q) {
+  const sinq::Layout& layout = q.layout();
+  const auto require = [&](const std::vector<float>& values, const char* what, auto place_of) {
+    if (const auto bad = sinq::io::find_nonfinite(values)) {
+      const auto [row, col] = place_of(static_cast<Index>(bad->at));
+      throw sinq::Error(sinq::Errc::kBadData,
+                        sinq::detail::text("tensor ", sinq::io::detail::name_text(tensor), ": the ", what, " of row ",
+                                           row, ", column ", col, " is ", bad->name));
+    }
+  };
+  std::vector<float> of_rows(static_cast<std::size_t>(q.rows())), of_cols(static_cast<std::size_t>(q.cols()));
+  for (Index g = 0; g < q.groups(); ++g) {
+    const auto place_of = [&](Index at) { return std::pair(at, g * layout.group_size); };
+    q.group_scales(g, {0, q.rows()}, of_rows.data());
+    require(of_rows, "scale", place_of);
+    if (layout.offset == sinq::OffsetKind::kShared) continue;
+    q.stored_offsets(g, {0, q.rows()}, of_rows.data());
+    require(of_rows, "zero point", place_of);
+  }
+  for (Index row = 0; row < q.rows(); row += layout.row_block) {
+    q.col_scales(row, {0, q.cols()}, of_cols.data());
+    require(of_cols, "column scale", [&](Index at) { return std::pair(row, at); });
+  }
+}
+
 }  // namespace
 
-std::shared_ptr<const Weight> weight_of(const sinq::QuantizedView& q, sinq::Precision activations) {
+std::shared_ptr<const Weight> weight_of(const std::string& tensor, const sinq::QuantizedView& q,
+                                        sinq::Precision activations) {
+  require_finite(tensor, q);
   const sinq::Layout& layout = q.layout();
   if (layout.vector_dim == 1 || sinq::is_panel_vector(layout)) return std::make_shared<PackedWeight>(q, activations);
   std::vector<float> weights(static_cast<std::size_t>(q.rows() * q.cols()));
   sinq::dequantize_into(q, weights);
-  return std::make_shared<DenseWeight>(pack(sinq::MatrixView::row_major(weights.data(), q.rows(), q.cols())));
+  return std::make_shared<DenseWeight>(pack(tensor, sinq::MatrixView::row_major(weights.data(), q.rows(), q.cols())));
 }
 
 }  // namespace llm

@@ -41,17 +41,17 @@ void add_patterns(const Json& step, std::vector<std::string>& patterns) {
   if (type == "Sequence") {
     for (const Json& inner : required<Json>(step, "pretokenizers")) add_patterns(inner, patterns);
   } else if (type == "ByteLevel") {
-    if (value_or(step, "add_prefix_space", true)) refuse_pattern("ByteLevel with add_prefix_space");
+    if (value_or(step, "add_prefix_space", true)) refuse_pattern("ByteLevel with add_prefix_space is not supported");
     if (value_or(step, "use_regex", true)) patterns.emplace_back(kGpt2Pattern);
   } else if (type == "Split") {
     const auto pattern = required<Json>(step, "pattern");
-    if (!has(pattern, "Regex")) refuse_pattern("Split by " + pattern.dump());
+    if (!has(pattern, "Regex")) refuse_pattern("Split by " + pattern.dump() + " is not supported");
     if (required<std::string>(step, "behavior") != "Isolated" || value_or(step, "invert", false)) {
-      refuse_pattern("Split with behavior " + step.dump());
+      refuse_pattern("Split with behavior " + step.dump() + " is not supported");
     }
     patterns.push_back(required<std::string>(pattern, "Regex"));
   } else {
-    refuse_pattern(type);
+    refuse_pattern(type + " is not supported");
   }
 }
 
@@ -59,7 +59,7 @@ void add_patterns(const Json& step, std::vector<std::string>& patterns) {
 
 std::vector<std::string> pre_tokenizer_patterns(const Json& description) {
   std::vector<std::string> patterns;
-  if (!description.is_object()) refuse_pattern("missing");
+  if (!description.is_object()) refuse_pattern("missing, which is not supported");
   add_patterns(description, patterns);
   return patterns;
 }

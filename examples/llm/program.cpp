@@ -1,13 +1,12 @@
 #include "llm/program.hpp"
 
-#include <sinq/error.hpp>
 #include <sinq/version.hpp>
 
+#include "common/command_line.hpp"
 #include "llm/commands.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <ostream>
 
 namespace llm {
@@ -21,16 +20,7 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
   add_compare_command(app, out);
   add_generate_command(app, out);
   add_layers_command(app, out);
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
-    app.parse(reversed);
-    return 0;
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e, out, err);
-  } catch (const std::exception& e) {
-    err << "sinq-lm: " << e.what() << "\n";
-    return 1;
-  }
+  return common::run_command_line(app, arguments, out, err, [] {});  // subcommands run when they are parsed
 }
 
 }  // namespace llm

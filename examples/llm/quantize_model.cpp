@@ -2,6 +2,7 @@
 
 #include <sinq/calibration/gptq.hpp>
 
+#include "common/named_error.hpp"
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/progress.hpp"
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace llm {
@@ -20,9 +22,10 @@ namespace {
 /// What is left of `w` in `q`.
 LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::QuantizedView& q) {
   LayerError out{.id = id, .rows = w.rows, .cols = w.cols, .report = sinq::measure_error(w, q)};
+  const std::string name = id.name() + ".weight";
   std::vector<float> row(static_cast<std::size_t>(w.cols));
   for (Index r = 0; r < w.rows; ++r) {
-    read_row(w, r, row.data());
+    read_row(name, w, r, row.data());
     for (const float x : row) out.squared_weight += static_cast<double>(x) * static_cast<double>(x);
   }
   return out;
@@ -31,11 +34,12 @@ LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::Quantize
 /// The same of weights in a format of others, of which only the error itself is known.
 LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::MatrixView& decoded) {
   LayerError out{.id = id, .rows = w.rows, .cols = w.cols, .report = {}};
+  const std::string name = id.name() + ".weight";
   std::vector<float> row(static_cast<std::size_t>(w.cols)), other(row.size());
   double squared_error = 0;
   for (Index r = 0; r < w.rows; ++r) {
-    read_row(w, r, row.data());
-    read_row(decoded, r, other.data());
+    read_row(name, w, r, row.data());
+    read_row(name, decoded, r, other.data());
     for (std::size_t c = 0; c < row.size(); ++c) {
       const double difference = static_cast<double>(other[c]) - static_cast<double>(row[c]);
       squared_error += difference * difference;
@@ -82,15 +86,34 @@ sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq:
 
 }  // namespace
 
-std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& path,
-                                    const QuantizeSettings& settings, int threads) {
+void require_same_vocabulary(const Model& model, const Model& baseline) {
+  const Index here = model.config.vocab_size, there = baseline.config.vocab_size;
+  if (here == there) return;
+  throw sinq::Error(sinq::Errc::kBadShape,
+                    "baseline: vocab_size " + std::to_string(there) + " is not the model's " + std::to_string(here));
+}
+
+std::optional<TokenBlocks> calibration_blocks(const Model& model, const std::filesystem::path& path,
+                                              const QuantizeSettings& settings) {
   if (settings.calibrate.empty()) return std::nullopt;
+  if (settings.weights == Weights::kQuantized && !settings.max_bits_per_weight) {
+    const sinq::AnyConfig config = to_config(settings);
+    for (const LinearId id : model.linears()) {
+      common::with_tensor_name(id.name() + ".weight",
+                               [&] { static_cast<void>(layout_of(model.stored_weight(id), config)); });
+    }
+  }
   constexpr Index kContext = 512;
   TokenBlocks blocks =
       blocks_from_text(open_tokenizer(path), settings.calibrate, std::min(kContext, model.config.max_positions));
   blocks.limit(settings.calibrate_blocks);
-  Progress progress("calibrate", blocks.count());
-  return InputStats::collect(model, blocks, threads, [&] { progress.step(); });
+  return blocks;
+}
+
+std::optional<InputStats> calibrate(const Model& model, const std::optional<TokenBlocks>& text, int threads) {
+  if (!text) return std::nullopt;
+  Progress progress("calibrate", text->count());
+  return InputStats::collect(model, *text, threads, [&] { progress.step(); });
 }
 
 QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settings) {
@@ -104,12 +127,33 @@ QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settin
     stored.weights = Weights::kQuantizedBefore;
     return stored;
   }
+  if (model.tensors->is_converted() && settings.asked.empty()) {
+    QuantizeSettings as_stored = settings;
+    as_stored.weights = Weights::kAsStored;
+    return as_stored;
+  }
   std::vector<sinq::presets::Shape> shapes;
   for (const LinearId id : model.linears()) {
     const sinq::MatrixView stored = model.stored_weight(id);
     shapes.push_back({stored.rows, stored.cols});
   }
   return within_budget(settings, shapes);
+}
+
+std::string what_runs(const Model& model, const std::filesystem::path& path, const QuantizeSettings& settings) {
+  std::set<std::string> types;
+  for (const LinearId id : model.linears()) types.insert(model.tensors->stored_type(id.name() + ".weight"));
+  std::string stored;
+  for (const std::string& type : types) stored += (stored.empty() ? "" : ", ") + type;
+  const std::string of = path.string() + ", " + stored;
+  if (settings.weights != Weights::kQuantized) return of + " as stored";
+  const Json json = to_json(settings);
+  const auto name = [&](const char* key) { return json[key].get<std::string>(); };
+  const std::string dim = json.contains("vector_dim") ? "/" + json["vector_dim"].dump() : "";
+  return of + " quantized now: " + name("quantizer") + ", " +
+         (settings.normalizer == NormalizerName::kNone ? "no normalizer, " : name("normalizer") + ", ") +
+         json["bits"].dump() + dim + " bits, groups of " + json["group_size"].dump() +
+         (json.contains("calibrate_with") ? ", calibrated: " + name("calibrate_with") : "");
 }
 
 double QuantizedModel::bits_per_weight() const {
@@ -137,14 +181,15 @@ std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const Qu
   const sinq::AnyConfig config = to_config(settings);
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const LinearId id = ids[static_cast<std::size_t>(i)];
-    try {
-      const sinq::MatrixView stored = model.stored_weight(id);
-      matrices[static_cast<std::size_t>(i)] =
-          inputs == nullptr ? quantize_matrix(stored, config, sinq::ThreadPool(1))
-                            : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
-    } catch (const sinq::Error& e) {
-      throw sinq::Error(e.code(), id.name() + ": " + e.what());
-    }
+    const std::string name = id.name() + ".weight";
+    const sinq::MatrixView stored = model.stored_weight(id);
+    matrices[static_cast<std::size_t>(i)] = common::with_tensor_name(
+        name,
+        [&] {
+          return inputs == nullptr ? quantize_matrix(stored, config, sinq::ThreadPool(1))
+                                   : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
+        },
+        [&] { require_finite(name, stored); });
     if (step) step();
   });
   return matrices;
@@ -162,9 +207,17 @@ QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settin
     const auto at = static_cast<std::size_t>(i);
     const sinq::QuantizedMatrix q = std::exchange(matrices[at], {});
     out.layers[at] = error_of(ids[at], model.stored_weight(ids[at]), sinq::QuantizedView(q));
-    out.model.linear(ids[at]).weight = weight_of(q, settings.activations);
+    out.model.linear(ids[at]).weight = weight_of(ids[at].name() + ".weight", q, settings.activations);
   });
   return out;
+}
+
+bool have_same_linears(const Model& a, const Model& b) {
+  const auto ids = a.linears();
+  return ids.size() == b.linears().size() && std::all_of(ids.begin(), ids.end(), [&](LinearId id) {
+           const Weight &of_a = *a.linear(id).weight, &of_b = *b.linear(id).weight;
+           return of_a.rows() == of_b.rows() && of_a.cols() == of_b.cols();
+         });
 }
 
 QuantizedModel compare_stored(const Model& original, const Model& model, int threads) {

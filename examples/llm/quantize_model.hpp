@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace llm {
@@ -36,8 +37,13 @@ struct QuantizedModel {
 };
 
 /// What the settings mean for this model: a budget becomes a recipe, and a model that is quantized already runs as it
-/// is stored. Throws kBadConfig if such a one should be quantized again.
+/// is stored, as does a converted one of floats if nothing asks for quantization. Throws kBadConfig if the former
+/// should be quantized again.
 [[nodiscard]] QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settings);
+
+/// What runs under those settings, in words: "x.gguf, f16 as stored".
+[[nodiscard]] std::string what_runs(const Model& model, const std::filesystem::path& path,
+                                    const QuantizeSettings& settings);
 
 /// The linear layers of the blocks, quantized as `quantize_model` does.
 [[nodiscard]] std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const QuantizeSettings& settings,
@@ -50,13 +56,23 @@ struct QuantizedModel {
 [[nodiscard]] QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads,
                                             const Step& step = {}, const InputStats* inputs = nullptr);
 
-/// A `model` that was quantized earlier, with its errors against the model that it was made from. Throws kBadShape if
+/// Whether the linear layers of two models have the same shapes.
+[[nodiscard]] bool have_same_linears(const Model& a, const Model& b);
+
+/// A `model` that runs as it is stored, with its errors against the model that it was made from. Throws kBadShape if
 /// that is another one.
 [[nodiscard]] QuantizedModel compare_stored(const Model& original, const Model& model, int threads);
 
-/// The inputs on the calibration text of the settings, with a progress bar; none if they name no text. Throws what
-/// reading the text does.
-[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::filesystem::path& path,
-                                                  const QuantizeSettings& settings, int threads);
+/// Throws kBadShape if KL to `baseline` cannot be taken, since it has another vocabulary: said before either is run.
+void require_same_vocabulary(const Model& model, const Model& baseline);
+
+/// The calibration text of the settings, for the model at `path`; none if they name none. Throws what reading it does,
+/// and for a layer that the settings do not fit: before minutes of calibration.
+[[nodiscard]] std::optional<TokenBlocks> calibration_blocks(const Model& model, const std::filesystem::path& path,
+                                                            const QuantizeSettings& settings);
+
+/// The inputs on that text, with a progress bar.
+[[nodiscard]] std::optional<InputStats> calibrate(const Model& model, const std::optional<TokenBlocks>& text,
+                                                  int threads);
 
 }  // namespace llm

@@ -1,5 +1,7 @@
 #include "llm/session.hpp"
 
+#include <sinq/io/finite.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -62,10 +64,26 @@ std::span<const float> Session::read(std::span<const Token> tokens) {
   for (auto* buffer : {&gate_, &up_}) buffer->resize(at(count * config.intermediate_size));
 
   for (Index t = 0; t < count; ++t) model_.embed(tokens[at(t)], hidden_.data() + t * config.hidden_size);
-  for (Index layer = 0; layer < config.layers; ++layer) run_block(layer, count);
-  position_ += count;
+  for (Index layer = 0; layer < config.layers; ++layer) {
+    run_block(layer, count);
+    require_finite(hidden_, count, "layer " + std::to_string(layer));
+  }
   rms_norm(hidden_.data(), model_.final_norm, config.rms_norm_eps, count, normed_.data());
+  require_finite(normed_, count, "the last norm");
+  position_ += count;
   return normed_;
+}
+
+void Session::require_finite(const std::vector<float>& states, Index count, const std::string& after) const {
+  const Index width = model_.config.hidden_size;
+  const auto values = std::span(states).first(at(count * width));
+  if (const auto bad = sinq::io::find_nonfinite(values)) {
+    const auto i = static_cast<Index>(bad->at);
+    throw sinq::Error(
+        sinq::Errc::kBadData,
+        sinq::detail::text("position ", position_ + i / width, ": channel ", i % width, " of the hidden state is ",
+                           bad->name, " after ", after, "; the model overflows float32 there"));
+  }
 }
 
 void Session::run_block(Index layer, Index count) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace llm {
@@ -15,7 +16,8 @@ class Session {
   Session(const Model& model, Index capacity);
 
   /// Reads more tokens of the sequence; returns their final hidden states, normalized, [tokens, hidden], valid until
-  /// the next call. Throws kBadShape if they exceed the capacity.
+  /// the next call. Throws kBadShape if they exceed the capacity; kBadData, naming layer and position, if hidden states
+  /// stop being finite: nothing after that means anything.
   std::span<const float> read(std::span<const Token> tokens);
   /// Positions read so far.
   [[nodiscard]] Index position() const noexcept { return position_; }
@@ -34,6 +36,7 @@ class Session {
   };
 
   void run_block(Index layer, Index count);
+  void require_finite(const std::vector<float>& states, Index count, const std::string& after) const;
   void attend(const LayerCache& cache, Index count);
   void apply(LinearId id, const std::vector<float>& x, Index count, std::vector<float>& y);
   /// Rotates one head [head_dim] by its position.

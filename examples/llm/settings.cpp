@@ -6,16 +6,20 @@
 #include <sinq/quantizers/nf4.hpp>
 #include <sinq/quantizers/ternary.hpp>
 
+#include "common/checks.hpp"
+#include "common/choice.hpp"
+#include "common/command_line.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <map>
 
 namespace llm {
 namespace {
 
-template <class Enum>
-using Names = std::map<std::string, Enum>;
+using common::add_choice;
+using common::joined;
+using common::Names;
 
 const Names<QuantizerName> kQuantizers{{"uniform", QuantizerName::kUniform}, {"symmetric", QuantizerName::kSymmetric},
                                        {"hqq", QuantizerName::kHqq},         {"fitted", QuantizerName::kFitted},
@@ -39,25 +43,6 @@ const Names<sinq::Precision> kPrecisions{
 template <class Enum>
 std::string name_of(const Names<Enum>& names, Enum value) {
   return std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == value; })->first;
-}
-
-std::string join(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : "|") + name;
-  return out;
-}
-
-/// An option whose values are names; `target` is an Enum or an optional one.
-template <class Enum, class Target>
-CLI::Option* add_choice(CLI::App& app, const std::string& flag, Target& target, const Names<Enum>& names,
-                        const std::string& help) {
-  std::vector<std::string> keys;
-  for (const auto& [name, value] : names) keys.push_back(name);
-  return app
-      .add_option_function<std::string>(
-          flag, [&target, &names](const std::string& name) { target = names.at(name); }, help)
-      ->check(CLI::IsMember(keys))
-      ->option_text(join(keys));
 }
 
 template <class Config>
@@ -159,14 +144,51 @@ void add_grid_options(CLI::App& app, QuantizeSettings& settings) {
 }
 
 void add_run_options(CLI::App& app, QuantizeSettings& settings) {
-  app.add_option("--calibrate", settings.calibrate, "a text to quantize for")->check(CLI::ExistingFile);
+  auto* text = app.add_option("--calibrate", settings.calibrate, "a text to quantize for")->check(CLI::ExistingFile);
   app.add_option("--calibrate-blocks", settings.calibrate_blocks, "of 512 tokens of that text; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+      ->check(common::kNotNegative)
+      ->capture_default_str()
+      ->needs(text);
   add_choice(app, "--calibrate-with", settings.calibrate_with, kCalibrationMethods,
-             "what the text is used for (default gptq)");
+             "what the text is used for (default gptq)")
+      ->needs(text);
   add_choice(app, "--activations", settings.activations, kPrecisions,
              "what packed weights are multiplied with (default float)");
+}
+
+/// Refuses flags that say how to quantize what is not quantized, or how to balance what is not balanced.
+void refuse_ineffective(const CLI::App& app, const QuantizeSettings& settings) {
+  if (settings.weights == Weights::kAsStored) {
+    common::refuse_flags(app,
+                         {"--bits", "--vector-dim", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point",
+                          "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--activations"},
+                         "is of no use with --method fp32, which leaves the weights as they are");
+  }
+  // Learned levels are found tile by tile, whether tiles are balanced or not.
+  const bool learns = settings.quantizer == QuantizerName::kLearned || settings.quantizer == QuantizerName::kVector;
+  if (settings.normalizer == NormalizerName::kNone && !learns) {
+    common::refuse_flags(app, {"--tile-cols", "--tiling"}, "is of no use without a normalizer, nothing is balanced");
+  }
+}
+
+/// What a calibration can do for these settings.
+void validate_calibration(const QuantizeSettings& settings) {
+  if (settings.calibrate.empty() || settings.max_bits_per_weight) return;
+  const auto refuse = [&](const std::string& why) {
+    throw sinq::Error(sinq::Errc::kBadConfig,
+                      "--calibrate-with " + name_of(kCalibrationMethods, settings.calibrate_with) + why);
+  };
+  const bool weighs = settings.quantizer == QuantizerName::kFitted || settings.quantizer == QuantizerName::kLearned ||
+                      settings.quantizer == QuantizerName::kVector;
+  if (settings.calibrate_with == CalibrationMethod::kImportance && !weighs) {
+    refuse(" is of no use: " + name_of(kQuantizers, settings.quantizer) +
+           " weighs all columns alike; fitted, learned and vector do not");
+  }
+  const bool scales =
+      settings.calibrate_with == CalibrationMethod::kAwq || settings.calibrate_with == CalibrationMethod::kAwqGptq;
+  if (scales && settings.normalizer == NormalizerName::kNone) {
+    refuse(" changes column scales, and without a normalizer there are none");
+  }
 }
 
 }  // namespace
@@ -187,13 +209,14 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
                           if (name == "fp32") {
                             settings.weights = Weights::kAsStored;
                           } else {
+                            settings.weights = Weights::kQuantized;
                             settings.quantizer = llm::method(name).quantizer;
                             settings.normalizer = llm::method(name).normalizer;
                           }
                         },
                         "a common pair of quantizer and normalizer, or the model as it is")
                      ->check(CLI::IsMember(names))
-                     ->option_text(join(names))
+                     ->option_text(joined(names))
                      ->excludes(quantizer)
                      ->excludes(normalizer);
   auto* bits = app.add_option("--bits", settings.bits, "per code, 1..8 (default 4; codebooks have their own)");
@@ -210,12 +233,14 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
         app.get_option("--iterations"), app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
     budget->excludes(other);
   }
+  app.parse_complete_callback([&app, &settings] { refuse_ineffective(app, settings); });
 }
 
 void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
   add_weight_options(app, settings);
   add_run_options(app, settings);
   app.parse_complete_callback([&app, &settings] {
+    refuse_ineffective(app, settings);
     if (app.count("--method") != 0 && settings.weights == Weights::kQuantized) settings.asked = "--method";
     for (const char* flag :
          {"--quantizer", "--normalizer", "--bits", "--vector-dim", "--group-size", "--max-bits-per-weight", "--aux",
@@ -263,7 +288,9 @@ QuantizeSettings within_budget(QuantizeSettings settings, const std::vector<sinq
 }
 
 void validate(const QuantizeSettings& settings) {
-  if (settings.weights == Weights::kQuantized) sinq::validate(to_config(settings));
+  if (settings.weights != Weights::kQuantized) return;
+  sinq::validate(to_config(settings));
+  validate_calibration(settings);
 }
 
 Json weights_to_json(const QuantizeSettings& settings) {

@@ -1,6 +1,7 @@
 #include "llm/tensors.hpp"
 
 #include <sinq/half.hpp>
+#include <sinq/io/finite.hpp>
 
 #include <cstring>
 #include <limits>
@@ -15,16 +16,16 @@ T load_as(const std::byte* p) {
   return value;
 }
 
-[[noreturn]] void bad_tensor(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, what); }
+const std::byte* row_of(const sinq::MatrixView& view, Index row) {
+  return static_cast<const std::byte*>(view.data) + row * view.row_stride * sinq::scalar_bytes(view.type);
+}
 
-}  // namespace
-
-void read_row(const sinq::MatrixView& view, Index row, float* out) {
+void read_floats(const sinq::MatrixView& view, Index row, float* out) {
   if (view.read_tile != nullptr) {
     view.read_tile(view.data, row, 0, 1, view.cols, out, view.cols);
     return;
   }
-  const auto* p = static_cast<const std::byte*>(view.data) + row * view.row_stride * sinq::scalar_bytes(view.type);
+  const std::byte* p = row_of(view, row);
   for (Index c = 0; c < view.cols; ++c) {
     switch (view.type) {
       case sinq::ScalarType::kF32:
@@ -43,11 +44,39 @@ void read_row(const sinq::MatrixView& view, Index row, float* out) {
   }
 }
 
-PackedMatrix pack(const sinq::MatrixView& view) {
+/// A double that is a number, though no float32 is as large.
+void refuse_beyond_float(std::string_view tensor, const sinq::MatrixView& view, Index row, Index col) {
+  if (view.read_tile != nullptr || view.type != sinq::ScalarType::kF64) return;
+  const std::byte* p = row_of(view, row) + 8 * col;
+  if (sinq::io::find_nonfinite(sinq::io::DType::kF64, {p, 8})) return;
+  throw sinq::Error(sinq::Errc::kBadData,
+                    sinq::detail::text("tensor ", sinq::io::detail::name_text(tensor), ": row ", row, ", column ", col,
+                                       " is ", load_as<double>(p), ", which is beyond float32"));
+}
+
+[[noreturn]] void bad_tensor(const std::string& what) { throw sinq::Error(sinq::Errc::kBadFile, what); }
+
+}  // namespace
+
+void read_row(std::string_view tensor, const sinq::MatrixView& view, Index row, float* out) {
+  read_floats(view, row, out);
+  const std::span<const float> values(out, static_cast<std::size_t>(view.cols));
+  if (const auto bad = sinq::io::find_nonfinite(values)) {
+    refuse_beyond_float(tensor, view, row, static_cast<Index>(bad->at));
+    sinq::io::require_finite(tensor, row, values);
+  }
+}
+
+void require_finite(std::string_view tensor, const sinq::MatrixView& view) {
+  std::vector<float> row(static_cast<std::size_t>(view.cols));
+  for (Index r = 0; r < view.rows; ++r) read_row(tensor, view, r, row.data());
+}
+
+PackedMatrix pack(std::string_view tensor, const sinq::MatrixView& view) {
   PackedMatrix out(view.rows, view.cols);
   std::vector<float> row(static_cast<std::size_t>(view.cols));
   for (Index r = 0; r < view.rows; ++r) {
-    read_row(view, r, row.data());
+    read_row(tensor, view, r, row.data());
     out.set_output(r, row.data());
   }
   return out;

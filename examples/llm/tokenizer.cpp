@@ -13,7 +13,7 @@ namespace llm {
 namespace {
 
 [[noreturn]] void refuse(const std::string& what) {
-  throw sinq::Error(sinq::Errc::kUnsupported, "tokenizer.json: " + what);
+  throw sinq::Error(sinq::Errc::kUnsupported, "tokenizer.json: " + what + " is not supported");
 }
 
 [[noreturn]] void bad_tokenizer(const std::string& what) {
@@ -141,8 +141,8 @@ void Tokenizer::add_to_vocabulary(Token id, std::string bytes) {
 std::vector<Token> Tokenizer::encode(std::string_view text) const {
   if (normal_form_c_) {
     if (const auto where = first_outside_nfc(text)) {
-      refuse("the text may not be in Unicode normal form C at byte " + std::to_string(*where) +
-             ", which this tokenizer needs; normalize it first");
+      refuse("text outside of Unicode normal form C, as it may be from byte " + std::to_string(*where) +
+             " on (normalize it first),");
     }
   }
   std::vector<Token> out;

@@ -1,12 +1,16 @@
 #include <sinq/error.hpp>
 
+#include "common/float_model.hpp"
+#include "common/output.hpp"
 #include "quantize/commands.hpp"
 #include "quantize/conversion_plan.hpp"
 #include "quantize/convert_shards.hpp"
+#include "quantize/kept_tensors.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <ostream>
 #include <set>
 
@@ -22,16 +26,37 @@ std::string number(double value, const char* format) {
   return text;
 }
 
-void refuse_same_folder(const fs::path& model, const fs::path& out) {
+/// The report's file. One of this same conversion, which a run that was killed has left, is written again.
+common::OutputFile report_file(const fs::path& path, Existing existing, const common::Paths& inputs,
+                               const llm::Json& identity, const WorkFolder& work, const std::set<std::string>& model) {
   std::error_code error;
-  if (fs::equivalent(model, out, error)) {
-    throw sinq::Error(sinq::Errc::kBadConfig, out.string() + ": is the model's own folder");
+  if (fs::is_regular_file(path, error)) {
+    try {
+      const llm::Json report = llm::read_json(path);
+      const auto same = [&](const char* key) { return report.contains(key) && report[key] == identity[key]; };
+      if (same("settings") && same("version") && same("input")) existing = Existing::kReplaced;
+    } catch (const sinq::Error&) {  // no report at all
+    }
   }
+  const bool beside = !path.empty() && fs::weakly_canonical(path).parent_path() == fs::weakly_canonical(work.out());
+  if (beside && model.contains(path.filename().string())) {
+    throw sinq::Error(sinq::Errc::kBadConfig, path.string() + ": --report is a file of the quantized model itself");
+  }
+  return {path, existing, inputs};
+}
+
+/// The names of the files that a model of these shards has.
+std::set<std::string> names_of(const std::set<std::string>& shards, const SmallFiles& small) {
+  std::set<std::string> out = shards;
+  for (const auto& [name, text] : small.texts) out.insert(name);
+  for (const auto& [name, path] : small.copies) out.insert(name);
+  return out;
 }
 
 /// Refuses an output folder with another model or with shards of another conversion, or forgets the latter. Returns the
 /// finished shards of this one.
-Shards take_over(const WorkFolder& work, const llm::Json& identity, Existing existing) {
+Shards take_over(const WorkFolder& work, const llm::Json& identity, Existing existing,
+                 const std::set<std::string>& written) {
   Shards finished = work.finished();
   for (auto it = finished.begin(); it != finished.end();) {
     const std::string what = difference(it->second.state["identity"], identity);
@@ -39,18 +64,17 @@ Shards take_over(const WorkFolder& work, const llm::Json& identity, Existing exi
       ++it;
       continue;
     }
-    if (existing == Existing::kKept) {
-      throw Conflict(work.out().string() + ": " + it->first + " there is of another conversion: " + what +
-                     "; choose another folder, or --overwrite");
+    if (existing == Existing::kRefused) {
+      throw Conflict(common::exists_text(work.out() / it->first) + " (it is of another conversion: " + what + ")");
     }
     work.forget(it->first);
     it = finished.erase(it);
   }
-  const auto files = work.model_files();
-  if (!work.exists() && !files.empty() && existing == Existing::kKept) {
-    throw Conflict(work.out().string() + ": holds " + files.front() +
-                   ", which is not of this conversion; choose another folder, or --overwrite");
-  }
+  if (work.exists() || existing == Existing::kReplaced) return finished;
+  std::vector<std::string> files = work.model_files();
+  std::copy_if(written.begin(), written.end(), std::back_inserter(files),
+               [&](const std::string& name) { return fs::exists(work.out() / name); });
+  if (!files.empty()) throw Conflict(common::exists_text(work.out() / files.front()));
   return finished;
 }
 
@@ -60,6 +84,18 @@ std::set<std::string> names_of(const ConversionPlan& plan, const std::optional<P
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (!part || parts[i] == part->number - 1) out.insert(plan.files.shards[i].file);
   }
+  return out;
+}
+
+/// What is not quantized. Throws kUnsupported if nothing is.
+KeptTensors kept_tensors(const ConversionPlan& plan, const Selection& selection, const fs::path& model) {
+  KeptTensors out;
+  bool is_all = true;
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    is_all = is_all && !plan.tasks[i].recipe;
+    if (!plan.tasks[i].recipe) out.add(plan.tasks[i].source->info, selection.kept_because[i]);
+  }
+  if (is_all) out.refuse(model.string());
   return out;
 }
 
@@ -74,9 +110,8 @@ void describe(const ConversionPlan& plan, const fs::path& model, std::ostream& o
     bits += static_cast<double>(task.weights()) * sinq::bits_per_weight(task.layout);
   }
   out << model.string() << ": " << plan.tasks.size() << " tensors: " << quantized << " to quantize";
-  if (quantized > 0)
-    out << " (" << number(weights / 1e6, "%.1f") << " M weights in " << number(bits / weights, "%.3f") << " bits each)";
-  out << ", " << plan.tasks.size() - quantized << " to copy";
+  out << " (" << number(weights / 1e6, "%.1f") << " M weights in " << number(bits / weights, "%.3f") << " bits each), "
+      << plan.tasks.size() - quantized << " to copy";
   if (deep > 0) out << " (" << deep << " of more than two dimensions)";
   out << "\n";
 }
@@ -93,8 +128,8 @@ void forecast(const ConversionPlan& plan, const SmallFiles& small, const std::se
       << " files\n";
 }
 
-void write_report(const fs::path& path, const Shards& shards) {
-  if (!path.empty()) write_atomically(path, report_of(shards).dump(2) + "\n");
+void write_report(const common::OutputFile& file, const Shards& shards) {
+  if (file.wanted()) file.write(report_of(shards).dump(2) + "\n");
 }
 
 /// Keeps of `finished` what this run wants, and is whole; forgets the rest of what it wants.
@@ -122,18 +157,26 @@ Shards keep_intact(const WorkFolder& work, const Shards& finished, const std::se
 }  // namespace
 
 void run_convert(const ConvertOptions& options, std::ostream& out) {
-  refuse_same_folder(options.model, options.out);
+  if (!options.out.empty()) common::require_apart(options.out, {options.model});
   const auto checkpoint = sinq::io::Checkpoint::open(options.model);
+  common::require_floats(checkpoint, options.model);
   const Selection selection = select(options.selection, checkpoint);
   const ConversionPlan plan = plan_conversion(checkpoint, selection, options.max_shard_bytes);
   const SmallFiles small = small_files(options.model, plan.identity["settings"], plan.files.index());
   const std::set<std::string> own = names_of(plan, options.part);
   const Errors errors = options.report.empty() ? Errors::kNotMeasured : Errors::kMeasured;
+  const KeptTensors kept = kept_tensors(plan, selection, options.model);
   describe(plan, options.model, out);
+  out << (options.action == Action::kForecast ? kept.text() : kept.unreadable_text());
   if (options.action == Action::kForecast) return forecast(plan, small, own, out);
 
   const WorkFolder work(options.out);
-  Shards shards = keep_intact(work, take_over(work, plan.identity, options.existing), own, errors, out);
+  std::set<std::string> written;
+  for (const auto& shard : plan.files.shards) written.insert(shard.file);
+  written = names_of(written, small);
+  const common::OutputFile report =
+      report_file(options.report, options.existing, {options.model}, plan.identity, work, written);
+  Shards shards = keep_intact(work, take_over(work, plan.identity, options.existing, written), own, errors, out);
   std::vector<std::size_t> todo;
   double weights = 0;
   for (std::size_t i = 0; i < plan.files.shards.size(); ++i) {
@@ -154,7 +197,7 @@ void run_convert(const ConvertOptions& options, std::ostream& out) {
   for (const auto& [name, shard] : work.finished()) {
     if (own.contains(name)) shards.insert_or_assign(name, shard);
   }
-  write_report(options.report, shards);
+  write_report(report, shards);
   if (options.part) {
     out << options.out.string() << ": part " << options.part->number << "/" << options.part->of << " is done, "
         << own.size() << " of " << plan.files.shards.size() << " shards";
@@ -172,7 +215,12 @@ void run_convert(const ConvertOptions& options, std::ostream& out) {
 }
 
 void run_merge(const MergeOptions& options, std::ostream& out) {
-  refuse_same_folder(options.model, options.out);
+  common::Paths inputs{options.model};
+  std::error_code missing;
+  for (const fs::path& part : options.parts) {
+    if (!fs::equivalent(part, options.out, missing)) inputs.push_back(part);  // else it is what goes on
+  }
+  common::require_apart(options.out, inputs);
   const WorkFolder work(options.out);
   std::vector<fs::path> sources{options.out};
   sources.insert(sources.end(), options.parts.begin(), options.parts.end());
@@ -201,7 +249,14 @@ void run_merge(const MergeOptions& options, std::ostream& out) {
   }
   const std::string what = difference(identity["input"], input_identity(sinq::io::Checkpoint::open(options.model)));
   if (!what.empty()) throw Conflict(options.model.string() + ": is not the model of the parts: " + what);
-  take_over(work, identity, options.existing);
+  std::set<std::string> written;
+  for (const auto& [name, shard] : shards) {
+    written.insert(name);
+    if (!options.report.empty() && shard.state["layers"].is_null()) refuse_unmeasured(name);
+  }
+  written = names_of(written, small_files(options.model, identity["settings"], ""));
+  const common::OutputFile report = report_file(options.report, options.existing, inputs, identity, work, written);
+  take_over(work, identity, options.existing, written);
 
   work.create();
   for (auto& [name, shard] : shards) {
@@ -211,7 +266,7 @@ void run_merge(const MergeOptions& options, std::ostream& out) {
   }
   shards = work.finished();
   const SmallFiles small = small_files(options.model, identity["settings"], index_of(shards));
-  write_report(options.report, shards);
+  write_report(report, shards);
   publish(work, shards, small);
   std::uint64_t bytes = small.bytes();
   for (const auto& [name, shard] : shards) bytes += shard.state["bytes"].get<std::uint64_t>();

@@ -27,7 +27,7 @@ struct ConvertOptions {
   std::optional<Part> part{};
   int threads = 0;
   std::filesystem::path report{};  ///< empty: errors are not measured
-  Existing existing = Existing::kKept;
+  Existing existing = Existing::kRefused;
   Action action = Action::kConvert;
 };
 
@@ -35,7 +35,7 @@ struct MergeOptions {
   std::filesystem::path model, out;
   std::vector<std::filesystem::path> parts;  ///< output folders of runs with --shard; what lies in `out` counts too
   std::filesystem::path report{};
-  Existing existing = Existing::kKept;
+  Existing existing = Existing::kRefused;
 };
 
 /// sinq-quantize MODEL_DIR -o OUT_DIR. Throws sinq::Error, Conflict.

@@ -1,5 +1,6 @@
 #include "quantize/conversion_plan.hpp"
 
+#include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
@@ -39,7 +40,7 @@ llm::Json identity_of(const std::string& path) {
 
 TensorGroup group_of(const TensorTask& task) {
   const auto& info = task.source->info;
-  if (!task.recipe) return {{{info.name, info.dtype, info.shape}}, {}};
+  if (!task.recipe) return {{sinq::io::plain_info(*task.source)}, {}};
   TensorGroup group{sinq::io::quantized_tensor_infos(info.name, task.layout), {}};
   group.metadata.insert(sinq::io::quantized_metadata(info.name, task.layout));
   return group;
@@ -58,7 +59,8 @@ llm::Json input_identity(const sinq::io::Checkpoint& checkpoint) {
 ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Selection& selection,
                                std::uint64_t max_shard_bytes) {
   if (const auto names = checkpoint.quantized_names(); !names.empty()) {
-    throw sinq::Error(sinq::Errc::kUnsupported, names.front() + ": is quantized already");
+    throw sinq::Error(sinq::Errc::kUnsupported,
+                      "tensor " + sinq::io::detail::name_text(names.front()) + " is quantized already");
   }
   ConversionPlan plan;
   plan.recipes = selection.recipes;
@@ -71,7 +73,8 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
       try {
         task.layout = llm::layout_of(tensor.matrix_view(), plan.configs[*task.recipe]);
       } catch (const sinq::Error& error) {
-        throw sinq::Error(error.code(), tensor.info.name + ": " + error.what());
+        throw sinq::Error(error.code(),
+                          "tensor " + sinq::io::detail::name_text(tensor.info.name) + ": " + error.what());
       }
       tensor.release();  // a gate has read it
     }

@@ -3,6 +3,8 @@
 #include <sinq/io/checkpoint_plan.hpp>
 #include <sinq/io/safetensors.hpp>
 
+#include "llm/float8_config.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -28,9 +30,7 @@ std::string config_text(const fs::path& path, const llm::Json& settings) {
   if (!file) throw sinq::Error(sinq::Errc::kIo, path.string() + ": cannot be opened");
   nlohmann::ordered_json config = nlohmann::ordered_json::parse(file, nullptr, false);
   if (!config.is_object()) throw sinq::Error(sinq::Errc::kBadFile, path.string() + ": not a JSON object");
-  if (config.contains("quantization_config") && !config["quantization_config"].is_null()) {
-    throw sinq::Error(sinq::Errc::kUnsupported, path.string() + ": quantization_config: is quantized already");
-  }
+  llm::drop_float8_config(config, path.string());
   config["quantization_config"] = {{"quant_method", "sinq-packed"}, {"settings", settings}};
   return config.dump(2) + "\n";
 }
@@ -75,6 +75,10 @@ void publish(const WorkFolder& work, const std::map<std::string, FinishedShard>&
   work.clean();
 }
 
+void refuse_unmeasured(const std::string& shard) {
+  throw sinq::Error(sinq::Errc::kBadConfig, shard + " was made without --report: its errors are not known");
+}
+
 llm::Json report_of(const std::map<std::string, FinishedShard>& shards) {
   llm::Json layers = llm::Json::array(), identity;
   double weights = 0, bits = 0, square = 0, square_error = 0, max_abs = 0;
@@ -83,7 +87,7 @@ llm::Json report_of(const std::map<std::string, FinishedShard>& shards) {
     identity = shard.state["identity"];
     bytes += shard.state["bytes"].get<std::uint64_t>();
     if (shard.state["layers"].is_null()) {
-      throw sinq::Error(sinq::Errc::kBadConfig, name + " was made without --report: its errors are not known");
+      refuse_unmeasured(name);
     }
     for (const auto& layer : shard.state["layers"]) {
       const double count = layer["rows"].get<double>() * layer["cols"].get<double>();

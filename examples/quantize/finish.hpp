@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/output.hpp"
 #include "llm/json_file.hpp"
 #include "quantize/work_folder.hpp"
 
@@ -11,8 +12,7 @@
 
 namespace convert {
 
-/// Whether an existing model may be replaced.
-enum class Existing : std::uint8_t { kKept, kReplaced };
+using common::Existing;
 
 /// What the output folder holds beside the shards: where each file comes from, or its text.
 struct SmallFiles {
@@ -31,6 +31,9 @@ struct SmallFiles {
 /// Moves finished shards, all that a model has, to the output folder, and writes the small files; the last step makes
 /// the model whole. Files of a model that was replaced go.
 void publish(const WorkFolder& work, const std::map<std::string, FinishedShard>& shards, const SmallFiles& small);
+
+/// Throws kBadConfig: a report cannot say what this shard lost.
+[[noreturn]] void refuse_unmeasured(const std::string& shard);
 
 /// {"identity", "totals", "layers"} of shards that were made with errors measured. Throws kBadConfig otherwise.
 [[nodiscard]] llm::Json report_of(const std::map<std::string, FinishedShard>& shards);

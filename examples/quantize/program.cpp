@@ -3,6 +3,8 @@
 #include <sinq/error.hpp>
 #include <sinq/version.hpp>
 
+#include "common/command_line.hpp"
+#include "common/output.hpp"
 #include "quantize/commands.hpp"
 
 #include <CLI/CLI.hpp>
@@ -28,8 +30,7 @@ Part parse_part(const std::string& text) {
 void add_output_options(CLI::App& app, std::filesystem::path& out, std::filesystem::path& report, Existing& existing) {
   app.add_option("-o,--output", out, "folder of the quantized model")->option_text("OUT_DIR");
   app.add_option("--report", report, "write what each layer lost, and totals, to this JSON file")->option_text("FILE");
-  app.add_flag_callback(
-      "--overwrite", [&existing] { existing = Existing::kReplaced; }, "replace another model in OUT_DIR");
+  common::add_force_flag(app, existing);
 }
 
 void add_convert_options(CLI::App& app, ConvertOptions& options) {
@@ -57,6 +58,13 @@ CLI::App* add_merge_command(CLI::App& app, MergeOptions& options) {
   return merge;
 }
 
+ExitCode exit_code_of(const std::exception& error) {
+  if (dynamic_cast<const Conflict*>(&error) != nullptr) return kConflict;
+  if (dynamic_cast<const std::filesystem::filesystem_error*>(&error) != nullptr) return kSystem;
+  const auto* own = dynamic_cast<const sinq::Error*>(&error);
+  return own != nullptr && own->code() == sinq::Errc::kIo ? kSystem : kRefused;
+}
+
 }  // namespace
 
 int run_program(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
@@ -71,32 +79,25 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
   MergeOptions merge_options;
   add_convert_options(app, convert_options);
   const CLI::App* merge = add_merge_command(app, merge_options);
-  const auto fail = [&err](const std::exception& error, ExitCode code) {
-    err << "sinq-quantize: " << error.what() << "\n";
-    return code;
-  };
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
-    app.parse(reversed);
-    if (merge->parsed()) {
-      run_merge(merge_options, out);
-      return kDone;
-    }
-    if (convert_options.model.empty()) throw CLI::RequiredError("MODEL_DIR");
-    if (convert_options.out.empty()) throw CLI::RequiredError("--output");
-    run_convert(convert_options, out);
-    return kDone;
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error, out, err) == 0 ? kDone : kUsage;
-  } catch (const Conflict& error) {
-    return fail(error, kConflict);
-  } catch (const sinq::Error& error) {
-    return fail(error, error.code() == sinq::Errc::kIo ? kSystem : kRefused);
-  } catch (const std::filesystem::filesystem_error& error) {
-    return fail(error, kSystem);
-  } catch (const std::exception& error) {
-    return fail(error, kRefused);
-  }
+  const int status = common::run_command_line(
+      app, arguments, out, err,
+      [&] {
+        if (merge->parsed()) {
+          for (const CLI::Option* option : app.get_options()) {
+            if (option->count() == 0) continue;
+            throw CLI::ExcludesError(option->get_name(), "merge, whose options stand behind it");
+          }
+          return run_merge(merge_options, out);
+        }
+        if (convert_options.model.empty()) throw CLI::RequiredError("MODEL_DIR");
+        if (convert_options.out.empty() && convert_options.action != Action::kForecast) {
+          throw CLI::RequiredError("--output");
+        }
+        run_convert(convert_options, out);
+      },
+      exit_code_of);
+  constexpr int kFirstOfParser = 100;
+  return status < kFirstOfParser ? status : static_cast<int>(kUsage);
 }
 
 }  // namespace convert

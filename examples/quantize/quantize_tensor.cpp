@@ -1,9 +1,11 @@
 #include "quantize/quantize_tensor.hpp"
 
 #include <sinq/finite.hpp>
+#include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
 
+#include "common/named_error.hpp"
 #include "llm/quantize_matrix.hpp"
 
 #include <algorithm>
@@ -31,13 +33,9 @@ llm::Json report_of(const TensorTask& task, const sinq::ErrorReport& error) {
 }
 
 void copy_tensor(const TensorTask& task, sinq::io::ShardWriter& writer) {
-  const auto& [file, info] = *task.source;
-  const auto bytes = task.source->bytes();
-  for (std::uint64_t at = 0; at < bytes.size(); at += kCopiedAtOnce) {
-    const std::uint64_t size = std::min<std::uint64_t>(kCopiedAtOnce, bytes.size() - at);
-    writer.write(info.name, at, bytes.subspan(at, size));
-    file.release(info, at, at + size);
-  }
+  sinq::io::for_each_plain_part(*task.source, [&](std::uint64_t at, std::span<const std::byte> bytes) {
+    writer.write(task.source->info.name, at, bytes);
+  });
 }
 
 }  // namespace
@@ -53,9 +51,9 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     copy_tensor(task, writer);
     return {};
   }
-  const auto& [file, info] = *task.source;
+  const auto& info = task.source->info;
   const sinq::MatrixView stored = task.source->matrix_view();
-  try {
+  return common::with_tensor_name(*task.source, [&] {
     const sinq::QuantizedMatrix q = llm::quantize_matrix(stored, plan.configs[*task.recipe], pool);
     sinq::Layout expected = task.layout;
     expected.matrix_scale = q.layout().matrix_scale;
@@ -66,12 +64,9 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
     for (std::size_t i = 0; i < tensors.size(); ++i) writer.write(tensors[i].name, 0, bytes[i]);
     llm::Json report;
     if (errors == Errors::kMeasured) report = report_of(task, sinq::measure_error(stored, view));
-    file.release(info);
+    task.source->release();
     return report;
-  } catch (const sinq::Error& error) {
-    if (error.code() == sinq::Errc::kIo) throw;
-    throw sinq::Error(error.code(), file.name() + ": " + info.name + ": " + error.what());
-  }
+  });
 }
 
 }  // namespace convert

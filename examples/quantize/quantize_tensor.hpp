@@ -16,7 +16,8 @@ enum class Errors : std::uint8_t { kNotMeasured, kMeasured };
 [[nodiscard]] std::uint64_t memory_of(const TensorTask& task);
 
 /// Quantizes or copies one tensor and writes what becomes of it; its pages are released. Returns its report: null if it
-/// was copied or not measured. Throws what sinq::quantize throws, with the tensor's name in front, and kIo.
+/// was copied or not measured. Throws what sinq::quantize throws, with the tensor's name in front, kBadData for numbers
+/// that are not finite, copied ones too, and kIo.
 [[nodiscard]] llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const sinq::ThreadPool& pool,
                                      Errors errors, sinq::io::ShardWriter& writer);
 

@@ -16,7 +16,7 @@ using sinq::io::TensorInfo;
 [[noreturn]] void refuse(const std::string& what) { throw sinq::Error(sinq::Errc::kBadConfig, what); }
 
 bool is_float_matrix(const TensorInfo& info) {
-  return info.shape.size() == 2 && info.shape[0] > 0 && info.shape[1] > 0 && sinq::io::scalar_type(info.dtype);
+  return info.shape.size() == 2 && info.shape[0] > 0 && info.shape[1] > 0 && sinq::io::is_float(info.dtype);
 }
 
 /// "PATTERN=--bits 3": the default settings with some of them changed. A budget is not inherited.
@@ -35,10 +35,10 @@ Recipe parse_override(const std::string& text, const llm::QuantizeSettings& base
   return recipe;
 }
 
-/// Which tensors are quantized at all. Counts what each pattern matched.
-std::vector<bool> choose(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
+/// Why each tensor is not quantized; empty of those that are. Counts what each pattern matched.
+std::vector<std::string> choose(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
   std::vector<std::size_t> included(options.include.size()), excluded(options.exclude.size());
-  std::vector<bool> chosen;
+  std::vector<std::string> kept_because;
   const auto match = [](const std::vector<std::string>& patterns, const std::string& name,
                         std::vector<std::size_t>& counts) {
     bool any = false;
@@ -51,10 +51,11 @@ std::vector<bool> choose(const SelectionOptions& options, const sinq::io::Checkp
   };
   for (const auto& tensor : checkpoint.tensors()) {
     const TensorInfo& info = tensor.info;
-    bool wanted = is_float_matrix(info) &&
-                  (options.include.empty() ? is_linear_layer(info) : match(options.include, info.name, included));
-    if (wanted && match(options.exclude, info.name, excluded)) wanted = false;
-    chosen.push_back(wanted);
+    std::string& reason = kept_because.emplace_back(reason_to_keep(info));
+    if (!options.include.empty() && is_float_matrix(info)) {
+      reason = match(options.include, info.name, included) ? "" : "matches no --include";
+    }
+    if (reason.empty() && match(options.exclude, info.name, excluded)) reason = "matches --exclude";
   }
   const auto check = [](const char* flag, const std::vector<std::string>& patterns,
                         const std::vector<std::size_t>& counts, const char* what) {
@@ -64,7 +65,7 @@ std::vector<bool> choose(const SelectionOptions& options, const sinq::io::Checkp
   };
   check("--include", options.include, included, "matrix of floats");
   check("--exclude", options.exclude, excluded, "tensor that would be quantized");
-  return chosen;
+  return kept_because;
 }
 
 }  // namespace
@@ -101,16 +102,17 @@ llm::Json Selection::settings() const {
 }
 
 Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
-  Selection out{.recipes = {}, .include = options.include, .exclude = options.exclude, .recipe_of = {}};
+  Selection out{
+      .recipes = {}, .include = options.include, .exclude = options.exclude, .recipe_of = {}, .kept_because = {}};
   out.recipes.push_back({options.settings, ""});
   for (const std::string& text : options.overrides) out.recipes.push_back(parse_override(text, options.settings));
 
   std::vector<std::vector<sinq::presets::Shape>> shapes(out.recipes.size());
-  const std::vector<bool> chosen = choose(options, checkpoint);
-  for (std::size_t t = 0; t < chosen.size(); ++t) {
+  out.kept_because = choose(options, checkpoint);
+  for (std::size_t t = 0; t < out.kept_because.size(); ++t) {
     const TensorInfo& info = checkpoint.tensors()[t].info;
     auto& recipe = out.recipe_of.emplace_back();
-    if (!chosen[t]) continue;
+    if (!out.kept_because[t].empty()) continue;
     recipe = 0;
     for (std::size_t i = 1; i < out.recipes.size(); ++i) {
       if (matches(out.recipes[i].pattern, info.name)) recipe = i;
@@ -129,8 +131,11 @@ Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& ch
     }
   }
   // A model as it is: those tensors are copied.
-  for (auto& recipe : out.recipe_of) {
-    if (recipe && out.recipes[*recipe].settings.weights == llm::Weights::kAsStored) recipe.reset();
+  for (std::size_t t = 0; t < out.recipe_of.size(); ++t) {
+    auto& recipe = out.recipe_of[t];
+    if (!recipe || out.recipes[*recipe].settings.weights != llm::Weights::kAsStored) continue;
+    out.kept_because[t] = "--method fp32";
+    recipe.reset();
   }
   return out;
 }

@@ -37,6 +37,7 @@ struct Selection {
   std::vector<Recipe> recipes;
   std::vector<std::string> include, exclude;          ///< as asked for
   std::vector<std::optional<std::size_t>> recipe_of;  ///< of each of `checkpoint.tensors()`; none: copied as it is
+  std::vector<std::string> kept_because;              ///< of each tensor: why it is copied; empty if it is quantized
 
   /// The recipes, the defaults included.
   [[nodiscard]] llm::Json settings() const;

@@ -117,16 +117,14 @@ std::vector<std::string> WorkFolder::model_files() const {
   std::error_code error;
   for (const fs::path& path : files_in(out_)) {
     const std::string name = path.filename().string();
-    const bool of_model = name == "config.json" || name == sinq::io::kIndexFile || name == sinq::io::kSingleFile ||
-                          (name.starts_with("model-") && path.extension() == ".safetensors");
-    if (of_model) out.push_back(name);
+    if (name == "config.json" || sinq::io::is_checkpoint_file(name)) out.push_back(name);
   }
   return out;
 }
 
 void WorkFolder::publish(const std::string& shard, const FinishedShard& finished) const {
-  const fs::path target = out_ / shard;
-  if (finished.file == target) return;
+  if (finished.file == out_ / shard) return;
+  const fs::path target = sinq::io::output_file(out_ / shard);
   std::error_code error;
   fs::rename(finished.file, target, error);
   if (error) raise(target, "rename to", error);

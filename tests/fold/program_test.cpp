@@ -205,15 +205,26 @@ TEST(FoldProgramTest, Refusals) {
     EXPECT_FALSE(fs::exists(out));
     EXPECT_FALSE(fs::exists(out + ".partial"));
   };
-  refused({kModel, "-o", kModel}, "is the model itself");
-  refused({kModel, "-o", folder.path().string()}, "exists already");
+  refused({kModel, "-o", kModel}, "would replace");
+  refused({kModel, "-o", kModel, "--force"}, "would replace");
+  refused({kModel, "-o", kModel + "/out"}, "lies in");
+  refused({kModel, "-o", folder.path().string()}, "exists already; --force replaces it");
+  refused({kModel, "-o", kModel + "/config.json"}, "is no folder");
+  refused({kModel, "-o", "/dev/null", "--force"}, "is no folder");
   refused({kModel}, "--output");
   refused({"nowhere", "-o", out}, "nowhere");
   refused({kModel, "-o", out, "--edges", "sideways"}, "--edges");
   refused({kModel, "-o", out, "--tile", "-4"}, "tile -4");
   refused({kModel, "-o", out, "--dtype", "int8"}, "--dtype");
   refused({kModel, "-o", out, "--search", "kl", "--tile", "4"}, "--tile");
-  refused({kModel, "-o", out, "--search", "kl", "--for", "q9"}, "--for q9");
+  refused({kModel, "-o", out, "--search", "kl", "--for", "q9"}, "--for: q9 not in {iq4_nl,iq4_xs,q2_k,");
+  refused({kModel, "-o", out, "--for", "q8_0"}, "--for requires --search");
+  refused({kModel, "-o", out, "--text", kModel + "/tokenizer.json"}, "--text is of use with --check or --search only");
+  for (const char* flag : {"--context", "--limit", "--threads"}) {
+    refused({kModel, "-o", out, flag, "4"}, std::string(flag) + " is of use with --check or --search only");
+  }
+  refused({kModel, "-o", out, "--max-shard-size", "1e300"}, "--max-shard-size");
+  refused({kModel + "/model.safetensors", "-o", out}, "is a safetensors file, a Hugging Face folder is meant");
   refused({kModel, "-o", out, "--check", "--text", "no-text"}, "no-text");
 
   Model model = make_model(sinq::test::tiny(Family::kQwen3Moe), 2, Biases::kNone);
@@ -230,6 +241,79 @@ TEST(FoldProgramTest, Refusals) {
   model.tensors.at("model.layers.0.mlp.up_proj.weight").values[5] = 1e7;
   write(model, "LlamaForCausalLM", in);
   refused({in.string(), "-o", out, "--dtype", "float16"}, "beyond the range of F16");
+  refused({in.string(), "-o", out, "--dtype", "float16"},
+          "tensor 'model.layers.0.mlp.up_proj.weight': row 0, column 5 is ");
+  // Consumers are balanced, producers only multiplied; a name from a file is nothing for a terminal to obey.
+  const auto columns = static_cast<std::size_t>(model.tensors.at("model.layers.0.mlp.down_proj.weight").shape[1]);
+  model.tensors.at("model.layers.0.mlp.down_proj.weight").values[columns + 2] = NAN;
+  write(model, "LlamaForCausalLM", in);
+  refused({in.string(), "-o", out}, "tensor 'model.layers.0.mlp.down_proj.weight': row 1, column 2 is nan");
+  model.tensors["\x1b[31m"] = {{1}, {1.0}};
+  write(model, "LlamaForCausalLM", in);
+  refused({in.string(), "-o", out}, "tensor '\\x1b[31m' [1] is not known");
+}
+
+TEST(FoldProgramTest, AFiniteWeightIsNotBeyondFloat32) {
+  const TemporaryFolder folder("fold");
+  const fs::path in = folder.path() / "in";
+  Model model = make_model(sinq::test::tiny(Family::kLlama), 2, Biases::kNone);
+  model.tensors.at("model.layers.0.mlp.down_proj.weight").values[2] = 3.39e38;
+  write(model, "LlamaForCausalLM", in);
+  const Outcome outcome = fold({in.string(), "-o", (folder.path() / "out").string(), "--edges", "up-down"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+
+TEST(FoldProgramTest, WhatIsInTheWayStaysUnlessForced) {
+  const TemporaryFolder folder("fold");
+  const fs::path out = folder.path() / "out", model = folder.path() / "m.partial";
+  fs::create_directory(out);
+  llm::test::write_text(out / "notes.txt", "mine");
+  llm::test::write_text(out / "model-00001-of-00002.safetensors", "old");
+  EXPECT_NE(fold({kModel, "-o", out.string()}).status, 0);
+  EXPECT_EQ(fold({kModel, "-o", out.string(), "--force"}).status, 0);
+  EXPECT_EQ(read_file(out / "notes.txt"), "mine");
+  EXPECT_FALSE(fs::exists(out / "model-00001-of-00002.safetensors"));
+  const auto files = sinq::io::Checkpoint::open(out), original = sinq::io::Checkpoint::open(kModel);
+  EXPECT_EQ(files.tensors().size(), original.tensors().size());
+  // The partial folder is no reason to lose a model that is called so.
+  fs::copy(kModel, model);
+  const Outcome outcome = fold({model.string(), "-o", (folder.path() / "m").string()});
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("m.partial"));
+  EXPECT_EQ(read_file(model / "model.safetensors"), read_file(kModel + "/model.safetensors"));
+}
+
+// Of every tensor, those that are copied too, and whatever is written.
+TEST(FoldProgramTest, NumbersThatAreNotFiniteAreRefusedByName) {
+  const TemporaryFolder in("fold_nonfinite"), folder("fold_nonfinite_out");
+  const std::string out = (folder.path() / "out").string();
+  const std::vector<sinq::io::DType> stored{sinq::io::DType::kF32, sinq::io::DType::kF16, sinq::io::DType::kBf16,
+                                            sinq::io::DType::kF64};
+  Json config = llm::test::tiny_config("LlamaForCausalLM");
+  config.update({{"attention_bias", true}, {"mlp_bias", true}, {"tie_word_embeddings", false}});
+  std::size_t next = 0;
+  for (const auto& [name, unused] : llm::test::make_tiny_model(config, 1).tensors) {
+    if (name.find("layers.0") != std::string::npos) continue;  // one layer stands for both
+    auto model = llm::test::make_tiny_model(config, 1, {stored[next % stored.size()]});
+    auto& tensor = model.tensors.at(name);
+    const Index cols = tensor.shape.back(), col = static_cast<Index>(next) % cols;
+    const Index row = tensor.shape.size() == 1 ? 0 : 3;
+    const bool is_nan = next++ % 2 == 0;
+    tensor.values[static_cast<std::size_t>(row * cols + col)] = is_nan ? NAN : -INFINITY;
+    llm::test::write_model(model, in.path());
+    for (const std::string dtype : {"same", "float32", "bfloat16", "float16"}) {
+      const Outcome outcome = fold({in.path().string(), "-o", out, "--dtype", dtype});
+      EXPECT_EQ(outcome.status, 1) << name << " as " << dtype;
+      EXPECT_THAT(outcome.err, HasSubstr("tensor '" + name + "': row " + std::to_string(row) + ", column " +
+                                         std::to_string(col) + " is " + (is_nan ? "nan" : "-inf")));
+      EXPECT_TRUE(fs::is_empty(folder.path()));
+    }
+  }
+  auto model = llm::test::make_tiny_model(config, 1);
+  model.tensors.at("model.embed_tokens.weight").values[24 + 5] = 1e5;  // is not folded
+  llm::test::write_model(model, in.path());
+  EXPECT_THAT(fold({in.path().string(), "-o", out, "--dtype", "float16"}).err,
+              HasSubstr("tensor 'model.embed_tokens.weight': row 1, column 5 is 1e+05, beyond the range of F16"));
 }
 
 TEST(FoldArchitectureJsonTest, ReadsAndRefuses) {

@@ -51,8 +51,9 @@ TEST(Conversion, FoldedFloatsAreThoseOfSinqFold) {
   const TemporaryFolder folder("gguf_fold");
   const auto source = fold_program::Source::open(embedded_model());
   const auto out = folder.path() / "folded";
+  sinq::io::AtomicFolder folded(out);
   static_cast<void>(
-      fold_program::write_folded(source, fold_program::find_factors(source.files, source.plan, {}), out, {}));
+      fold_program::write_folded(source, fold_program::find_factors(source.files, source.plan, {}), folded, {}));
   ConvertOptions options{.model = embedded_model(), .type = GgufType::kBf16, .embeddings = GgufType::kBf16};
   options.fold.emplace();
   const auto gguf = sinq::io::GgufFile::open(convert(folder, options));
@@ -187,13 +188,14 @@ TEST(Conversion, WhatHasNoPlaceInTheFileIsRefused) {
     };
   };
   refuse(sinq::Errc::kUnsupported, kNoChanges, tensor("model.layers.0.extra.weight", {{1}, {1.0}}),
-         "tensor model.layers.0.extra.weight has no place");
+         "tensor 'model.layers.0.extra.weight' has no place");
   refuse(sinq::Errc::kBadFile, kNoChanges, tensor("model.norm.weight", {{2}, {1.0, 2.0}}),
-         "model.norm.weight is F32 [2], config.json asks for floats [64]");
+         "tensor 'model.norm.weight' is F32 [2], config.json asks for floats [64]");
   refuse(sinq::Errc::kBadData, kNoChanges,
          tensor("model.embed_tokens.weight", {{2048, 64}, std::vector<double>(2048 * 64, 1e5)}),
-         "model.embed_tokens.weight as f16: row 0: column 0");
-  refuse(sinq::Errc::kUnsupported, {{"architecture", "Qwen3ForCausalLM"}, {"attention_bias", true}}, {}, "no biases");
+         "tensor 'model.embed_tokens.weight': row 0, column 0 is 1e+05, which is beyond f16");
+  refuse(sinq::Errc::kUnsupported, {{"architecture", "Qwen3ForCausalLM"}, {"attention_bias", true}}, {},
+         "biases of a Qwen3 model are not supported");
   refuse(sinq::Errc::kUnsupported, kNoChanges,
          edit("tokenizer.json", [](Json& json) { json["model"]["type"] = "Unigram"; }), "Unigram");
   refuse(sinq::Errc::kUnsupported, kNoChanges,

@@ -84,16 +84,75 @@ TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
   };
   mistake({}, "MODEL is required");
   mistake({model, "-o", file}, "--type is required");
+  mistake({model, "--type", "q4_0"}, "--output is required");
+  mistake({model, "-o", file, "--type", "q4_k_m"},
+          "--type: q4_k_m not in {bf16,f16,f32,iq4_nl,iq4_xs,q2_k,q3_k,q4_0,q4_1,q4_k,q5_0,q5_1,q5_k,q6_k,q8_0}");
+  mistake({model, "-o", file, "--type", "12"}, "--type: 12 not in");
+  mistake({model, "-o", file, "--type", "f16", "--importance", "sinkhorn"}, "--importance is of no use: --type f16");
+  mistake({model, "-o", file, "--type", "f16", "--fallback", "q8_0"}, "--fallback is of no use");
+  mistake({model, "-o", file, "--type", "q4_0", "--calibrate-blocks", "4"}, "--calibrate-blocks requires --calibrate");
+  mistake({model, "-o", file, "--type", "q4_0", "--fold-tile", "64"}, "--fold-tile requires --fold");
+  mistake({model, "-o", file, "--type", "q4_0", "--fold", "--importance", "activations", "--calibrate", "no-text"},
+          "no-text: cannot be opened");
   mistake({model, "-o", file, "--type", "q9_0"}, "q9_0");
   mistake({model, "-o", file, "--type", "f64"}, "f64");
   mistake({"nowhere", "-o", file, "--type", "q4_0"}, "nowhere");
   mistake({model, "-o", file, "--type", "q4_k"}, "not a multiple of 256");
   mistake({model, "-o", file, "--type", "q4_0", "--importance", "activations"}, "--calibrate");
   mistake({model, "-o", file, "--type", "q4_0", "--calibrate", model}, "--importance activations only");
-  mistake({model, "-o", file, "--type", "q4_0", "--fold-tile", "32"}, "with --fold only");
+  mistake({model, "-o", file, "--type", "q4_0", "--fold-tile", "32"}, "--fold-tile requires --fold");
   mistake({model, "-o", file, "--type", "q4_0", "--fold", "--fold-repeats", "0"}, "repeats 0");
   mistake({model, "-o", file, "--type", "q4_0", "--fold", "--fold-edges", "norms,nothing"}, "nothing");
   mistake({model, "-o", (folder.path() / "none" / "x.gguf").string(), "--type", "q4_0"}, "none/x.gguf");
+}
+
+TEST(SinqGguf, TheInputStaysAndOtherFilesWantForce) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder("gguf_outputs");
+  const fs::path model = folder.path() / "model", file = folder.path() / "x.gguf";
+  fs::copy(embedded_model(), model);
+  const auto refused = [&](const fs::path& output, const char* why, std::vector<std::string> more = {"--force"}) {
+    std::vector<std::string> line{model.string(), "-o", output.string(), "--type", "q8_0"};
+    line.insert(line.end(), more.begin(), more.end());
+    const Outcome outcome = run(line);
+    EXPECT_EQ(outcome.status, 1) << why;
+    EXPECT_THAT(outcome.err, HasSubstr(why));
+    EXPECT_EQ(outcome.out, "");
+  };
+  refused(model / "model.safetensors", "lies in");
+  refused(model / "config.json", "lies in");
+  refused(model / "config.json", "lies in", {"--dry-run"});
+  refused(model / "new.gguf", "lies in");
+  fs::create_symlink(model / "model.safetensors", folder.path() / "link.gguf");
+  refused(folder.path() / "link.gguf", "lies in");
+  fs::create_hard_link(model / "model.safetensors", folder.path() / "hard.gguf");
+  refused(folder.path() / "hard.gguf", "is the same file as");
+  const fs::path text = folder.path() / "text";
+  llm::test::write_text(text, "words");
+  refused(text, "would replace", {"--force", "--importance", "activations", "--calibrate", text.string()});
+  for (const auto& entry : fs::directory_iterator(embedded_model())) {
+    EXPECT_EQ(sinq_test::content_of(model / entry.path().filename()), sinq_test::content_of(entry.path()));
+  }
+  llm::test::write_text(file, "old");
+  refused(file, "x.gguf: exists already; --force replaces it", {});
+  EXPECT_EQ(sinq_test::content_of(file), "old");
+  EXPECT_EQ(run({model.string(), "-o", file.string(), "--type", "q8_0", "--force"}).status, 0);
+  EXPECT_EQ(sinq_test::content_of(file).substr(0, 4), "GGUF");
+  refused("/dev/null", "is a device");
+}
+
+TEST(SinqGguf, ADryRunNeedsNoOutput) {
+  const Outcome outcome = run({embedded_model().string(), "--type", "q4_0", "--dry-run"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("q4_0         28 tensors"));
+}
+
+TEST(SinqGguf, WhatIsNoHuggingFaceFolderOfFloatsIsCalledWhatItIs) {
+  const TemporaryFolder folder("gguf_inputs");
+  const std::string file = (folder.path() / "x.gguf").string(), other = (folder.path() / "y.gguf").string();
+  ASSERT_EQ(run({embedded_model().string(), "-o", file, "--type", "q8_0"}).status, 0);
+  EXPECT_THAT(run({file, "-o", other, "--type", "q8_0"}).err,
+              HasSubstr("x.gguf: is a GGUF file, a Hugging Face folder"));
 }
 
 }  // namespace

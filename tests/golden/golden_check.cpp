@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -48,11 +49,24 @@ CaseReport check(const std::filesystem::path& folder, std::string& id) {
   }
 }
 
+constexpr const char* kUsage = "usage: golden_check DIR...\n  DIR  a golden case, or a folder of golden cases\n";
+
+/// `status`, unless something of what was printed is lost.
+int finished(int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fprintf(stderr, "golden_check: standard output: cannot be written\n");
+  return 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--help") {
+    std::fputs(kUsage, stdout);
+    return finished(0);
+  }
   if (argc < 2) {
-    std::fprintf(stderr, "usage: golden_check DIR...\n  DIR  a golden case, or a folder of golden cases\n");
+    std::fputs(kUsage, stderr);
     return 2;
   }
   Counts counts;
@@ -71,5 +85,5 @@ int main(int argc, char** argv) {
     }
   }
   std::printf("%d passed, %d failed, %d skipped\n", counts.passed, counts.failed, counts.skipped);
-  return counts.failed == 0 ? 0 : 1;
+  return finished(counts.failed == 0 ? 0 : 1);
 }

@@ -24,7 +24,7 @@ const std::string kModel = embedded_model().string();
 const std::string kSamples = (embedded_model() / "samples.safetensors").string();
 
 std::vector<std::string> command(const std::string& name, const std::vector<std::string>& more) {
-  std::vector<std::string> out{name, kModel, "--tokens", kSamples, "--context", "64", "--limit", "2"};
+  std::vector<std::string> out{name, kModel, "--tokens", kSamples, "--context", "64", "--limit", "2", "--force"};
   out.insert(out.end(), more.begin(), more.end());
   return out;
 }
@@ -168,18 +168,18 @@ TEST(ProgramTest, BaselineMayBeAnotherFolder) {
   write_model(tiny, folder.path());
   TinyModel::Tensor tokens{{24}, {}, DType::kI32};
   for (int i = 0; i < 24; ++i) tokens.values.push_back(i);
-  const auto file = (folder.path() / "tokens.safetensors").string(), json = (folder.path() / "r.json").string();
+  const TemporaryFolder other("other"), beside("beside");
+  const auto file = (folder.path() / "tokens.safetensors").string(), json = (beside.path() / "r.json").string();
   write_tensors(file, {{"tokens", tokens}});
-  const TemporaryFolder other("other");
   write_model(make_tiny_model(tiny_config("LlamaForCausalLM"), 2), other.path());
   const std::string model = folder.path().string();
   ASSERT_EQ(run({"perplexity", model, "--tokens", file, "--context", "8", "--method", "fp32", "--baseline",
-                 other.path().string(), "--json", json})
+                 other.path().string(), "--json", json, "--force"})
                 .status,
             0);
   EXPECT_GT(read_json(json)["kl"].get<double>(), 0.1);
   ASSERT_EQ(run({"perplexity", model, "--tokens", file, "--context", "8", "--method", "fp32", "--baseline", model,
-                 "--json", json})
+                 "--json", json, "--force"})
                 .status,
             0);
   EXPECT_EQ(read_json(json)["kl"].get<double>(), 0.0);

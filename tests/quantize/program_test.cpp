@@ -166,6 +166,60 @@ TEST(Quantize, OtherShapesAndTypesAreCopiedAndCounted) {
   EXPECT_TRUE(std::ranges::equal(checkpoint.at("model.layers.0.experts.weight").bytes(), sinq_test::bytes_of(bytes)));
 }
 
+TEST(Quantize, TheDryRunSaysWhatIsKeptAndWhy) {
+  const TemporaryFolder folder;
+  const std::string bytes(8 * 16 * 4, '\x3c');
+  const auto matrix = [&](const char* name, DType dtype = DType::kF32) {
+    return sinq::io::TensorData{name, dtype, {8, 16}, sinq_test::bytes_of(bytes)};
+  };
+  write_model(folder.path() / "model",
+              {matrix("model.layers.0.q.weight"),
+               matrix("model.layers.0.mlp.gate.wg.weight"),
+               matrix("model.layers.1.mlp.gate.wg.weight"),
+               matrix("model.layers.0.ids.weight", DType::kI32),
+               matrix("model.layers.0.out.weight"),
+               matrix("model.embed_tokens.weight"),
+               {"model.layers.0.norm.weight", DType::kF32, {128}, sinq_test::bytes_of(bytes)}});
+  const std::vector<std::string> arguments{(folder.path() / "model").string(), "-o", (folder.path() / "out").string(),
+                                           "--exclude", "*.out.*"};
+  auto dry = arguments;
+  dry.push_back("--dry-run");
+  const Outcome forecast = run(dry);
+  ASSERT_EQ(forecast.status, kDone) << forecast.err;
+  const std::string unreadable = "  kept: 'model.layers.*.ids.weight' I32 [8, 16]: dtype I32\n";
+  for (const std::string& line :
+       {std::string("  kept: 'model.layers.*.mlp.gate.wg.weight' F32 [8, 16], 2 tensors: a router\n"),
+        std::string("  kept: 'model.embed_tokens.weight' F32 [8, 16]: an embedding\n"),
+        std::string("  kept: 'model.layers.*.norm.weight' F32 [128]: a vector\n"),
+        std::string("  kept: 'model.layers.*.out.weight' F32 [8, 16]: matches --exclude\n"), unreadable}) {
+    EXPECT_THAT(forecast.out, HasSubstr(line));
+  }
+  // What one would have expected to be quantized is said in any case.
+  const Outcome outcome = run(arguments);
+  ASSERT_EQ(outcome.status, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, testing::AllOf(HasSubstr(unreadable), testing::Not(HasSubstr("a router"))));
+}
+
+TEST(Quantize, AModelInWhichNothingIsQuantizedIsRefused) {
+  const TemporaryFolder folder;
+  const std::string bytes(8 * 16, '\x3c');
+  write_model(folder.path() / "model", {{"layers.0.q.weight", DType::kI8, {8, 16}, sinq_test::bytes_of(bytes)},
+                                        {"layers.1.q.weight", DType::kI8, {8, 16}, sinq_test::bytes_of(bytes)},
+                                        {"layers.0.norm.weight", DType::kI8, {128}, sinq_test::bytes_of(bytes)}});
+  const auto out = folder.path() / "out";
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--dry-run"}}) {
+    std::vector<std::string> arguments{(folder.path() / "model").string(), "-o", out.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, kRefused);
+    EXPECT_THAT(outcome.err,
+                testing::AllOf(HasSubstr("nothing to quantize"), HasSubstr("2: dtype I8 ('layers.0.q.weight')"),
+                               HasSubstr("1: a vector ('layers.0.norm.weight')")));
+    EXPECT_FALSE(std::filesystem::exists(out));
+  }
+  EXPECT_EQ(run(command(out, {"--method", "fp32"})).status, kRefused);
+}
+
 TEST(Quantize, AModelThatWasGatedIsAsForecast) {
   // The gate of the reference changes the format of a matrix by what is in it.
   const TemporaryFolder folder;
@@ -210,7 +264,7 @@ TEST(Quantize, MistakesAreNamedAndLeaveNothing) {
   refused(kRefused, command(out, {"--for", "*=--bogus 3"}), "--bogus");
   refused(kRefused, command(out, {"--for", "*=--bits 9"}), "bits 9");
   refused(kRefused, command(out, {"--for", "*"}), "is not PATTERN=FLAGS");
-  refused(kRefused, {kModel.string(), "-o", (kModel / "." / "").string()}, "the model's own folder");
+  refused(kRefused, {kModel.string(), "-o", (kModel / "." / "").string()}, "would replace");
   refused(kSystem, {"nowhere", "-o", out.string()}, "nowhere: no such folder");
   refused(kSystem, command(folder.file("file", "") / "out"), "file");
   std::filesystem::create_directories(folder.path() / "empty");
@@ -228,7 +282,7 @@ TEST(Quantize, ANanInAWeightIsNamedAndNothingHasAFinalName) {
   const Outcome outcome =
       run({(folder.path() / "model").string(), "-o", out.string(), "--max-shard-size", "1KB", "--threads", "1"});
   EXPECT_EQ(outcome.status, kRefused);
-  EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("layers.0.b.weight"), HasSubstr("[1, 6] is nan")));
+  EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("layers.0.b.weight"), HasSubstr("row 1, column 6 is nan")));
   EXPECT_TRUE(contents(out).empty());
 }
 

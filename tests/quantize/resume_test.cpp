@@ -73,7 +73,7 @@ TEST(Resume, AnotherConversionIsRefusedByNameUnlessItMayBeReplaced) {
   const auto refused = [&](const std::vector<std::string>& arguments, const std::string& text) {
     const Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.status, kConflict);
-    EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr(text), HasSubstr("--overwrite")));
+    EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr(text), HasSubstr("--force")));
     expect_same(before, contents(out));
   };
   refused(sharded(out, {"--bits", "3"}), "settings[0].bits was 4 and is 3");
@@ -90,7 +90,7 @@ TEST(Resume, AnotherConversionIsRefusedByNameUnlessItMayBeReplaced) {
 
   const auto expected = folder.path() / "expected";
   ASSERT_EQ(run({kModel.string(), "-o", expected.string(), "--bits", "3"}).status, kDone);
-  const Outcome replaced = run({kModel.string(), "-o", out.string(), "--bits", "3", "--overwrite"});
+  const Outcome replaced = run({kModel.string(), "-o", out.string(), "--bits", "3", "--force"});
   EXPECT_EQ(replaced.status, kDone) << replaced.err;
   expect_same(contents(expected), contents(out));  // and no index of the old one
 }
@@ -101,7 +101,7 @@ TEST(Resume, AForeignModelIsRefused) {
   const auto before = contents(folder.path());
   const Outcome outcome = run(sharded(folder.path()));
   EXPECT_EQ(outcome.status, kConflict);
-  EXPECT_THAT(outcome.err, HasSubstr("holds config.json"));
+  EXPECT_THAT(outcome.err, HasSubstr("config.json: exists already; --force replaces it"));
   expect_same(before, contents(folder.path()));
 }
 

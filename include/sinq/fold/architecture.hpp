@@ -50,7 +50,8 @@ inline constexpr std::array<std::pair<std::string_view, Family>, 11> kFamilies{{
     if (name == architecture) return family;
     known += (known.empty() ? "" : ", ") + std::string(name);
   }
-  SINQ_THROW(Errc::kUnsupported, sinq::detail::text("fold: architecture ", architecture, " is not one of ", known));
+  SINQ_THROW(Errc::kUnsupported,
+             sinq::detail::text("fold: architecture ", architecture, " is not one of ", known, ": not supported"));
 }
 
 /// What folding must know of a model, in the terms of its config.json.

@@ -1,9 +1,15 @@
 #pragma once
 
 #include <sinq/detail/tile_loader.hpp>
+#include <sinq/error.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/fold/edge.hpp>
+#include <sinq/fold/factors.hpp>
+#include <sinq/io/printable.hpp>
 
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace sinq::inline SINQ_ABI::fold {
 
@@ -29,7 +35,8 @@ class ConsumerStack {
 
   [[nodiscard]] Index rows() const noexcept { return rows_; }
 
-  /// Channels [channels) of all rows to `out` [rows, stride].
+  /// Channels [channels) of all rows to `out` [rows, stride]. Throws Errc::kBadData, naming tensor, row and column, for
+  /// what is not finite in float32.
   void read(ColRange channels, float* out, Index stride) const {
     for (const Part& part : parts_) {
       float* first = out + part.first_row * stride;
@@ -40,6 +47,7 @@ class ConsumerStack {
         float* run = first + (c - channels.begin);
         sinq::detail::read_rect(part.matrix, {0, column, part.matrix.rows, end - c}, run, stride);
         if (part.factors != nullptr) scale(*part.factors, part.matrix.rows, {column, column + end - c}, run, stride);
+        require_finite(part, {column, column + end - c}, run, stride);
         c = end;
       }
     }
@@ -60,6 +68,20 @@ class ConsumerStack {
       for (Index c = 0; c < columns.size(); ++c) {
         const double col = factors.cols.empty() ? 1.0 : factors.cols[static_cast<std::size_t>(columns.begin + c)];
         values[c] = static_cast<float>(static_cast<double>(values[c]) * (row * col));
+      }
+    }
+  }
+
+  static void require_finite(const Part& part, ColRange columns, const float* values, Index stride) {
+    for (Index r = 0; r < part.matrix.rows; ++r, values += stride) {
+      for (Index c = 0; c < columns.size(); ++c) {
+        if (is_finite(values[c])) continue;
+        float stored = 0.0F;
+        sinq::detail::read_rect(part.matrix, {r, columns.begin + c, 1, 1}, &stored, 1);
+        SINQ_THROW(Errc::kBadData, sinq::detail::text("fold: tensor ", io::detail::name_text(part.consumer->tensor),
+                                                      ": row ", r, ", column ", columns.begin + c, " is ", stored,
+                                                      is_finite(stored) ? ", and times its factors beyond float32"
+                                                                        : "; every weight must be finite in float32"));
       }
     }
   }

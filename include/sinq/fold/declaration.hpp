@@ -3,6 +3,7 @@
 #include <sinq/detail/map.hpp>
 #include <sinq/fold/architecture.hpp>
 #include <sinq/fold/plan.hpp>
+#include <sinq/io/printable.hpp>
 
 namespace sinq::inline SINQ_ABI::fold::detail {
 
@@ -55,18 +56,20 @@ class Declaration {
       const auto known = expected_.find(name);
       if (known == expected_.end()) {
         SINQ_THROW(Errc::kUnsupported,
-                   sinq::detail::text("fold: tensor ", name, " ", shape_text(shape), " is not known in a model of ",
-                                      family, "; it might read what folding changes"));
+                   sinq::detail::text("fold: tensor ", io::detail::name_text(name), " ", shape_text(shape),
+                                      " is not known in a model of ", family, "; it might read what folding changes"));
       }
       if (!known->second.shape.empty() && known->second.shape != shape) {
-        SINQ_THROW(Errc::kBadShape, sinq::detail::text("fold: tensor ", name, " has shape ", shape_text(shape),
-                                                       ", config.json means ", shape_text(known->second.shape)));
+        SINQ_THROW(Errc::kBadShape,
+                   sinq::detail::text("fold: tensor ", io::detail::name_text(name), " has shape ", shape_text(shape),
+                                      ", config.json means ", shape_text(known->second.shape)));
       }
     }
     for (const auto& [name, wanted] : expected_) {
       if (wanted.presence == Presence::kRequired && !found_.contains(name)) {
-        SINQ_THROW(Errc::kBadShape, sinq::detail::text("fold: there is no tensor ", name, " ", shape_text(wanted.shape),
-                                                       ", which a model of ", family, " has"));
+        SINQ_THROW(Errc::kBadShape,
+                   sinq::detail::text("fold: there is no tensor ", io::detail::name_text(name), " ",
+                                      shape_text(wanted.shape), ", which a model of ", family, " has"));
       }
     }
     return std::move(edges_);

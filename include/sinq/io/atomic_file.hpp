@@ -2,6 +2,7 @@
 
 #include <sinq/error.hpp>
 #include <sinq/io/mapped_file.hpp>
+#include <sinq/io/output_path.hpp>
 
 #include <cerrno>
 #include <cstddef>
@@ -10,7 +11,6 @@
 #include <span>
 #include <string>
 #include <system_error>
-#include <utility>
 
 #if SINQ_IO_POSIX
 #include <sys/file.h>
@@ -23,14 +23,15 @@
 namespace sinq::inline SINQ_ABI::io {
 
 /// Writes a file so that its name never stands for half of it: bytes go to `<target>.partial`, and `commit` makes them
-/// durable and renames. Without `commit` the destructor removes the partial file and the target stays as it was. One
-/// writer per target at a time: where the system can lock files, another one is refused.
+/// durable and renames. Without `commit` the destructor removes the partial file and the target stays as it was. Links
+/// are followed: what they lead to is replaced, in its own folder. One writer per target at a time: where the system
+/// can lock files, another one is refused.
 class AtomicFile {
  public:
-  /// Creates the partial file, replacing one that a killed writer left. Throws Errc::kIo, also if another writer is at
-  /// work on it.
-  explicit AtomicFile(std::filesystem::path target)
-      : target_(std::move(target)), partial_(target_.string() + ".partial"), file_(create(partial_)) {}
+  /// Creates the partial file, replacing one that a killed writer left. Throws Errc::kIo, also if the target is a
+  /// folder, a device, a pipe or a socket, or if another writer is at work on it.
+  explicit AtomicFile(const std::filesystem::path& target)
+      : target_(output_file(target)), partial_(detail::partial_name(target_)), file_(create(partial_)) {}
 
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -94,7 +95,8 @@ class AtomicFile {
   /// An empty file at `path`, ours alone.
   static int create(const std::filesystem::path& path) {
     for (;;) {
-      detail::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+      // Not through a link, and without waiting for whoever reads a pipe: a killed writer has left a file.
+      detail::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
       if (file.get() < 0) detail::raise_io(path, "create", errno);
       // Some file systems have no locks; there all is as if nobody else were there.
       if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -103,6 +105,7 @@ class AtomicFile {
       struct stat ours {
       }, named{};
       if (::fstat(file.get(), &ours) != 0) detail::raise_io(path, "read the size", errno);
+      if (!S_ISREG(ours.st_mode)) detail::raise_io(path, "create", EEXIST);
       // Its writer may have given it its name, or removed it, between our opening and locking it.
       const bool is_named = ::stat(path.c_str(), &named) == 0;
       if (!is_named || ours.st_dev != named.st_dev || ours.st_ino != named.st_ino) continue;
@@ -125,6 +128,11 @@ class AtomicFile {
   }
 #else
   static std::ofstream create(const std::filesystem::path& path) {
+    std::error_code error;
+    const auto type = std::filesystem::symlink_status(path, error).type();
+    if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found) {
+      detail::raise_io(path, "create", EEXIST);
+    }
     std::ofstream file(path, std::ios::binary);
     if (!file) detail::raise_io(path, "create", EIO);
     return file;

@@ -2,8 +2,10 @@
 
 #include <sinq/detail/map.hpp>
 #include <sinq/error.hpp>
+#include <sinq/io/float8_scales.hpp>
 #include <sinq/io/json_events.hpp>
 #include <sinq/io/mapped_file.hpp>
+#include <sinq/io/output_path.hpp>
 #include <sinq/io/safetensors.hpp>
 
 #include <algorithm>
@@ -85,53 +87,106 @@ class IndexEvents final : public JsonEvents {
   std::string key_;
 };
 
+/// What a file is, as far as its first bytes tell.
+[[nodiscard]] inline std::string_view file_kind(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return "not a folder";
+  const MappedFile file = MappedFile::open(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (text.starts_with("GGUF")) return "is a GGUF file";
+  return text.size() > 8 && text[8] == '{' ? "is a safetensors file" : "not a folder";
+}
+
+/// The names of the files of a folder that hold weights, in this or another form: the first ones, sorted.
+[[nodiscard]] inline std::string weight_files(const std::filesystem::path& folder) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> names;
+  for (const auto& path : entries_of(folder)) {
+    const std::string extension = path.extension().string();
+    for (const char* known : {".safetensors", ".gguf", ".bin", ".pt", ".pth"}) {
+      if (extension == known) names.push_back(path.filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  std::string out;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) out += (i == 0 ? "" : ", ") + name_text(names[i]);
+  if (names.size() > kMost) out += sinq::detail::text(" and ", names.size() - kMost, " more");
+  return out;
+}
+
 }  // namespace detail
+
+/// Throws Errc::kIo, saying what is there instead, if `folder` is none with model.safetensors or its index.
+inline void require_model_folder(const std::filesystem::path& folder) {
+  const auto refuse = [&](const auto&... parts) {
+    SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": ", parts...));
+  };
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error)) refuse("no such folder");
+  if (!std::filesystem::is_directory(folder, error)) {
+    refuse(detail::file_kind(folder), ", a Hugging Face folder is meant");
+  }
+  if (std::filesystem::exists(folder / kIndexFile, error) || std::filesystem::exists(folder / kSingleFile, error)) {
+    return;
+  }
+  const std::string found = detail::weight_files(folder);
+  refuse("neither ", kSingleFile, " nor ", kIndexFile, found.empty() ? "" : "; it holds ", found);
+}
 
 /// The weights of a Hugging Face folder: one safetensors file, or several with an index that says which tensor is
 /// where. Everything is checked when it is opened. Move-only; what it hands out dies with it. Reading from several
 /// threads is safe.
+///
+/// A matrix of 8-bit floats is read with its scales, in whichever file they are; these, and those of its activations,
+/// are no tensors of their own.
 class Checkpoint {
  public:
   /// A tensor and the file that it lies in.
   struct Tensor {
     const SafetensorsFile& file;
     const TensorInfo& info;
+    const detail::Float8Matrix* float8 = nullptr;  ///< of a matrix of 8-bit floats: with its scales
 
     [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
-    [[nodiscard]] MatrixView matrix_view() const { return file.matrix_view(info); }
+    /// See SafetensorsFile::matrix_view; 8-bit floats are multiplied with their scales when they are read.
+    [[nodiscard]] MatrixView matrix_view() const { return float8 == nullptr ? file.matrix_view(info) : float8->view(); }
+    /// Scales included.
+    [[nodiscard]] std::uint64_t stored_bytes() const noexcept {
+      return info.end - info.begin + (float8 == nullptr ? 0 : float8->scale_bytes());
+    }
     /// See MappedFile::release.
-    void release() const noexcept { file.release(info); }
+    void release() const noexcept {
+      file.release(info);
+      if (float8 != nullptr) float8->release();
+    }
   };
 
   /// Opens model.safetensors.index.json with its shards, else model.safetensors. A tensor that the index does not name
-  /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile.
+  /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile;
+  /// Errc::kUnsupported for 8-bit floats with scales that are not known.
   [[nodiscard]] static Checkpoint open(const std::filesystem::path& folder) {
+    require_model_folder(folder);
     std::error_code error;
-    if (!std::filesystem::is_directory(folder, error)) {
-      const bool exists = std::filesystem::exists(folder, error);
-      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), exists ? ": not a folder" : ": no such folder"));
-    }
     Checkpoint out;
     const auto index = folder / kIndexFile;
-    const auto single = folder / kSingleFile;
     if (std::filesystem::exists(index, error)) {
       out.open_shards(index, folder);
-    } else if (std::filesystem::exists(single, error)) {
-      out.take_file(SafetensorsFile::open(single));
     } else {
-      SINQ_THROW(Errc::kIo, sinq::detail::text(folder.string(), ": neither ", kSingleFile, " nor ", kIndexFile));
+      out.take_file(SafetensorsFile::open(folder / kSingleFile));
     }
     out.name_ = folder.string();
     out.sort_names();
+    out.join_scales(folder / "config.json");
     return out;
   }
 
-  /// A checkpoint that is one file, wherever that is.
+  /// A checkpoint that is one file, wherever that is. Throws as `open` does for 8-bit floats.
   [[nodiscard]] static Checkpoint of_file(SafetensorsFile file) {
     Checkpoint out;
     out.name_ = file.name();
     out.take_file(std::move(file));
     out.sort_names();
+    out.join_scales({});
     return out;
   }
 
@@ -196,11 +251,42 @@ class Checkpoint {
 
   void take_file(SafetensorsFile file) {
     files_.push_back(std::move(file));
-    for (const auto& info : files_[0].tensors()) tensors_.push_back({files_[0], info});
+    for (const auto& info : files_[0].tensors()) tensors_.push_back({files_[0], info, nullptr});
   }
 
   void sort_names() {
     for (const auto& tensor : tensors_) by_name_.emplace(tensor.info.name, &tensor);
+  }
+
+  /// Gives matrices of 8-bit floats their scales, and takes these out of the list.
+  void join_scales(const std::filesystem::path& config) {
+    const auto is_joined = [](const Tensor& tensor) {
+      return is_float8(tensor.info.dtype) && tensor.info.shape.size() == 2 && tensor.info.begin < tensor.info.end;
+    };
+    const auto count = std::count_if(tensors_.begin(), tensors_.end(), is_joined);
+    if (count == 0) return;
+    const Float8Block block = detail::float8_block(config);
+    float8_.reserve(static_cast<std::size_t>(count));  // tensors point there
+    std::map<const TensorInfo*, const detail::Float8Matrix*> joined;
+    std::set<const TensorInfo*> taken;
+    for (const Tensor& tensor : tensors_) {
+      if (!is_joined(tensor)) continue;
+      const auto [scale, activations] = detail::float8_companions(tensor.info.name, by_name_);
+      float8_.emplace_back(tensor.file, tensor.info, scale == nullptr ? nullptr : &scale->file,
+                           scale == nullptr ? nullptr : &scale->info, block);
+      joined.emplace(&tensor.info, &float8_.back());
+      if (scale != nullptr) taken.insert(&scale->info);
+      for (const Tensor* activation : activations) taken.insert(&activation->info);
+    }
+    std::vector<Tensor> kept;
+    for (const Tensor& tensor : tensors_) {
+      if (taken.contains(&tensor.info)) continue;
+      const auto matrix = joined.find(&tensor.info);
+      kept.push_back({tensor.file, tensor.info, matrix == joined.end() ? nullptr : matrix->second});
+    }
+    tensors_ = std::move(kept);
+    by_name_.clear();
+    sort_names();
   }
 
   void open_shards(const std::filesystem::path& index, const std::filesystem::path& folder) {
@@ -230,13 +316,15 @@ class Checkpoint {
     for (const auto& [file, position] : shards) {
       for (const auto& info : files_[position].tensors()) {
         const auto entry = events.weight_map.find(info.name);
-        if (entry != events.weight_map.end() && entry->second == file) tensors_.push_back({files_[position], info});
+        if (entry != events.weight_map.end() && entry->second == file)
+          tensors_.push_back({files_[position], info, nullptr});
       }
     }
   }
 
   std::string name_;
   std::vector<SafetensorsFile> files_;
+  std::vector<detail::Float8Matrix> float8_;
   std::vector<Tensor> tensors_;
   sinq::detail::Map<std::string_view, const Tensor*> by_name_;
 };

@@ -24,8 +24,8 @@ namespace sinq::inline SINQ_ABI::io {
 class ShardWriter {
  public:
   /// `content` must outlive the writer. Throws Errc::kIo.
-  ShardWriter(std::filesystem::path target, const SafetensorsPlan& content)
-      : name_(target.string()), file_(std::move(target)), content_(content), missing_(content.tensors.size()) {
+  ShardWriter(const std::filesystem::path& target, const SafetensorsPlan& content)
+      : name_(target.string()), file_(target), content_(content), missing_(content.tensors.size()) {
     for (std::size_t i = 0; i < missing_.size(); ++i) {
       const TensorInfo& tensor = content.tensors[i];
       missing_[i] = tensor.end - tensor.begin;

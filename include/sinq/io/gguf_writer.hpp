@@ -129,7 +129,7 @@ class GgufHeaderBytes {
 class GgufWriter {
  public:
   /// Throws Errc::kIo.
-  GgufWriter(std::filesystem::path target, GgufPlan plan) : plan_(std::move(plan)), file_(std::move(target)) {
+  GgufWriter(const std::filesystem::path& target, GgufPlan plan) : plan_(std::move(plan)), file_(target) {
     put(std::as_bytes(std::span(plan_.header)));
     skip_finished();
   }

@@ -138,6 +138,9 @@ class SafetensorsFile {
                                           ": ", parts...));
     };
     const auto type = scalar_type(info.dtype);
+    if (is_float8(info.dtype)) {
+      refuse(Errc::kUnsupported, "dtype ", io::name(info.dtype), " is read with its scales, by Checkpoint");
+    }
     if (!type) refuse(Errc::kUnsupported, "dtype ", io::name(info.dtype), " is not F32, F64, F16 or BF16");
     if (info.shape.size() != 2 || info.shape[0] < 1 || info.shape[1] < 1) {
       refuse(Errc::kBadShape, "shape ", detail::shape_text(info.shape), " is not that of a matrix with elements");

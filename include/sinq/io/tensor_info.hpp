@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/io/printable.hpp>
 #include <sinq/types.hpp>
 
 #include <array>
@@ -17,6 +18,12 @@ namespace sinq::inline SINQ_ABI::io {
 /// What Hugging Face folders call their weights: one file, or several and the file that says which tensor is where.
 inline constexpr std::string_view kSingleFile = "model.safetensors";
 inline constexpr std::string_view kIndexFile = "model.safetensors.index.json";
+
+/// Whether a file of that name in such a folder is part of the weights.
+[[nodiscard]] inline bool is_checkpoint_file(std::string_view name) noexcept {
+  return name == kSingleFile || name.starts_with(kIndexFile) ||
+         (name.starts_with("model-") && name.ends_with(".safetensors"));
+}
 
 /// Element types of safetensors files.
 enum class DType : std::uint8_t {
@@ -99,6 +106,12 @@ inline constexpr std::array<DTypeRow, 15> kDTypes{{
   }
 }
 
+/// Whether elements are 8-bit floats, which mean something together with scales only.
+[[nodiscard]] constexpr bool is_float8(DType type) noexcept { return type == DType::kF8E4M3 || type == DType::kF8E5M2; }
+
+/// Whether elements are floats of any width.
+[[nodiscard]] constexpr bool is_float(DType type) noexcept { return scalar_type(type).has_value() || is_float8(type); }
+
 /// Bytes of a tensor, or nothing if a dimension is negative or the size exceeds 2^63 - 1. A shape without dimensions is
 /// one element.
 [[nodiscard]] constexpr std::optional<std::uint64_t> tensor_bytes(DType type, std::span<const Index> shape) noexcept {
@@ -126,14 +139,6 @@ struct TensorInfo {
 };
 
 namespace detail {
-
-/// A name from a file, fit for an error text: in quotes, without control characters, cut where it is absurdly long.
-[[nodiscard]] inline std::string name_text(std::string_view name) {
-  constexpr std::size_t kLongest = 200;
-  std::string out = "'";
-  for (const char c : name.substr(0, kLongest)) out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  return out + (name.size() > kLongest ? "...'" : "'");
-}
 
 /// "[2, 3]"
 [[nodiscard]] inline std::string shape_text(std::span<const Index> shape) {

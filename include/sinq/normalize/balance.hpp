@@ -35,6 +35,7 @@ template <Normalizer N>
 }  // namespace sinq::inline SINQ_ABI
 
 #if SINQ_HAS_BODIES(MEASURE)
+#include <sinq/detail/finite_weights.hpp>
 #include <sinq/detail/matrix_scale.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
@@ -49,7 +50,7 @@ SINQ_DECL DualScale balance(const MatrixView& w, const NormalizerRef& normalizer
   LoadedTile loaded({.data = memory.floats(w.rows * stride), .rows = w.rows, .cols = w.cols, .stride = stride},
                     moments);
   if (!loaded.load(w, 0, 0, 1.0F / matrix_scale, InputRounding::kNone, limit)) {
-    SINQ_THROW(Errc::kBadData, "balance: the matrix holds NaN, Inf or magnitudes beyond float32");
+    require_finite_weights("balance", w, InputRounding::kNone);
   }
   loaded.clip(w, 0, 0, 1.0F / matrix_scale, InputRounding::kNone, limit);
   const TileView tile =

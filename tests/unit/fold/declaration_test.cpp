@@ -34,7 +34,7 @@ TEST(FoldDeclarationTest, BiasesAreProducersWhereTheyExist) {
   EXPECT_EQ(found[1].producers[1].tensor, "up.bias");
   EXPECT_EQ(found[1].consumers[0].tensor, "down.weight");
   tensors.push_back({"other", {4}});
-  expect_error([&] { static_cast<void>(edges(tensors)); }, Errc::kUnsupported, "tensor other [4] is not known");
+  expect_error([&] { static_cast<void>(edges(tensors)); }, Errc::kUnsupported, "tensor 'other' [4] is not known");
 }
 
 }  // namespace

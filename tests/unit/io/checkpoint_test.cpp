@@ -138,4 +138,19 @@ TEST(Checkpoint, AFolderWithoutWeightsIsRefused) {
       Errc::kIo, [&] { static_cast<void>(Checkpoint::open(file)); }, "file: not a folder");
 }
 
+TEST(Checkpoint, WhatIsThereInsteadIsNamed) {
+  const TemporaryFolder folder;
+  const auto refused = [](const std::filesystem::path& path, const std::string& what) {
+    expect_error(
+        Errc::kIo, [&] { static_cast<void>(Checkpoint::open(path)); }, path.string() + ": ", what);
+  };
+  refused(folder.file("x.gguf", "GGUF\x03..."), "is a GGUF file, a Hugging Face folder is meant");
+  refused(folder.file("x.safetensors", sinq_test::safetensors("{}", 0)),
+          "is a safetensors file, a Hugging Face folder");
+  folder.file("model-00002-of-00002.safetensors", "");
+  refused(folder.path(), "nor model.safetensors.index.json; it holds 'model-00002-of-00002.safetensors', 'x.gguf'");
+  for (int i = 0; i < 20; ++i) folder.file("a" + std::to_string(i) + ".bin", "");
+  refused(folder.path(), " and 15 more");
+}
+
 }  // namespace

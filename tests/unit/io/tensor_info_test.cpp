@@ -56,7 +56,8 @@ TEST(TensorInfo, BytesOfAShape) {
 TEST(TensorInfo, NamesInErrorsAreShortAndPrintable) {
   using sinq::io::detail::name_text;
   EXPECT_EQ(name_text("a.weight"), "'a.weight'");
-  EXPECT_EQ(name_text("a\nb\x01"), "'a?b?'");
+  EXPECT_EQ(name_text("a\nb\x01"), "'a\\x0ab\\x01'");
+  EXPECT_EQ(name_text("a' is fine, 'b\\"), "'a\\x27 is fine, \\x27b\\x5c'");
   EXPECT_LT(name_text(std::string(1'000'000, 'x')).size(), 300U);
 }
 

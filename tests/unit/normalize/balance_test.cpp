@@ -11,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <limits>
+#include <string>
 #include <vector>
 
 namespace {
@@ -78,6 +80,25 @@ TEST(BalanceTest, TakesAnyNormalizer) {
   const auto scale = balance(view(w), sinq::Identity{});
   EXPECT_EQ(scale.row, std::vector<float>(3, 1.0F));
   EXPECT_EQ(scale.col, std::vector<float>(4, 1.0F));
+}
+
+TEST(BalanceTest, EveryFiniteWeightIsFineAndOthersAreNamed) {
+  std::vector<float> weights(64 * 32, 0.01F);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= static_cast<float>(i % 13) - 6.0F;
+  const MatrixView w = MatrixView::row_major(weights.data(), 64, 32);
+  weights[5 * 32 + 7] = 3.39e38F;
+  const auto scale = balance(w, Sinkhorn{});
+  for (const float col : scale.col) EXPECT_TRUE(col > 0.0F && col <= std::numeric_limits<float>::max());
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    weights[5 * 32 + 7] = bad;
+    try {
+      static_cast<void>(balance(w, Sinkhorn{}));
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const sinq::Error& error) {
+      EXPECT_EQ(error.code(), sinq::Errc::kBadData);
+      EXPECT_NE(std::string(error.what()).find("weight [5, 7] is "), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace
