@@ -1,12 +1,12 @@
 #include "llm/quantize_model.hpp"
 
+#include <sinq/calibration/awq.hpp>
 #include <sinq/calibration/gptq.hpp>
 
 #include "common/named_error.hpp"
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/progress.hpp"
-#include "llm/quantize_matrix.hpp"
 #include "llm/tensors.hpp"
 
 #include <algorithm>
@@ -68,16 +68,16 @@ sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq:
   const sinq::ThreadPool alone(1);  // layers are what threads share
   switch (method) {
     case CalibrationMethod::kAwq:
-      return quantize_matrix_awq(w, stats, config, alone);
+      return sinq::quantize_awq(w, stats, config, {}, {}, alone);
     case CalibrationMethod::kImportance:
-      return quantize_matrix(w, config, alone, {.col_importance = importance});
+      return sinq::quantize(w, config, {.col_importance = importance}, alone);
     case CalibrationMethod::kAwqGptq:
     case CalibrationMethod::kGptq:
       break;
   }
   sinq::QuantizedMatrix q = method == CalibrationMethod::kAwqGptq
-                                ? quantize_matrix_awq(w, stats, config, alone)
-                                : quantize_matrix(w, config, alone, {.col_importance = importance});
+                                ? sinq::quantize_awq(w, stats, config, {}, {}, alone)
+                                : sinq::quantize(w, config, {.col_importance = importance}, alone);
   // Vectors cannot be torn apart.
   const bool whole = q.layout().vector_dim != 1;
   sinq::gptq(w, stats, q, {.order = whole ? sinq::ColumnOrder::kNatural : sinq::ColumnOrder::kByActivation});
@@ -100,7 +100,7 @@ std::optional<TokenBlocks> calibration_blocks(const Model& model, const std::fil
     const sinq::AnyConfig config = to_config(settings);
     for (const LinearId id : model.linears()) {
       common::with_tensor_name(id.name() + ".weight",
-                               [&] { static_cast<void>(layout_of(model.stored_weight(id), config)); });
+                               [&] { static_cast<void>(sinq::layout_for(model.stored_weight(id), config)); });
     }
   }
   constexpr Index kContext = 512;
@@ -186,7 +186,7 @@ std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const Qu
     matrices[static_cast<std::size_t>(i)] = common::with_tensor_name(
         name,
         [&] {
-          return inputs == nullptr ? quantize_matrix(stored, config, sinq::ThreadPool(1))
+          return inputs == nullptr ? sinq::quantize(stored, config, {}, sinq::ThreadPool(1))
                                    : quantize_calibrated(stored, config, settings.calibrate_with, inputs->of(id));
         },
         [&] { require_finite(name, stored); });

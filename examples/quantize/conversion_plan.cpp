@@ -1,10 +1,10 @@
 #include "quantize/conversion_plan.hpp"
 
+#include <sinq/any_config.hpp>
 #include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
-#include "llm/quantize_matrix.hpp"
 #include "quantize/checksum.hpp"
 
 #include <algorithm>
@@ -71,7 +71,7 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
     TensorTask task{.source = &tensor, .recipe = selection.recipe_of[i]};
     if (task.recipe) {
       try {
-        task.layout = llm::layout_of(tensor.matrix_view(), plan.configs[*task.recipe]);
+        task.layout = sinq::layout_for(tensor.matrix_view(), plan.configs[*task.recipe]);
       } catch (const sinq::Error& error) {
         throw sinq::Error(error.code(),
                           "tensor " + sinq::io::detail::name_text(tensor.info.name) + ": " + error.what());

@@ -1,12 +1,12 @@
 #include "quantize/quantize_tensor.hpp"
 
 #include <sinq/finite.hpp>
+#include <sinq/any_config.hpp>
 #include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>
 
 #include "common/named_error.hpp"
-#include "llm/quantize_matrix.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -54,7 +54,7 @@ llm::Json write_tensor(const TensorTask& task, const ConversionPlan& plan, const
   const auto& info = task.source->info;
   const sinq::MatrixView stored = task.source->matrix_view();
   return common::with_tensor_name(*task.source, [&] {
-    const sinq::QuantizedMatrix q = llm::quantize_matrix(stored, plan.configs[*task.recipe], pool);
+    const sinq::QuantizedMatrix q = sinq::quantize(stored, plan.configs[*task.recipe], {}, pool);
     sinq::Layout expected = task.layout;
     expected.matrix_scale = q.layout().matrix_scale;
     if (q.layout() != expected) throw sinq::Error(sinq::Errc::kBadShape, "the layout is not the one that was planned");

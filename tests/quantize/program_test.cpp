@@ -1,8 +1,8 @@
+#include <sinq/any_config.hpp>
 #include <sinq/dequantize.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 
-#include "llm/quantize_matrix.hpp"
 #include "quantize_support.hpp"
 
 #include <nlohmann/json.hpp>
@@ -39,7 +39,7 @@ TEST(Quantize, TheResultHoldsWhatQuantizeMakesAndEverythingElseAsItWas) {
   ASSERT_EQ(output.quantized_names().size(), 28U);
   const sinq::AnyConfig config = sinq::Config<>{.quantizer = {.bits = 3}, .group_size = 32};
   const sinq::QuantizedMatrix expected =
-      llm::quantize_matrix(input.at(kLayer).matrix_view(), config, sinq::ThreadPool(1));
+      sinq::quantize(input.at(kLayer).matrix_view(), config, {}, sinq::ThreadPool(1));
   const sinq::QuantizedView view = output.quantized(kLayer), expected_view = expected.view();
   EXPECT_EQ(view.layout(), expected.layout());
   const auto bytes = sinq::io::quantized_tensor_bytes(view);
