@@ -3,6 +3,7 @@
 #include <sinq/normalize/normalizer.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
@@ -21,8 +22,9 @@ struct QuantizerRef {
                             Isa) = nullptr;
   void (*do_learn)(void*, const TileView&, Scratch&, Isa) = nullptr;  ///< null: it learns nothing
 
-  template <TileQuantizer Q>
-  explicit QuantizerRef(Q& q)
+  // Copies are asked for first: whether a reference is itself a quantizer depends on whether it can be copied.
+  template <class Q>
+  requires(!std::same_as<std::remove_const_t<Q>, QuantizerRef> && TileQuantizer<Q>) explicit QuantizerRef(Q& q)
       : quantizer(&q),
         scope(Q::kFitScope),
         get_format([](const void* p) { return static_cast<const Q*>(p)->format(); }),
@@ -66,8 +68,8 @@ struct NormalizerRef {
   const void* normalizer;
   BalanceReport (*do_balance)(const void*, const TileView&, DualScaleSpan, Scratch&, Isa);
 
-  template <Normalizer N>
-  explicit NormalizerRef(const N& n)
+  template <class N>
+  requires(!std::same_as<N, NormalizerRef> && Normalizer<N>) explicit NormalizerRef(const N& n)
       : normalizer(&n),
         do_balance([](const void* p, const TileView& tile, DualScaleSpan scales, Scratch& scratch, Isa limit) {
           return static_cast<const N*>(p)->balance(tile, scales, scratch, limit);
