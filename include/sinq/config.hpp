@@ -94,11 +94,12 @@ inline void validate_vectors(const Method& method) {
 }
 
 inline void validate(const Method& method) {
-  constexpr Index kMaxGroup = Index{1} << 40;
   if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
   if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
-  if (method.group_size > kMaxGroup) refuse_config("group_size ", method.group_size, " is more than 2^40");
-  if (method.tile_cols < 0 || method.tile_cols > kMaxGroup || method.tile_cols % method.group_size != 0) {
+  if (method.group_size > kMaxWeights) {
+    refuse_config("group_size ", method.group_size, " is more than 2^", kMaxWeightsLog2);
+  }
+  if (method.tile_cols < 0 || method.tile_cols > kMaxWeights || method.tile_cols % method.group_size != 0) {
     refuse_config("tile_cols ", method.tile_cols, " is not 0 or a multiple of group_size ", method.group_size);
   }
   if (is_nan(method.kurtosis_gate) || method.kurtosis_gate < 0.0F)

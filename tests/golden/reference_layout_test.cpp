@@ -10,6 +10,7 @@
 #include "support/golden_case.hpp"
 #include "support/reference_files.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -58,12 +59,16 @@ void check_aux(const GoldenCase& c, const std::string& file, const std::string& 
   const auto raw = c.floats(values + "_raw");
   const Index rows = file == "scale" ? sinq::io::kReferenceScaleRows : static_cast<Index>(raw.size());
   const auto coded = encode_reference_aux(raw, rows, DType::kF32);
-  EXPECT_EQ(coded.codes, c.bytes(file + "_x"));
-  EXPECT_EQ(coded.step, c.floats(file + "_s"));
-  EXPECT_EQ(coded.minimum, c.floats(file + "_m"));
+  const auto codes = c.bytes(file + "_x");
+  const auto step = c.floats(file + "_s");
+  const auto minimum = c.floats(file + "_m");
+  EXPECT_THAT(coded.codes, testing::ElementsAreArray(codes));
+  EXPECT_THAT(coded.step, testing::ElementsAreArray(step));
+  EXPECT_THAT(coded.minimum, testing::ElementsAreArray(minimum));
   std::vector<float> decoded(raw.size());
-  decode_reference_aux({rows, coded.cols, c.bytes(file + "_x"), c.floats(file + "_s"), c.floats(file + "_m")},
-                       DType::kF32, decoded);
+  decode_reference_aux(
+      {rows, coded.cols, {codes.begin(), codes.end()}, {step.begin(), step.end()}, {minimum.begin(), minimum.end()}},
+      DType::kF32, decoded);
   EXPECT_EQ(decoded, c.floats(values));
 }
 

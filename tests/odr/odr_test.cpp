@@ -21,6 +21,7 @@ TEST(Odr, FilesWithDifferentOptionsShareMatrices) {
   sinq::QuantizedMatrix second = kSecond.make(w);
   EXPECT_TRUE(std::ranges::equal(first.storage(), second.storage()));
   EXPECT_EQ(kFirst.decode(second), kSecond.decode(first));
+  EXPECT_EQ(kFirst.decode(first), kSecond.decode(first));
   std::swap(first, second);
 }
 

@@ -113,7 +113,7 @@ TEST(MatrixView, ReadsElementsThatAreNotAligned) {
         out.append(raw, sizeof element);
       };
       if (type == ScalarType::kF32) put(x);
-      if (type == ScalarType::kF64) put(double{x});
+      if (type == ScalarType::kF64) put(static_cast<double>(x));
       if (type == ScalarType::kF16) put(sinq::float_to_half(x));
       if (type == ScalarType::kBf16) put(sinq::float_to_bfloat16(x));
     }

@@ -253,32 +253,6 @@ TEST(Repack, TakesTemporaries) {
   EXPECT_TRUE(same_bytes(back.storage(), random_matrix(layout).storage()));
 }
 
-/// What `presets::accurate` returns for some budgets has no interleaved order: the text says what to do instead.
-TEST(Repack, SaysWhatToDoWithPresetsThatItRefuses) {
-  int refused = 0;
-  for (double budget = 1.2; budget < 9.0; budget += 0.05) {
-    const Layout layout = layout_for(presets::accurate({budget}, 1024, 1024), 1024, 1024);
-    if (layout.vector_dim == 1 || is_panel_vector(layout)) continue;
-    ++refused;
-    EXPECT_TRUE(throws_error(Errc::kUnsupported, {"vector_dim", "bits", "Give matvec and matmul the matrix as it is"},
-                             [&] { static_cast<void>(repack(QuantizedMatrix(layout))); }));
-  }
-  EXPECT_GT(refused, 0);
-  Layout layout = make_layout(100, 64, 4, 64);
-  layout.row_block = 30;
-  const QuantizedMatrix q = random_matrix(layout);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "start it at a multiple, or run it row-major"}, [&] {
-    static_cast<void>(repack(q.view().row_slice({10, 70})));
-  }));
-  EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { static_cast<void>(repack(QuantizedView())); }));
-}
-
-TEST(Repack, TakesTemporaries) {
-  const Layout layout = make_layout(16, 64, 4, 64);
-  const QuantizedMatrix back = to_row_major(repack(random_matrix(layout)));
-  EXPECT_TRUE(same_bytes(back.storage(), random_matrix(layout).storage()));
-}
-
 TEST(Repack, ViewsRefuseShortBuffers) {
   const Layout layout = make_layout(16, 64, 4, 64);
   std::vector<std::byte> buffer(static_cast<std::size_t>(panel_storage_bytes(layout)) - 1);
