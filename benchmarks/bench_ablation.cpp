@@ -1,6 +1,7 @@
 // What each step of the Sinkhorn normalizer contributes to its speed: the method with one of them taken away.
 #include <sinq/detail/tile_loader.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
+#include <sinq/normalize/tile_deviations.hpp>
 
 #include "shapes.hpp"
 #include "support/timing.hpp"

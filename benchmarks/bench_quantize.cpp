@@ -1,4 +1,5 @@
 // Speed of `quantize` and `dequantize`. README.md explains names and counters.
+#include <sinq/detail/tile_loader.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
 

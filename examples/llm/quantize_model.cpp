@@ -2,6 +2,8 @@
 
 #include <sinq/calibration/awq.hpp>
 #include <sinq/calibration/gptq.hpp>
+#include <sinq/measure_error.hpp>
+#include <sinq/parallel/thread_pool.hpp>
 
 #include "common/named_error.hpp"
 #include "llm/packed_weight.hpp"

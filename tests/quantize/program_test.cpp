@@ -2,6 +2,7 @@
 #include <sinq/dequantize.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/quantized_tensors.hpp>
+#include <sinq/parallel/thread_pool.hpp>
 
 #include "quantize_support.hpp"
 

@@ -1,6 +1,7 @@
 #include <sinq/matrix_view.hpp>
 #include <sinq/measure_error.hpp>
 #include <sinq/normalize/balance.hpp>
+#include <sinq/normalize/imbalance.hpp>
 #include <sinq/quantize.hpp>
 
 #include "support/matchers.hpp"
