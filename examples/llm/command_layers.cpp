@@ -64,10 +64,10 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
                           ? "--baseline: this model is quantized already, errors need the one that it was made from"
                           : "--baseline: this model runs as it is stored, errors need the one that it was made from");
   }
-  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
   const std::optional<Model> original = stored ? std::optional(Model::open(options.baseline)) : std::nullopt;
-  const std::optional<InputStats> inputs =
-      calibrate(model, calibration_blocks(model, data.model, settings), data.threads);
+  const std::optional<TokenBlocks> text = calibration_blocks(model, data.model, settings);
+  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
+  const std::optional<InputStats> inputs = calibrate(model, text, data.threads);
   const QuantizedModel quantized = stored
                                        ? compare_stored(*original, model, data.threads)
                                        : quantize_model(model, settings, data.threads, {}, inputs ? &*inputs : nullptr);

@@ -44,12 +44,11 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
                                                     "it is stored, there is nothing to compare it with");
     }
   }
-  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
   if (other) require_same_vocabulary(model, *other);
-
   const std::optional<TokenBlocks> text = calibration_blocks(model, data.model, settings);
+  out << "model            " << what_runs(model, data.model, settings) << std::endl;  // flushed: the rest takes a while
 
   // A model that is quantized now is its own baseline; as it is, it differs from itself in nothing.
   std::optional<Baseline> baseline;

@@ -145,7 +145,8 @@ TEST(GgufFloats, RunAsTheyAreUnlessAFlagAsksForMore) {
   const auto json_file = folder.path() / "result.json";
   const auto scored = [&](const std::filesystem::path& model, const std::vector<std::string>& more) {
     std::vector<std::string> command{"perplexity", model.string(), "--tokens", samples,  "--context",
-                                     "64",         "--limit",      "2",        "--json", json_file.string()};
+                                     "64",         "--limit",      "2",        "--json", json_file.string(),
+                                     "--force"};
     command.insert(command.end(), more.begin(), more.end());
     const Answer answer = sinq_lm(command);
     EXPECT_EQ(answer.status, 0) << answer.err;

@@ -113,7 +113,7 @@ TEST(QuantizeOutputs, NamesAreEscaped) {
   const Outcome outcome = run({(folder.path() / "model").string(), "-o", (folder.path() / "out").string()});
   EXPECT_EQ(outcome.status, kRefused);
   EXPECT_THAT(outcome.err, HasSubstr("tensor 'layers.0.\\x1b[31m\\x27\\x0a.weight'"));
-  EXPECT_THAT(outcome.err, HasSubstr("[1, 6] is nan"));
+  EXPECT_THAT(outcome.err, HasSubstr("row 1, column 6 is nan"));
 }
 
 }  // namespace
