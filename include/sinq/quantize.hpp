@@ -222,21 +222,32 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
                                out);
 }
 
+namespace detail {
+
+template <class Q, class N, Executor E>
+[[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config, const QuantizeOptions& options,
+                                       const E& executor) {
+  validate(config);
+  auto quantizer = as_tile_quantizer(config.quantizer);
+  return quantize(QuantizeCall{w, method_of(config), QuantizerRef(quantizer), NormalizerRef(config.normalizer), options,
+                               ExecutorRef(executor)});
+}
+
+}  // namespace detail
+
 /// Quantizes `w` [rows, cols]. The same bytes on every call and for every number of threads. Throws as `quantize_into`.
 template <class Q, class N, Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config,
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
-  validate(config);
-  auto quantizer = detail::as_tile_quantizer(config.quantizer);
-  return detail::quantize({w, detail::method_of(config), detail::QuantizerRef(quantizer),
-                           detail::NormalizerRef(config.normalizer), options, detail::ExecutorRef(executor)});
+  return detail::quantize(w, config, options, executor);
 }
 
 /// The default method: 4 bits, groups of 64, Sinkhorn-normalized. `quantize(w, {.group_size = 128})` works too.
 template <Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<>& config = {},
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
-  return quantize<Uniform, Sinkhorn, E>(w, config, options, executor);
+  // (Not quantize<Uniform, Sinkhorn>: clang 14 tries those on Eigen's overloads too.)
+  return detail::quantize(w, config, options, executor);
 }
 
 }  // namespace sinq::inline SINQ_ABI
