@@ -47,8 +47,9 @@ struct GroupParams {
 /// Working memory that outlives a tile, so that the next one need not allocate.
 class Scratch {
  public:
-  /// At least `count` floats, 64-byte aligned, contents unspecified; good until the next call.
-  [[nodiscard]] float* floats(Index count) { return at_least(count, floats_); }
+  /// At least `count` floats, 64-byte aligned, contents unspecified; good until the next call. One vector behind them
+  /// may be read: that of the last group of a tile, whose columns need not be whole vectors, starts within them.
+  [[nodiscard]] float* floats(Index count) { return at_least(count + kTileStride, floats_); }
   /// As many doubles, beside the floats.
   [[nodiscard]] double* doubles(Index count) { return at_least(count, doubles_); }
 

@@ -88,7 +88,9 @@ struct UnitDecoder<SINQ_ISA> {
   using ToBytes = void (*)(const std::uint8_t* lines, std::uint8_t* bytes);
   template <int = 0>
   static ToBytes to_bytes(int bits) noexcept {
-    return with_bits(bits, [](auto b) -> ToBytes { return &unit_to_bytes<b>; });
+    constexpr ToBytes kOfBits[] = {&unit_to_bytes<1>, &unit_to_bytes<2>, &unit_to_bytes<3>, &unit_to_bytes<4>,
+                                   &unit_to_bytes<5>, &unit_to_bytes<6>, &unit_to_bytes<7>, &unit_to_bytes<8>};
+    return kOfBits[bits - 1];
   }
 
  private:
