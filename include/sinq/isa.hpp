@@ -17,14 +17,6 @@
 #define SINQ_NEON 0
 #endif
 
-/// The attribute of plain C++: next to a real instruction set hardly any machine runs it, so it is compiled for size,
-/// in two thirds of the time.
-#if SINQ_X86 || SINQ_NEON
-#define SINQ_TARGET_PORTABLE __attribute__((cold))
-#else
-#define SINQ_TARGET_PORTABLE
-#endif
-
 /// Before a loop of a constant few rounds over an array of vectors: unrolled at -O2 too, so that they stay in
 /// registers.
 #if defined(__clang__)

@@ -19,7 +19,7 @@
 #endif
 
 #define SINQ_ISA ::sinq::isa::Portable
-#define SINQ_TARGET SINQ_TARGET_PORTABLE
+#define SINQ_TARGET
 #include SINQ_KERNEL
 #undef SINQ_ISA
 #undef SINQ_TARGET

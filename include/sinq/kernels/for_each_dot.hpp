@@ -13,7 +13,7 @@
 #endif
 
 #define SINQ_ISA ::sinq::isa::Portable
-#define SINQ_TARGET SINQ_TARGET_PORTABLE
+#define SINQ_TARGET
 #define SINQ_INLINE static inline
 #define SINQ_UNROLL_VECTORS
 #include SINQ_KERNEL
