@@ -225,8 +225,8 @@ QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std
 namespace detail {
 
 template <class Q, class N, Executor E>
-[[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config, const QuantizeOptions& options,
-                                       const E& executor) {
+[[nodiscard]] QuantizedMatrix quantize_erased(const MatrixView& w, const Config<Q, N>& config,
+                                              const QuantizeOptions& options, const E& executor) {
   validate(config);
   auto quantizer = as_tile_quantizer(config.quantizer);
   return quantize(QuantizeCall{w, method_of(config), QuantizerRef(quantizer), NormalizerRef(config.normalizer), options,
@@ -239,7 +239,7 @@ template <class Q, class N, Executor E>
 template <class Q, class N, Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<Q, N>& config,
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
-  return detail::quantize(w, config, options, executor);
+  return detail::quantize_erased(w, config, options, executor);
 }
 
 /// The default method: 4 bits, groups of 64, Sinkhorn-normalized. `quantize(w, {.group_size = 128})` works too.
@@ -247,7 +247,7 @@ template <Executor E = Serial>
 [[nodiscard]] QuantizedMatrix quantize(const MatrixView& w, const Config<>& config = {},
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
   // (Not quantize<Uniform, Sinkhorn>: clang 14 tries those on Eigen's overloads too.)
-  return detail::quantize(w, config, options, executor);
+  return detail::quantize_erased(w, config, options, executor);
 }
 
 }  // namespace sinq::inline SINQ_ABI
