@@ -2,7 +2,6 @@
 
 #include <sinq/kernels/dots.hpp>
 #include <sinq/kernels/panel_format.hpp>
-#include <sinq/packing/bit_packing.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
