@@ -1,7 +1,7 @@
 #include "quantize/quantize_tensor.hpp"
 
-#include <sinq/finite.hpp>
 #include <sinq/any_config.hpp>
+#include <sinq/finite.hpp>
 #include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/measure_error.hpp>

@@ -195,7 +195,8 @@ TEST(BadConfig, HalvingThatDoesNotEnd) {
 TEST(Balance, RefusesWhatQuantizeRefuses) {
   TestMatrix w = sinq::test::generators::gaussian(8, 8, 10);
   w(1, 2) = std::nanf("");
-  EXPECT_TRUE(throws_error(Errc::kBadData, {"[1, 2]", "nan"}, [&] { return sinq::balance(view(w), sinq::Sinkhorn{}); }));
+  EXPECT_TRUE(
+      throws_error(Errc::kBadData, {"[1, 2]", "nan"}, [&] { return sinq::balance(view(w), sinq::Sinkhorn{}); }));
   EXPECT_TRUE(throws_error(Errc::kBadConfig, {"iterations -1"},
                            [&] { return sinq::balance(view(w), sinq::Sinkhorn{.iterations = -1}); }));
 }
