@@ -31,6 +31,10 @@ add_library(sinq::compiled ALIAS sinq_compiled)
 set_target_properties(sinq_compiled PROPERTIES EXPORT_NAME compiled CXX_EXTENSIONS OFF UNITY_BUILD OFF
                                                POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(sinq_compiled PUBLIC sinq_run)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Position-independent code for shared libraries, without a price: nobody replaces these functions at run time.
+  target_compile_options(sinq_compiled PRIVATE -fno-semantic-interposition)
+endif()
 if(sinq_abi)
   target_compile_definitions(sinq_compiled PUBLIC SINQ_COMPILED_FOR_${sinq_abi}=1)
 endif()
