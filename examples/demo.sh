@@ -11,7 +11,7 @@ build=${SINQ_BUILD_DIR:-build}
 options=()
 [[ -e $build/CMakeCache.txt ]] || options=(-D SINQ_BUILD_TESTS=OFF -D SINQ_BUILD_BENCHMARKS=OFF -D CMAKE_UNITY_BUILD=ON)
 cmake -S . -B "$build" "${options[@]}" > /dev/null
-cmake --build "$build" -j "$(nproc)" --target quantize_model sinq-quantize sinq-lm
+cmake --build "$build" -j "$(nproc)" --target quantize_matrix quantize_model sinq-quantize sinq-lm sinq-fold sinq-gguf
 
 echo
 echo "== Every linear layer of examples/data/lm1m, quantized =="
