@@ -245,7 +245,8 @@ TEST(FoldProgramTest, Refusals) {
           "tensor 'model.layers.0.mlp.up_proj.weight': row 0, column 5 is ");
   // Consumers are balanced, producers only multiplied; a name from a file is nothing for a terminal to obey.
   const auto columns = static_cast<std::size_t>(model.tensors.at("model.layers.0.mlp.down_proj.weight").shape[1]);
-  model.tensors.at("model.layers.0.mlp.down_proj.weight").values[columns + 2] = NAN;
+  model.tensors.at("model.layers.0.mlp.down_proj.weight").values[columns + 2] =
+      std::numeric_limits<double>::quiet_NaN();
   write(model, "LlamaForCausalLM", in);
   refused({in.string(), "-o", out}, "tensor 'model.layers.0.mlp.down_proj.weight': row 1, column 2 is nan");
   model.tensors["\x1b[31m"] = {{1}, {1.0}};
@@ -299,7 +300,8 @@ TEST(FoldProgramTest, NumbersThatAreNotFiniteAreRefusedByName) {
     const Index cols = tensor.shape.back(), col = static_cast<Index>(next) % cols;
     const Index row = tensor.shape.size() == 1 ? 0 : 3;
     const bool is_nan = next++ % 2 == 0;
-    tensor.values[static_cast<std::size_t>(row * cols + col)] = is_nan ? NAN : -INFINITY;
+    tensor.values[static_cast<std::size_t>(row * cols + col)] =
+        is_nan ? std::numeric_limits<double>::quiet_NaN() : -std::numeric_limits<double>::infinity();
     llm::test::write_model(model, in.path());
     for (const std::string dtype : {"same", "float32", "bfloat16", "float16"}) {
       const Outcome outcome = fold({in.path().string(), "-o", out, "--dtype", dtype});

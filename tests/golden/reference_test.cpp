@@ -75,13 +75,14 @@ Worst compare(const GoldenCase& c, const reference::Quantized<Real>& q) {
   for (std::ptrdiff_t r = 0; r < c.rows; ++r) {
     for (std::ptrdiff_t g = 0; g < c.groups(); ++g) {
       if (c.fragile(c.tile_index(r, g))) continue;
-      worst.scale = std::max(worst.scale, relative(static_cast<double>(q.s1(r, g)), s1[c.group_index(r, g)]));
-      const double expected = zero.size() == 1 ? zero[0] : zero[c.group_index(r, g)];
+      worst.scale = std::max(worst.scale,
+                             relative(static_cast<double>(q.s1(r, g)), static_cast<double>(s1[c.group_index(r, g)])));
+      const double expected = static_cast<double>(zero.size() == 1 ? zero[0] : zero[c.group_index(r, g)]);
       worst.zero = std::max(worst.zero,
                             std::abs(static_cast<double>(q.zero(r, g)) - expected) / std::max(1.0, std::abs(expected)));
       for (std::ptrdiff_t k = g * c.tile; k < (g + 1) * c.tile; ++k) {
-        worst.col_scale =
-            std::max(worst.col_scale, relative(static_cast<double>(q.s2(r / q.row_block, k)), s2[c.col_index(r, k)]));
+        worst.col_scale = std::max(worst.col_scale, relative(static_cast<double>(q.s2(r / q.row_block, k)),
+                                                             static_cast<double>(s2[c.col_index(r, k)])));
         const auto code = static_cast<double>(codes[static_cast<std::size_t>(r * c.cols + k)]);
         const double step = std::abs(static_cast<double>(q.codes(r, k)) - code);
         worst.codes += step != 0.0 ? 1 : 0;
@@ -99,8 +100,10 @@ void check_trace(const GoldenCase& c, const std::vector<reference::SinkhornTrace
   const auto iterations = static_cast<std::size_t>(c.iterations);
   for (std::size_t t = 0; t < traces.size(); ++t) {
     const auto kept = imbalance[t * iterations + static_cast<std::size_t>(std::max(best_k[t], 0))];
-    EXPECT_LE(relative(static_cast<double>(traces[t].imbalance[0]), imbalance[t * iterations]), kImbalanceTolerance);
-    EXPECT_LE(relative(static_cast<double>(traces[t].best_imbalance), kept), kImbalanceTolerance) << "tile " << t;
+    EXPECT_LE(relative(static_cast<double>(traces[t].imbalance[0]), static_cast<double>(imbalance[t * iterations])),
+              kImbalanceTolerance);
+    EXPECT_LE(relative(static_cast<double>(traces[t].best_imbalance), static_cast<double>(kept)), kImbalanceTolerance)
+        << "tile " << t;
     if (!c.fragile(t)) {
       EXPECT_EQ(traces[t].best_k, best_k[t]) << "tile " << t;
     }
@@ -127,13 +130,14 @@ void check_quantize(const GoldenCase& c, std::ptrdiff_t codes_allowed) {
   const auto q = run<Real>(c);
   EXPECT_EQ(q.gated, c.gated);
   EXPECT_EQ(q.group_size, c.tile);
-  EXPECT_LE(relative(static_cast<double>(q.kurtosis), c.kurtosis), kScaleTolerance);
+  EXPECT_LE(relative(static_cast<double>(q.kurtosis), static_cast<double>(c.kurtosis)), kScaleTolerance);
   if (c.has("sink_best_k")) check_trace(c, q.traces, c.ints("sink_best_k"));
   if (c.has("hqq_err")) {
     const auto error = c.floats("hqq_err");
     for (std::size_t t = 0; t < q.rounded.size(); ++t) {
       for (std::size_t k = 0; k < 20; ++k) {
-        EXPECT_LE(relative(static_cast<double>(q.rounded[t].hqq_error[k]), error[t * 20 + k]), kErrorTolerance);
+        EXPECT_LE(relative(static_cast<double>(q.rounded[t].hqq_error[k]), static_cast<double>(error[t * 20 + k])),
+                  kErrorTolerance);
       }
     }
   }
@@ -160,14 +164,15 @@ void check_sinkhorn(const GoldenCase& c) {
   const auto mu2 = c.floats("mu2");
   const auto scaled = c.floats("scaled");
   for (std::size_t i = 0; i < mu1.size(); ++i) {
-    EXPECT_LE(relative(static_cast<double>(traces[0].mu1[i]), mu1[i]), kScaleTolerance);
+    EXPECT_LE(relative(static_cast<double>(traces[0].mu1[i]), static_cast<double>(mu1[i])), kScaleTolerance);
   }
   for (std::size_t i = 0; i < mu2.size(); ++i) {
-    EXPECT_LE(relative(static_cast<double>(traces[0].mu2[i]), mu2[i]), kScaleTolerance);
+    EXPECT_LE(relative(static_cast<double>(traces[0].mu2[i]), static_cast<double>(mu2[i])), kScaleTolerance);
   }
   for (std::size_t i = 0; i < scaled.size(); ++i) {
     // Two divisions by factors that are right within kScaleTolerance each.
-    EXPECT_LE(relative(static_cast<double>(traces[0].scaled.values[i]), scaled[i]), 2 * kScaleTolerance);
+    EXPECT_LE(relative(static_cast<double>(traces[0].scaled.values[i]), static_cast<double>(scaled[i])),
+              2 * kScaleTolerance);
   }
 }
 

@@ -101,7 +101,7 @@ TEST_P(KernelsTest, Swiglu) {
     const std::vector<float> before = gate, up = gaussian(count, 1, 7);
     k.swiglu(gate.data(), up.data(), count);
     for (std::size_t i = 0; i < gate.size(); ++i) {
-      const double g = before[i];
+      const double g = static_cast<double>(before[i]);
       const double expected = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
       EXPECT_NEAR(gate[i], expected, (20 + 8) * kFloatEpsilon * std::fabs(expected) + 1e-30);
     }

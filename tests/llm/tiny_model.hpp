@@ -64,13 +64,13 @@ inline double rounded(double value, DType dtype) {
   const auto as_float = static_cast<float>(value);
   switch (dtype) {
     case DType::kF16:
-      return sinq::half_to_float(sinq::float_to_half(as_float));
+      return static_cast<double>(sinq::half_to_float(sinq::float_to_half(as_float)));
     case DType::kBf16:
-      return sinq::bfloat16_to_float(sinq::float_to_bfloat16(as_float));
+      return static_cast<double>(sinq::bfloat16_to_float(sinq::float_to_bfloat16(as_float)));
     case DType::kF64:
       return value;
     default:
-      return as_float;
+      return static_cast<double>(as_float);
   }
 }
 

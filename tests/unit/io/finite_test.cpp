@@ -127,7 +127,7 @@ TEST(RequireFinite, NamesFileTensorRowAndColumn) {
 
 // A double that float32 has not is no NaN: it may be copied, and not be read as a float.
 TEST(RequireFloat32, TellsTooLargeFromNoNumber) {
-  const double most = std::numeric_limits<float>::max();
+  const double most = static_cast<double>(std::numeric_limits<float>::max());
   std::vector<double> numbers{1.0, most, -most, 1e300, -0.0, 2.0};
   const auto read = [&] {
     const OneTensor tensor(DType::kF64, {2, 3}, numbers);
