@@ -87,8 +87,8 @@ inline void validate_vectors(const Method& method) {
     refuse_config("kurtosis_gate ", method.kurtosis_gate, ": there is no plain rounding in the size of vector codes");
   }
   const auto entries = std::size_t{1} << format.bits;
-  if (format.vector_levels.size() != entries * static_cast<std::size_t>(format.vector_dim)) {
-    refuse_config("quantizer: ", format.vector_levels.size(), " bytes of table are not 2^bits vectors of ",
+  if (format.byte_levels.size() != entries * static_cast<std::size_t>(format.vector_dim)) {
+    refuse_config("quantizer: ", format.byte_levels.size(), " bytes of table are not 2^bits vectors of ",
                   format.vector_dim, ", bits = ", format.bits);
   }
 }

@@ -117,7 +117,7 @@ void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffer
   const Index count = ceil_div(q.cols(), Index{layout.vector_dim});
   const std::uint8_t* const packed = q.codes(row);
   const auto copy = [&](auto code) {
-    copy_entries(q.vector_levels(), layout.vector_dim, count, code, buffers.codes.data());
+    copy_entries(q.byte_levels(), layout.vector_dim, count, code, buffers.codes.data());
   };
   if (layout.bits <= 8) {
     std::uint8_t* const codes = buffers.vectors.data();

@@ -47,20 +47,22 @@ namespace detail {
     refuse_config("tile_cols ", tile_width, " does not divide rows ", rows,
                   ", which square tiles with RaggedTile::kHalve need");
   }
-  Layout layout{.rows = rows,
-                .cols = cols,
-                .bits = format.bits,
-                .vector_dim = format.vector_dim,
-                .group_size = group_size,
-                .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
-                .level_count = static_cast<Index>(
-                    format.vector_dim == 1 ? format.levels.size()
-                                           : format.vector_levels.size() / static_cast<std::size_t>(format.vector_dim)),
-                .signs = format.signs,
-                .offset = format.symmetry == Symmetry::kSymmetric ? OffsetKind::kShared : OffsetKind::kZeroPoint,
-                .aux = method.aux,
-                .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
-                .shared_zero_point = format.symmetry == Symmetry::kSymmetric ? format.shared_zero_point : 0.0F};
+  Layout layout{
+      .rows = rows,
+      .cols = cols,
+      .bits = format.bits,
+      .vector_dim = format.vector_dim,
+      .quarter_bits = format.quarter_bits,
+      .group_size = group_size,
+      .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
+      .level_count = static_cast<Index>(format.byte_levels.empty()
+                                            ? format.levels.size()
+                                            : format.byte_levels.size() / static_cast<std::size_t>(format.vector_dim)),
+      .signs = format.signs,
+      .offset = format.symmetry == Symmetry::kSymmetric ? OffsetKind::kShared : OffsetKind::kZeroPoint,
+      .aux = method.aux,
+      .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
+      .shared_zero_point = format.symmetry == Symmetry::kSymmetric ? format.shared_zero_point : 0.0F};
   sinq::validate(layout);
   return layout;
 }

@@ -6,6 +6,7 @@
 #include <sinq/finite.hpp>
 #include <sinq/packing/aux_codec.hpp>
 #include <sinq/packing/bit_packing.hpp>
+#include <sinq/packing/lane_trellis.hpp>
 #include <sinq/types.hpp>
 
 #include <algorithm>
@@ -36,11 +37,12 @@ enum class ColScaleKind : std::uint8_t { kNone, kStored };
 struct Layout {
   Index rows = 0;
   Index cols = 0;
-  int bits = 4;           ///< bits per code, 1..8 (1..16 for vector codes)
+  int bits = 4;           ///< bits per code, 1..8 (1..16 for vector codes, 0 for the lane trellis)
   int vector_dim = 1;     ///< consecutive columns per code: 1, 2, 4 or 8
+  int quarter_bits = 0;   ///< rate of the lane trellis in quarters of a bit, 6..18; 0: codes of whole bits
   Index group_size = 64;  ///< columns sharing scale and offset; a multiple of 8, may exceed cols
   Index row_block = 0;    ///< rows sharing one column scale vector: rows for strips, tile height for squares
-  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits entries of vector_dim levels
+  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits entries of vector_dim levels, or 48 of a trellis
   SignStorage signs = SignStorage::kInLevels;
   OffsetKind offset = OffsetKind::kZeroPoint;
   AuxFormat aux = AuxFormat::kF16;
@@ -59,7 +61,11 @@ struct Layout {
   }
   /// Bytes of one level: tables of vectors are whole numbers in -127..127, so that a table costs a quarter and integer
   /// kernels multiply by it exactly; the group scales take its unit in.
-  [[nodiscard]] Index level_bytes() const noexcept { return vector_dim == 1 ? Index{sizeof(float)} : 1; }
+  [[nodiscard]] Index level_bytes() const noexcept {
+    return vector_dim == 1 && quarter_bits == 0 ? Index{sizeof(float)} : 1;
+  }
+  /// Where the codes of the lane trellis lie.
+  [[nodiscard]] TrellisGeometry trellis() const noexcept { return {rows, cols, quarter_bits}; }
   [[nodiscard]] AuxFormat col_scale_format() const noexcept {
     return aux == AuxFormat::kF32 ? AuxFormat::kF32 : AuxFormat::kF16;
   }
@@ -67,14 +73,14 @@ struct Layout {
 
 /// The regions of a quantized matrix, in the order of storage.
 enum class Region : std::uint8_t {
-  kCodes,             ///< [rows][code_row_bytes]
+  kCodes,             ///< [rows][code_row_bytes], or the panels of a trellis
   kSigns,             ///< [rows][sign_row_bytes]
   kGroupScale,        ///< [groups][rows]
   kGroupScaleBlocks,  ///< [groups][ceil(rows / 64)] {f16 minimum, f16 step}, 8-bit aux only
   kOffset,            ///< [groups][rows]
   kOffsetBlocks,      ///< as kGroupScaleBlocks
   kColScale,          ///< [row_blocks][cols]
-  kLevels,            ///< [level_count] float32, or [level_count][vector_dim] int8
+  kLevels,            ///< [level_count] float32, or [level_count][vector_dim] int8, of a trellis [3][16]
 };
 inline constexpr int kRegionCount = 8;
 /// Each region starts on a cache line in a buffer laid out by `region_offset`.
@@ -87,7 +93,7 @@ inline constexpr Index kRegionAlignment = 64;
   const bool has_offset = layout.offset != OffsetKind::kShared;
   switch (region) {
     case Region::kCodes:
-      return layout.rows * layout.code_row_bytes();
+      return layout.quarter_bits == 0 ? layout.rows * layout.code_row_bytes() : layout.trellis().bytes();
     case Region::kSigns:
       return layout.rows * layout.sign_row_bytes();
     case Region::kGroupScale:
@@ -137,6 +143,29 @@ struct LayoutFlaw {
   std::string text;
 };
 
+/// Of the lane trellis.
+[[nodiscard]] inline std::optional<LayoutFlaw> find_trellis_flaw(const Layout& layout) {
+  const auto flaw = [](const auto&... parts) { return LayoutFlaw{Errc::kBadConfig, text(parts...)}; };
+  const int q = layout.quarter_bits;
+  if (q < TrellisGeometry::kMinQuarterBits || q > TrellisGeometry::kMaxQuarterBits) {
+    return flaw("quarter_bits ", q, " is not in ", TrellisGeometry::kMinQuarterBits, "..",
+                TrellisGeometry::kMaxQuarterBits);
+  }
+  if (layout.bits != 0) return flaw("bits ", layout.bits, " is not 0 beside quarter_bits ", q);
+  if (layout.vector_dim != 1) return flaw("vector_dim ", layout.vector_dim, " is not 1 beside quarter_bits ", q);
+  if (layout.group_size % TrellisGeometry::kBlockCols != 0) {
+    return flaw("group_size ", layout.group_size, " is not a multiple of ", TrellisGeometry::kBlockCols,
+                ", which the lane trellis needs");
+  }
+  if (layout.level_count != TrellisTables::kBytes) {
+    return flaw("level_count ", layout.level_count, " is not the ", TrellisTables::kBytes, " of the lane trellis");
+  }
+  if (layout.offset != OffsetKind::kShared || layout.shared_zero_point != 0.0F) {
+    return flaw("the lane trellis has no offsets: OffsetKind::kShared, with shared_zero_point 0");
+  }
+  return std::nullopt;
+}
+
 /// The first rule that `layout` breaks, if any.
 [[nodiscard]] inline std::optional<LayoutFlaw> find_flaw(const Layout& layout) {
   const auto flaw = [](Errc code, const auto&... parts) { return LayoutFlaw{code, text(parts...)}; };
@@ -149,7 +178,7 @@ struct LayoutFlaw {
   const int d = layout.vector_dim;
   if (d != 1 && d != 2 && d != 4 && d != 8) return flaw(Errc::kBadConfig, "vector_dim ", d, " is not 1, 2, 4 or 8");
   const int max_bits = d == 1 ? 8 : 16;
-  if (layout.bits < 1 || layout.bits > max_bits) {
+  if (layout.quarter_bits == 0 && (layout.bits < 1 || layout.bits > max_bits)) {
     return flaw(Errc::kBadConfig, "bits ", layout.bits, " is not in 1..", max_bits);
   }
   if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxWeights) {
@@ -158,7 +187,7 @@ struct LayoutFlaw {
   if (layout.row_block < 1 || layout.row_block > layout.rows) {
     return flaw(Errc::kBadConfig, "row_block ", layout.row_block, " is not in 1..rows (", layout.rows, ")");
   }
-  if (layout.level_count != 0 && layout.level_count != Index{1} << layout.bits) {
+  if (layout.quarter_bits == 0 && layout.level_count != 0 && layout.level_count != Index{1} << layout.bits) {
     return flaw(Errc::kBadConfig, "level_count ", layout.level_count, " is neither 0 nor 2^bits");
   }
   if (d != 1 && layout.level_count == 0) {
@@ -173,6 +202,7 @@ struct LayoutFlaw {
   if (!is_finite(layout.shared_zero_point)) {
     return flaw(Errc::kBadConfig, "shared_zero_point ", layout.shared_zero_point, " is not finite");
   }
+  if (layout.quarter_bits != 0) return find_trellis_flaw(layout);
   return std::nullopt;
 }
 
@@ -273,11 +303,11 @@ class QuantizedView {
   }
   /// The levels [level_count] of scalar codes, or null if codes are levels or stand for vectors.
   [[nodiscard]] const float* levels() const noexcept {
-    return layout_.vector_dim == 1 ? reinterpret_cast<const float*>(region(Region::kLevels)) : nullptr;
+    return layout_.level_bytes() == 1 ? nullptr : reinterpret_cast<const float*>(region(Region::kLevels));
   }
-  /// The table [level_count, vector_dim] of vector codes, or null.
-  [[nodiscard]] const std::int8_t* vector_levels() const noexcept {
-    return layout_.vector_dim == 1 ? nullptr : reinterpret_cast<const std::int8_t*>(region(Region::kLevels));
+  /// The table [level_count, vector_dim] of vector codes, the tables A, B, C [3, 16] of the lane trellis, or null.
+  [[nodiscard]] const std::int8_t* byte_levels() const noexcept {
+    return layout_.level_bytes() == 1 ? reinterpret_cast<const std::int8_t*>(region(Region::kLevels)) : nullptr;
   }
 
   /// Decodes the group scales of rows [begin, end) of group g (window coordinates) to `out`, without matrix_scale.

@@ -390,8 +390,8 @@ TEST(QuantizedViewTest, SlicesPointAtTheirCodesAndSigns) {
   EXPECT_EQ(window.first_group(), 2);
   EXPECT_EQ(window.codes(1), v.codes(4) + 32 / 2 * 3 / 8);
   EXPECT_EQ(window.signs(1), v.signs(4) + 32 / 8);
-  EXPECT_EQ(window.vector_levels(), v.vector_levels());
-  EXPECT_NE(window.vector_levels(), nullptr);
+  EXPECT_EQ(window.byte_levels(), v.byte_levels());
+  EXPECT_NE(window.byte_levels(), nullptr);
   EXPECT_EQ(window.levels(), nullptr) << "a table of vectors is no table of levels";
 }
 

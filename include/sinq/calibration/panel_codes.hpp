@@ -39,7 +39,7 @@ class PanelCodes {
     if (layout_.vector_dim != 1) {
       signs_ = q.region(Region::kSigns);
       const Index count = layout_.level_count * layout_.vector_dim;
-      levels_.assign(view.vector_levels(), view.vector_levels() + count);
+      levels_.assign(view.byte_levels(), view.byte_levels() + count);
     } else {
       sort_levels(view.levels());
     }

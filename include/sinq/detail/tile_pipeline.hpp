@@ -191,7 +191,8 @@ class TilePipeline {
   };
 
   void store_levels() const noexcept {
-    const auto levels = format_.vector_dim == 1 ? std::as_bytes(format_.levels) : std::as_bytes(format_.vector_levels);
+    const auto levels =
+        format_.byte_levels.empty() ? std::as_bytes(format_.levels) : std::as_bytes(format_.byte_levels);
     if (!levels.empty()) std::memcpy(region(Region::kLevels), levels.data(), levels.size());
   }
 

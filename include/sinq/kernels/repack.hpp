@@ -221,7 +221,7 @@ inline void codes_to_rows(const RepackedView& view, Index panel, Index super, st
 /// Kernels take the magnitudes of vector codes as unsigned bytes up to 127.
 inline void check_magnitudes(const QuantizedView& view) {
   const Index count = view.layout().level_count * view.layout().vector_dim;
-  const std::int8_t* const levels = view.vector_levels();
+  const std::int8_t* const levels = view.byte_levels();
   if (levels == nullptr || std::all_of(levels, levels + count, [](std::int8_t level) { return level >= 0; })) return;
   SINQ_THROW(
       Errc::kUnsupported,

@@ -132,7 +132,7 @@ struct TileDecoder<SINQ_ISA> {
     const CodeReader code(codes + row * layout.code_row_bytes(), layout.code_row_bytes(), layout.bits);
     const Index first_code = (view.col_range().begin + first) / dim;
     const auto code_of = [&](Index i) { return code(first_code + i); };
-    copy_entries(view.vector_levels(), layout.vector_dim, ceil_div(count, dim), code_of, out);
+    copy_entries(view.byte_levels(), layout.vector_dim, ceil_div(count, dim), code_of, out);
     const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
     bias_levels(signs == nullptr ? nullptr : signs + first / 8, count, out);
   }

@@ -112,7 +112,7 @@ inline Weight weight_at(const QuantizedView& q, Index r, Index c) {
   if (layout.level_count != 0) {
     level = layout.vector_dim == 1
                 ? static_cast<double>(q.levels()[code])
-                : static_cast<double>(q.vector_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
+                : static_cast<double>(q.byte_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
   }
   if (q.signs(r) != nullptr && (q.signs(r)[c / 8] >> (c % 8) & 1) != 0) level = -level;
   const double outer = static_cast<double>(col) * static_cast<double>(layout.matrix_scale);
