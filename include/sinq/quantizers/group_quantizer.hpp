@@ -32,6 +32,11 @@ struct CodeFormat {
   std::span<const std::int8_t> byte_levels = {};  ///< [2^bits][vector_dim] of vector codes, [3][16] of the lane trellis
   int quarter_bits = 0;  ///< rate of the lane trellis (then bits is 0), in quarters of a bit; else 0
 
+  /// As `Layout` counts them.
+  [[nodiscard]] Index level_count() const noexcept {
+    return static_cast<Index>(byte_levels.empty() ? levels.size()
+                                                  : byte_levels.size() / static_cast<std::size_t>(vector_dim));
+  }
   /// Steps between levels of an even grid about as fine: 2^bits - 1, if a code stands for one weight.
   [[nodiscard]] float steps() const noexcept {
     const float sign_bits = signs == SignStorage::kSeparate ? 1.0F : 0.0F;
