@@ -1,5 +1,6 @@
 #include "every_dot.hpp"
 
+#include <sinq/kernels/trellis_rows.hpp>
 #include <sinq/kernels/vector_codes.hpp>
 
 namespace sinq::test {
@@ -36,6 +37,8 @@ void run_matvec(DotKind kind, const View& w, const ScaledInput& x, RowRange rows
     using Tag = decltype(tag);
     if constexpr (std::is_same_v<View, RepackedView>) {
       if (w.layout().vector_dim != 1) return detail::vector_rows<Tag>(w, x, rows, result);
+    } else {
+      if (detail::TrellisCodes::holds(w.layout())) return detail::trellis_rows<Tag>(w, x, rows, result);
     }
     detail::matvec_rows<Tag>(w, x, rows, result);
   });
@@ -47,6 +50,8 @@ void run_matmul(DotKind kind, const View& w, const ScaledInput& x, RowRange rows
     using Tag = decltype(tag);
     if constexpr (std::is_same_v<View, RepackedView>) {
       if (w.layout().vector_dim != 1) return detail::vector_rows<Tag>(w, x, rows, result);
+    } else {
+      if (detail::TrellisCodes::holds(w.layout())) return detail::trellis_rows<Tag>(w, x, rows, result);
     }
     detail::matmul_rows<Tag, detail::Dot<Tag>::kBatchTile>(w, x, rows, result);
   });
