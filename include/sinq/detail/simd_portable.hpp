@@ -277,6 +277,9 @@ struct Simd<isa::Portable> {
   static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
   /// (a & mask) ^ b
   static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  /// `a`, of which the compiler forgets how it was made: g++ 12 turns (a & m) ^ (b & m) into (a ^ b) & m even where
+  /// both masked operands are needed anyway.
+  static B keep(B a) noexcept { return a; }
   /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
   template <int N>
   static B shift_right(B a) noexcept {

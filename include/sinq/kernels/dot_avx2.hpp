@@ -45,6 +45,7 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
     }
   }
   static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = true;
   SINQ_INLINE_AVX2 I dot_signed(I sum, B levels, B x) noexcept {
     // maddubs takes one operand without a sign: |x| times levels that have got the sign of x.
     const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(levels, x));

@@ -52,6 +52,7 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
     }
   }
   static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = false;
   SINQ_INLINE_AVX512 I dot_signed(I sum, B levels, B x) noexcept {
     // maddubs takes one operand without a sign: |x| times levels that have got the sign of x.
     const __m512i with_sign = _mm512_mask_sub_epi8(levels, _mm512_movepi8_mask(x), _mm512_setzero_si512(), levels);
@@ -182,6 +183,9 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
 };
 
 template <>
+struct Simd<isa::Avx512Vnni> : Simd<isa::Avx512> {};
+
+template <>
 struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
   static constexpr int kMaxCode = 255;
 
@@ -196,6 +200,7 @@ struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
 #endif
   }
   static constexpr int kSignedZero = 128;
+  static constexpr bool kDotsWhileDecoding = true;
   SINQ_INLINE_AVX512VNNI I dot_signed(I sum, B levels, B x) noexcept { return dot<255>(sum, levels, x); }
 };
 

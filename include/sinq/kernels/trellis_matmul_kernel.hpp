@@ -22,18 +22,15 @@ struct TrellisMatmul<SINQ_ISA> {
     for (Index i = 0; i < count * kTrellisRows; ++i) out[i] = 0.0F;
     alignas(64) float scale[kTrellisRows], zero[kTrellisRows];
     alignas(64) constexpr float kNone[kTrellisRows] = {};
-    Index group = -1;
-    for (Index block = 0; block < in.blocks.count; ++block) {
-      if (in.blocks.group(block) != group) {
-        group = in.blocks.group(block);
+    for_each_trellis_block(in.blocks, [&](Index group, Index block, Index first_col, Index cols) {
+      if (first_col == group * in.blocks.group_size) {
         source.scales<Tag>(panel, group, scale);
         for (Index r = 0; r < kTrellisRows; ++r) zero[r] = scale[r] * static_cast<float>(-S::kSignedZero);
       }
       alignas(64) std::uint8_t levels[kTrellisPieceCols * kTrellisRows];
-      const Index cols = in.blocks.col_count(block);
       for (Index col = 0; col < cols; col += kTrellisPieceCols) {
         const Index n = std::min(cols - col, kTrellisPieceCols);
-        source.decode<Tag>(panel, in.blocks.first_col(block) + col, n, levels);
+        TrellisDecoder<Tag>::run(source.lines(panel, first_col + col, n), source.lookup(), levels);
         for (Index r = 0; r < kTrellisRows; r += Tiles::kRows) {
           if constexpr (AreFloats) {
             const float* const x = in.values + (block * in.blocks.stride + col) * in.batch + first;
@@ -48,7 +45,7 @@ struct TrellisMatmul<SINQ_ISA> {
           }
         }
       }
-    }
+    });
   }
 
  private:

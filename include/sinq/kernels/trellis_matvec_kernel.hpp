@@ -4,7 +4,8 @@
 namespace sinq::inline SINQ_ABI::detail {
 
 /// One panel of the lane trellis times one vector. Levels go through the first cache: there is a decoder for each rate
-/// and a product for each precision, not one loop for each pair of them.
+/// and a product for each precision, not one loop for each pair of them. Only int8 where a product is one instruction
+/// has loops of its own, which multiply what they decode: a tenth is gained.
 template <>
 struct TrellisMatvec<SINQ_ISA> {
   using S = Dot<SINQ_ISA>;
@@ -14,6 +15,7 @@ struct TrellisMatvec<SINQ_ISA> {
   using Tag = S::SimdTag;
   /// Vectors that hold one value for each of 16 rows, and so the vectors of a line.
   static constexpr int kParts = static_cast<int>(kPanelRows) / S::kWidth;
+  static constexpr int kStepsPerQuad = static_cast<int>(TrellisGeometry::kStepsPerQuad);
   /// Vectors of rows at once, and their sums: as many as registers hold.
   static constexpr int kAll = static_cast<int>(kTrellisRows) / S::kWidth;
   static constexpr int kSums = S::kTilePanels * S::kBatchTile * kParts;
@@ -25,29 +27,57 @@ struct TrellisMatvec<SINQ_ISA> {
   template <int Digits>
   SINQ_TARGET static void run(const TrellisSource& source, Index panel, const InputView& in, float* out) noexcept {
     for (Index r = 0; r < kTrellisRows; ++r) out[r] = 0.0F;
+    const Multiply multiply = multiply_of<Digits>(source.geometry().quarter_bits);
     alignas(64) float scale[kTrellisRows];
-    Index group = -1;
-    for (Index block = 0; block < in.blocks.count; ++block) {
-      if (in.blocks.group(block) != group) {
-        group = in.blocks.group(block);
-        source.scales<Tag>(panel, group, scale);
-      }
-      if constexpr (Digits == 0) {
-        floats(source, panel, in, block, scale, out);
-      } else {
-        integers<Digits>(source, panel, in, block, scale, out);
-      }
-    }
+    for_each_trellis_block(in.blocks, [&](Index group, Index block, Index first, Index count) {
+      if (first == group * in.blocks.group_size) source.template scales<Tag>(panel, group, scale);
+      multiply(source.lines(panel, first, count), source.lookup(), in, block, scale, out);
+    });
   }
 
  private:
+  /// out += scale * (the dot products of a block of activations with the levels of `lines`).
+  using Multiply = void (*)(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in, Index block,
+                            const float* scale, float* out);
   template <int Digits>
-  SINQ_TARGET static void integers(const TrellisSource& source, Index panel, const InputView& in, Index block,
-                                   const float* scale, float* out) noexcept {
+  static Multiply multiply_of(int quarter_bits) noexcept {
+    if constexpr (Digits == 0) {
+      return &floats;
+    } else if constexpr (Digits == 1 && S::kDotsWhileDecoding) {
+      return with_quarter_bits(quarter_bits, [](auto bits) -> Multiply { return &integers_at_once<bits>; });
+    } else {
+      return &integers<Digits>;
+    }
+  }
+
+  template <int Digits>
+  SINQ_TARGET static void integers(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in,
+                                   Index block, const float* scale, float* out) noexcept {
     alignas(64) std::int32_t sums[std::size_t{Digits}][kTrellisRows] = {};
-    each_piece(source, panel, in.blocks, block, [&](const std::uint8_t* levels, Index col, Index quads) {
-      add_products<Digits>(levels, quads, in.high + col, in.low + col, sums);
+    const Index x = block * in.blocks.stride;
+    each_piece(lines, tables, [&](const std::uint8_t* levels, Index col, Index quads) {
+      add_products<Digits>(levels, quads, in.high + x + col, in.low + x + col, sums);
     });
+    finish<Digits>(sums, in, block, scale, out);
+  }
+  template <int QuarterBits, class Decoder = TrellisDecoder<SINQ_ISA>>
+  SINQ_TARGET static void integers_at_once(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in,
+                                           Index block, const float* scale, float* out) noexcept {
+    alignas(64) std::int32_t sums[1][kTrellisRows];
+    for (Index part = 0; part < kParts; ++part) {
+      Dots dots;
+      dots.x = in.high + block * in.blocks.stride;
+      SINQ_UNROLL_VECTORS
+      for (int i = 0; i < kStepsPerQuad; ++i) dots.sum[i] = S::set1_index(0);
+      Decoder::template walk<QuarterBits>(lines, part * S::kBytes, tables, dots);
+      SINQ_UNROLL_VECTORS
+      for (int i = 0; i < kStepsPerQuad; ++i) S::store_sums(sums[0] + i * kPanelRows + part * S::kWidth, dots.sum[i]);
+    }
+    finish<1>(sums, in, block, scale, out);
+  }
+  template <int Digits>
+  SINQ_TARGET static void finish(const std::int32_t (&sums)[std::size_t{Digits}][kTrellisRows], const InputView& in,
+                                 Index block, const float* scale, float* out) noexcept {
     const F unit = S::set1(in.scales[block]);
     const F zero = S::set1(static_cast<float>(-S::kSignedZero) * in.sums[block]);
     for (Index r = 0; r < kTrellisRows; r += S::kWidth) {
@@ -57,30 +87,44 @@ struct TrellisMatvec<SINQ_ISA> {
       S::store(out + r, S::fma(S::load(scale + r), dot, S::load(out + r)));
     }
   }
-  SINQ_TARGET static void floats(const TrellisSource& source, Index panel, const InputView& in, Index block,
-                                 const float* scale, float* out) noexcept {
+  SINQ_TARGET static void floats(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in,
+                                 Index block, const float* scale, float* out) noexcept {
     alignas(64) float sums[kTrellisRows] = {};
-    each_piece(source, panel, in.blocks, block, [&](const std::uint8_t* levels, Index col, Index quads) {
-      add_products(levels, quads, in.values + col, sums);
-    });
+    const float* const x = in.values + block * in.blocks.stride;
+    each_piece(lines, tables,
+               [&](const std::uint8_t* levels, Index col, Index quads) { add_products(levels, quads, x + col, sums); });
     for (Index r = 0; r < kTrellisRows; r += S::kWidth) {
       S::store(out + r, S::fma(S::load(scale + r), S::load(sums + r), S::load(out + r)));
     }
   }
 
-  /// Calls f(levels, where its activations start, quads) for pieces of a block of activations.
+  /// Calls f(levels, first column, quads) for pieces of `lines`. Columns behind a block's last meet activations that
+  /// are zero.
   template <class Function>
-  static void each_piece(const TrellisSource& source, Index panel, const InputBlocks& blocks, Index block,
-                         Function f) noexcept {
+  static void each_piece(const TrellisLines& lines, const TrellisLookup& tables, Function f) noexcept {
     alignas(64) std::uint8_t levels[kTrellisPieceCols * kTrellisRows];
-    const Index first = blocks.first_col(block), cols = blocks.col_count(block);
-    for (Index col = 0; col < cols; col += kTrellisPieceCols) {
-      const Index count = std::min(cols - col, kTrellisPieceCols);
-      source.decode<Tag>(panel, first + col, count, levels);
-      f(levels, block * blocks.stride + col, ceil_div(count, 4));
+    for (Index step = 0; step < lines.steps; step += kTrellisPieceSteps) {
+      const TrellisLines piece = lines.part(step, std::min(lines.steps - step, kTrellisPieceSteps));
+      TrellisDecoder<Tag>::run(piece, tables, levels);
+      f(levels, step / kStepsPerQuad * 4, piece.steps / kStepsPerQuad);
     }
   }
 
+  /// What becomes of levels that are multiplied at once.
+  struct Dots {
+    I sum[kStepsPerQuad];
+    const std::int8_t* x;
+
+    template <int Step>
+    SINQ_INLINE void take(Dots& dots, B level) noexcept {
+      I& sum = dots.sum[Step % kStepsPerQuad];
+      sum = S::dot_signed(sum, level, S::broadcast4(dots.x + Step / kStepsPerQuad * 4));
+    }
+    template <int Steps>
+    SINQ_INLINE void advance(Dots& dots) noexcept {
+      dots.x += Steps / kStepsPerQuad * 4;
+    }
+  };
   template <int Digits>
   SINQ_TARGET static void add_products(const std::uint8_t* levels, Index quads, const std::int8_t* high,
                                        const std::int8_t* low,

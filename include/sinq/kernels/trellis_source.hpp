@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/kernels/input_blocks.hpp>
 #include <sinq/kernels/panel_aux.hpp>
 #include <sinq/packing/trellis_codes.hpp>
 #include <sinq/packing/trellis_decoder.hpp>
@@ -17,6 +18,21 @@ inline constexpr Index kTrellisPieceCols = 4 * TrellisGeometry::kBlockCols;
 /// Bytes of the levels of one quad of columns: 8 blocks of 16 rows.
 inline constexpr Index kTrellisQuadLevels = TrellisGeometry::kStepsPerQuad * TrellisGeometry::kLineBytes;
 
+inline constexpr Index kTrellisPieceSteps =
+    kTrellisPieceCols / TrellisGeometry::kLaneCols * TrellisGeometry::kStepsPerQuad;
+
+/// Calls f(group, block, first column, columns) for all blocks of activations.
+template <class Function>
+void for_each_trellis_block(const InputBlocks& blocks, Function f) noexcept {
+  Index block = 0;
+  for (Index group = 0, begin = 0; begin < blocks.cols; ++group, begin += blocks.group_size) {
+    const Index end = std::min(begin + blocks.group_size, blocks.cols);
+    for (Index first = begin; first < end; first += kMaxBlockCols, ++block) {
+      f(group, block, first, std::min(end - first, kMaxBlockCols));
+    }
+  }
+}
+
 /// A matrix of the lane trellis as its kernels read it: the codes as they are stored, decoded piece by piece, and the
 /// scales of a group.
 class TrellisSource {
@@ -31,15 +47,13 @@ class TrellisSource {
         values_(reinterpret_cast<const std::uint8_t*>(view.region(Region::kGroupScale))),
         value_stride_(sinq::aux_bytes(view.layout().aux, view.layout().rows)) {}
 
-  /// Levels of columns [first, first + count) of the window, from a block of lines on and at most kTrellisPieceCols:
-  /// levels[quad][8 blocks of 16 rows][64 lanes]. `panel` counts stored rows.
-  template <class Tag>
-  void decode(Index panel, Index first, Index count, std::uint8_t* levels) const noexcept {
-    const std::uint8_t* const codes = view_.code_regions().codes + panel * geometry_.panel_bytes();
+  [[nodiscard]] const Geometry& geometry() const noexcept { return geometry_; }
+  [[nodiscard]] const TrellisLookup& lookup() const noexcept { return lookup_; }
+  /// Codes of columns [first, first + count) of the window, from a block of lines on. `panel` counts stored rows.
+  [[nodiscard]] TrellisLines lines(Index panel, Index first, Index count) const noexcept {
     const Index block = (view_.col_range().begin + first) / Geometry::kBlockCols;
-    const Index blocks = ceil_div(count, Geometry::kBlockCols);
-    fetch_codes(codes + block * geometry_.block_bytes(), blocks * geometry_.block_bytes());
-    TrellisDecoder<Tag>::run(geometry_, codes, block, blocks, lookup_, levels);
+    return {geometry_, view_.code_regions().codes + panel * geometry_.panel_bytes(), block,
+            ceil_div(count, Geometry::kBlockCols)};
   }
 
   /// Scales of group `group` of the window: out[kTrellisRows]; zeros behind the matrix's last row.
@@ -59,8 +73,6 @@ class TrellisSource {
   }
 
  private:
-  static constexpr Index kFarAhead = 12288;  // as UnitDecoder's
-  static constexpr Index kAhead = 2048;
   /// Groups whose scales are on their way: those of a group lie a row of all scales apart.
   static constexpr Index kGroupsAhead = 2;
 
@@ -80,23 +92,6 @@ class TrellisSource {
     }
   };
 
-  /// An address, not a pointer into the matrix: it may lie behind its end. `Locality`: 3 for the first cache, 2 for the
-  /// second.
-  template <int Locality>
-  static void fetch(std::uintptr_t address) noexcept {
-#if defined(__GNUC__)
-    __builtin_prefetch(reinterpret_cast<const void*>(address), 0, Locality);
-#else
-    static_cast<void>(address);
-#endif
-  }
-  static void fetch_codes(const std::uint8_t* codes, Index bytes) noexcept {
-    const auto address = reinterpret_cast<std::uintptr_t>(codes);
-    for (Index i = 0; i < bytes; i += kLineBytes) {
-      fetch<2>(address + static_cast<std::uintptr_t>(i + kFarAhead));
-      fetch<3>(address + static_cast<std::uintptr_t>(i + kAhead));
-    }
-  }
   void fetch_scales(Index panel, Index group) const noexcept {
     Index next = group + kGroupsAhead;
     if (next >= view_.groups()) {
@@ -106,7 +101,12 @@ class TrellisSource {
     const Index bytes = sinq::aux_bytes(view_.layout().aux, kTrellisRows);
     const auto address = reinterpret_cast<std::uintptr_t>(values_) +
                          static_cast<std::uintptr_t>((view_.first_group() + next) * value_stride_ + panel * bytes);
-    for (Index i = 0; i < bytes; i += kLineBytes) fetch<3>(address + static_cast<std::uintptr_t>(i));
+    // Addresses, not pointers into the matrix: they may lie behind its end.
+    for (Index i = 0; i < bytes; i += kLineBytes) {
+#if defined(__GNUC__)
+      __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(i)), 0, 3);
+#endif
+    }
   }
 
   QuantizedView view_;

@@ -2,6 +2,7 @@
 
 #include <sinq/packing/code_layout.hpp>
 #include <sinq/packing/lane_trellis.hpp>
+#include <sinq/packing/trellis_lines.hpp>
 #include <sinq/packing/trellis_lookup.hpp>
 
 #include <algorithm>
@@ -101,7 +102,7 @@ class TrellisCodes {
       const std::uint8_t* const lines = from.codes + panel * geometry_.panel_bytes();
       for (Index c = cols.begin; c < cols.end; c += kPieceCols) {
         const Index blocks = ceil_div(std::min(cols.end - c, kPieceCols), Geometry::kBlockCols);
-        TrellisDecoder<Tag>::run(geometry_, lines, c / Geometry::kBlockCols, blocks, lookup, levels);
+        TrellisDecoder<Tag>::run(TrellisLines(geometry_, lines, c / Geometry::kBlockCols, blocks), lookup, levels);
         copy_rows(levels, part, blocks, out + c - cols.begin, stride);
       }
       out += part.size() * stride;

@@ -13,32 +13,41 @@ struct TrellisDecoder<SINQ_ISA> {
   using B = S::B;
 
   /// As TrellisDecoder<isa::Portable>::run. A template so that only programs that call it pay for it.
-  template <class Geometry>
-  static void run(const Geometry& geometry, const std::uint8_t* panel, Index first, Index count,
-                  const TrellisLookup& tables, std::uint8_t* levels) noexcept {
-    const Stream stream{panel, first * geometry.quarter_bits, geometry.panel_lines(),
-                        count * TrellisGeometry::kBlockSteps};
-    with_quarter_bits(geometry.quarter_bits, [&](auto quarter_bits) {
-      for (Index part = 0; part < kLineBytes; part += S::kBytes) {
-        steps<quarter_bits>(stream, part, tables.bytes(), levels + part);
-      }
-    });
+  template <class Lookup>
+  static void run(const TrellisLines& lines, const Lookup& tables, std::uint8_t* levels) noexcept {
+    const auto store =
+        with_quarter_bits(lines.quarter_bits, [](auto quarter_bits) { return &store_all<quarter_bits>; });
+    for (Index part = 0; part < kLineBytes; part += S::kBytes) store(lines, part, tables, levels + part);
+  }
+
+  /// Calls Sink::take<step>(sink, levels) for every step of `lines`, in order, with `step` counted from the last call
+  /// of Sink::advance<steps>(sink) on, which comes after 8, 16 or 32 of them. `part` is the first byte of a line that
+  /// is decoded.
+  template <int QuarterBits, class Sink>
+  SINQ_INLINE void walk(const TrellisLines& lines, Index part, const TrellisLookup& tables, Sink& sink) noexcept {
+    // Whole rates start every quad on a line, halves every second one, quarters every fourth: what is in between is
+    // unrolled.
+    constexpr int kSteps = QuarterBits % 4 == 0 ? 8 : QuarterBits % 2 == 0 ? 16 : 32;
+    constexpr int kLines = kSteps * QuarterBits / (4 * kLineBits);
+    const Tables t{S::load_table16(tables.bytes()), S::load_table16(tables.bytes() + TrellisTables::kEntries),
+                   S::load_table16(tables.bytes() + 2 * TrellisTables::kEntries)};
+    const B before = lowest_nibble(S::load_bytes(lines.line(-2) + part));
+    Nibbles last = nibbles(S::load_bytes(lines.line(-1) + part), before);
+    const std::uint8_t* from = lines.begin + part;
+    for (Index s = 0; s < lines.steps; s += kSteps, from += kLines * kLineBytes) {
+      walk_lines<QuarterBits, kLines, 0, 0>(from, t, last, sink);
+      Sink::template advance<kSteps>(sink);
+    }
   }
 
  private:
   static constexpr Index kLineBytes = TrellisGeometry::kLineBytes;
   static constexpr int kLineBits = 8;  ///< of a lane
+  /// Bytes between a line and the ones that are fetched while it is decoded: one far ahead into the second cache, one
+  /// that has arrived there into the first.
+  static constexpr std::uintptr_t kFarAhead = 12288;
+  static constexpr std::uintptr_t kAhead = 2048;
 
-  struct Stream {
-    const std::uint8_t* panel;
-    Index first;  ///< the line to start with ...
-    Index lines;  ///< ... of so many
-    Index steps;  ///< to decode
-
-    [[nodiscard]] const std::uint8_t* before(Index count) const noexcept {
-      return panel + (first < count ? first - count + lines : first - count) * kLineBytes;
-    }
-  };
   struct Tables {
     B a, b, c;
   };
@@ -46,51 +55,52 @@ struct TrellisDecoder<SINQ_ISA> {
   struct Nibbles {
     B at[kLineBits + 1];
   };
+  struct Store {
+    std::uint8_t* levels;
 
-  template <int QuarterBits = TrellisGeometry::kMinQuarterBits, class F>
-  static void with_quarter_bits(int quarter_bits, F f) noexcept {
-    if constexpr (QuarterBits < TrellisGeometry::kMaxQuarterBits) {
-      if (quarter_bits != QuarterBits) return with_quarter_bits<QuarterBits + 1>(quarter_bits, f);
+    template <int Step>
+    SINQ_INLINE void take(Store& sink, B level) noexcept {
+      S::store_bytes(sink.levels + Step * kLineBytes, level);
     }
-    f(std::integral_constant<int, QuarterBits>{});
+    template <int Steps>
+    SINQ_INLINE void advance(Store& sink) noexcept {
+      sink.levels += Steps * kLineBytes;
+    }
+  };
+
+  template <int QuarterBits>
+  SINQ_TARGET static void store_all(const TrellisLines& lines, Index part, const TrellisLookup& tables,
+                                    std::uint8_t* levels) noexcept {
+    Store sink{levels};
+    walk<QuarterBits>(lines, part, tables, sink);
   }
 
-  /// Whole rates start every quad on a line, halves every second one, quarters every fourth: what is in between is
-  /// unrolled.
-  template <int QuarterBits>
-  SINQ_TARGET static void steps(const Stream& stream, Index part, const std::uint8_t* tables,
-                                std::uint8_t* levels) noexcept {
-    constexpr int kSteps = QuarterBits % 4 == 0 ? 8 : QuarterBits % 2 == 0 ? 16 : 32;
-    constexpr int kLines = kSteps * QuarterBits / (4 * kLineBits);
-    const Tables t{S::load_table16(tables), S::load_table16(tables + TrellisTables::kEntries),
-                   S::load_table16(tables + 2 * TrellisTables::kEntries)};
-    const B before = lowest_nibble(S::load_bytes(stream.before(2) + part));
-    Nibbles last = nibbles(S::load_bytes(stream.before(1) + part), before);
-    const std::uint8_t* from = stream.panel + stream.first * kLineBytes + part;
-    for (Index s = 0; s < stream.steps; s += kSteps, from += kLines * kLineBytes, levels += kSteps * kLineBytes) {
-      lines<QuarterBits, kLines, 0, 0>(from, t, last, levels);
-    }
+  SINQ_INLINE void fetch(const std::uint8_t* line) noexcept {
+    // Addresses, not pointers into the matrix: they may lie behind its end.
+    const auto address = reinterpret_cast<std::uintptr_t>(line);
+    S::prefetch_far(reinterpret_cast<const void*>(address + kFarAhead));
+    S::prefetch(reinterpret_cast<const void*>(address + kAhead));
   }
   /// From line Line on, in which step Step is the first to end.
-  template <int QuarterBits, int Lines, int Line, int Step>
-  SINQ_INLINE void lines(const std::uint8_t* from, const Tables& tables, Nibbles& last, std::uint8_t* levels) noexcept {
+  template <int QuarterBits, int Lines, int Line, int Step, class Sink>
+  SINQ_INLINE void walk_lines(const std::uint8_t* from, const Tables& tables, Nibbles& last, Sink& sink) noexcept {
     if constexpr (Line < Lines) {
+      fetch(from + Line * kLineBytes);
       const Nibbles own = nibbles(S::load_bytes(from + Line * kLineBytes), last.at[kLineBits]);
-      steps_of_line<QuarterBits, Line, Step>(own, last, tables, levels);
+      walk_steps<QuarterBits, Line, Step>(own, last, tables, sink);
       last = own;
       // Steps end at floor((step + 1) * QuarterBits / 4).
       constexpr int kNext = (4 * (kLineBits * (Line + 1) + 1) - 1) / QuarterBits;
-      lines<QuarterBits, Lines, Line + 1, kNext>(from, tables, last, levels);
+      walk_lines<QuarterBits, Lines, Line + 1, kNext>(from, tables, last, sink);
     }
   }
-  template <int QuarterBits, int Line, int Step>
-  SINQ_INLINE void steps_of_line(const Nibbles& own, const Nibbles& last, const Tables& tables,
-                                 std::uint8_t* levels) noexcept {
+  template <int QuarterBits, int Line, int Step, class Sink>
+  SINQ_INLINE void walk_steps(const Nibbles& own, const Nibbles& last, const Tables& tables, Sink& sink) noexcept {
     constexpr int kEnd = (Step + 1) * QuarterBits / 4 - kLineBits * Line;
     if constexpr (kEnd <= kLineBits) {
-      S::store_bytes(levels + Step * kLineBytes, level(ending_at<kEnd>(own, last), ending_at<kEnd - 2>(own, last),
-                                                       ending_at<kEnd - 4>(own, last), last.at[kEnd], tables));
-      steps_of_line<QuarterBits, Line, Step + 1>(own, last, tables, levels);
+      Sink::template take<Step>(sink, level(ending_at<kEnd>(own, last), ending_at<kEnd - 2>(own, last),
+                                            ending_at<kEnd - 4>(own, last), last.at[kEnd], tables));
+      walk_steps<QuarterBits, Line, Step + 1>(own, last, tables, sink);
     }
   }
   template <int T>
@@ -101,7 +111,7 @@ struct TrellisDecoder<SINQ_ISA> {
 
   /// Nibbles are kept without the bits above them, unless the operation that combines them clears those at no cost.
   SINQ_INLINE B lowest_nibble(B bytes) noexcept {
-    return S::kTernaryLogic ? bytes : S::bit_and(bytes, S::set1_byte(0x0f));
+    return S::kTernaryLogic ? bytes : S::keep(S::bit_and(bytes, S::set1_byte(0x0f)));
   }
   template <int N>
   SINQ_INLINE B nibble(B bytes) noexcept {
