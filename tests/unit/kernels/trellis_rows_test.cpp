@@ -1,6 +1,4 @@
-#include <sinq/kernels/matmul.hpp>
-#include <sinq/kernels/matvec.hpp>
-#include <sinq/kernels/trellis_rows.hpp>
+#include <sinq/kernels/multiply.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
 #include "every_dot.hpp"
@@ -9,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -102,33 +102,29 @@ TEST(TrellisRows, Windows) {
   }
 }
 
+/// W times x, rows `rows`, with the best kernel of this machine.
+void multiply(const QuantizedView& view, const ScaledInput& in, RowRange rows, std::vector<float>& y,
+              Output output = Output::kOverwrite) {
+  const DotKind best = supported_dots().back();
+  if (in.batch() == 1) return matvec_with(best, view, in, rows, {y.data(), 0, output});
+  matmul_with(best, view, in, rows, {y.data(), view.rows(), output});
+}
+
 TEST(TrellisRows, AnySplitOfTheRowsGivesTheSameBits) {
   const QuantizedMatrix q = random_matrix(make_trellis_layout(300, 128, 13, 64));
   const std::vector<float> x = gaussian(3 * 128);
   for (const Precision precision : kPrecisions) {
-    ScaledInput in, batch;
-    in.assign(q, Activations(x.data(), 1, 128), precision);
-    batch.assign(q, Activations(x.data(), 3, 128), precision);
-    std::vector<float> whole(300), parts(300), many(900), some(900);
-    matvec(q, in, {0, 300}, whole);
-    matmul(q, batch, {0, 300}, many, 300);
-    for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {1, 130}, {130, 256}, {256, 300}}) {
-      matvec(q, in, {begin, end}, parts);
-      matmul(q, batch, {begin, end}, some, 300);
+    for (const Index batch : {1, 3}) {
+      ScaledInput in;
+      in.assign(q, Activations(x.data(), batch, 128), precision);
+      std::vector<float> whole(static_cast<std::size_t>(300 * batch)), parts = whole;
+      multiply(q.view(), in, {0, 300}, whole);
+      for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {1, 130}, {130, 256}, {256, 300}}) {
+        multiply(q.view(), in, {begin, end}, parts);
+      }
+      EXPECT_EQ(whole, parts);
     }
-    EXPECT_EQ(whole, parts);
-    EXPECT_EQ(many, some);
   }
-}
-
-TEST(TrellisRows, ThreadsGiveTheSameBits) {
-  const QuantizedMatrix q = random_matrix(make_trellis_layout(700, 128, 10, 64));
-  const std::vector<float> x = gaussian(128);
-  std::vector<float> one(700), three(700);
-  matvec(q, x, one, Precision::kInt8);
-  ThreadPool pool(3);
-  matvec(q, x, three, Precision::kInt8, pool);
-  EXPECT_EQ(one, three);
 }
 
 TEST(TrellisRows, AccumulatesIntoOldValues) {
@@ -136,9 +132,8 @@ TEST(TrellisRows, AccumulatesIntoOldValues) {
   ScaledInput in;
   in.assign(q, gaussian(64));
   std::vector<float> y(128, 0.0F), twice(128, 0.0F);
-  matvec(q, in, {0, 128}, y);
-  matvec(q, in, {0, 128}, twice, Output::kAccumulate);
-  matvec(q, in, {0, 128}, twice, Output::kAccumulate);
+  multiply(q.view(), in, {0, 128}, y);
+  for (int i = 0; i < 2; ++i) multiply(q.view(), in, {0, 128}, twice, Output::kAccumulate);
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(twice[i], y[i] + y[i]);
 }
 
@@ -147,9 +142,25 @@ TEST(TrellisRows, NaNInABlockMakesEveryResultNaN) {
   std::vector<float> x = gaussian(128), y(128);
   x[70] = std::numeric_limits<float>::quiet_NaN();
   for (const Precision precision : kPrecisions) {
-    matvec(q, x, y, precision);
+    ScaledInput in;
+    in.assign(q, x, precision);
+    multiply(q.view(), in, {0, 128}, y);
     for (const float value : y) EXPECT_TRUE(value != value);
   }
+}
+
+/// Threads take whole panels: half of one would be decoded twice.
+TEST(TrellisRows, SharesOfThreadsAreWholePanels) {
+  const QuantizedMatrix q = random_matrix(make_trellis_layout(700, 64, 10, 64));
+  ThreadPool pool(3);
+  std::mutex mutex;
+  Index rows = 0;
+  detail::for_each_share(q.view(), pool, [&](RowRange share) {
+    const std::scoped_lock lock(mutex);
+    EXPECT_EQ(share.begin % TrellisGeometry::kPanelRows, 0);
+    rows += share.size();
+  });
+  EXPECT_EQ(rows, 700);
 }
 
 }  // namespace
