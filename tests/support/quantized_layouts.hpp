@@ -37,6 +37,16 @@ inline std::vector<std::pair<std::string, Layout>> every_layout() {
                                     .offset = OffsetKind::kShared,
                                     .aux = AuxFormat::kU8}});
   out.push_back({"vectors8", Layout{.rows = 2, .cols = 40, .bits = 5, .vector_dim = 8, .level_count = 32}});
+  for (const int quarter_bits : {6, 9, 18}) {
+    out.push_back({"trellis" + std::to_string(quarter_bits), Layout{.rows = 130,
+                                                                    .cols = 35,
+                                                                    .bits = 0,
+                                                                    .quarter_bits = quarter_bits,
+                                                                    .group_size = 16,
+                                                                    .level_count = 48,
+                                                                    .offset = OffsetKind::kShared,
+                                                                    .aux = AuxFormat::kU6}});
+  }
   for (auto& [name, layout] : out) {
     if (layout.row_block == 0) layout.row_block = layout.rows;
   }
@@ -57,8 +67,10 @@ inline QuantizedMatrix arbitrary_matrix(const Layout& layout, std::uint64_t seed
       std::memcpy(levels.data() + i, &level, sizeof level);
     }
   } else {
-    const int least = layout.signs == SignStorage::kSeparate ? 0 : -127;
-    for (std::byte& b : levels) b = static_cast<std::byte>(random.between(least, 127));
+    // Sums of three in a trellis.
+    const int most = layout.quarter_bits != 0 ? 42 : 127;
+    const int least = layout.signs == SignStorage::kSeparate ? 0 : -most;
+    for (std::byte& b : levels) b = static_cast<std::byte>(random.between(least, most));
   }
   return q;
 }
