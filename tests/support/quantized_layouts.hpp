@@ -37,16 +37,20 @@ inline std::vector<std::pair<std::string, Layout>> every_layout() {
                                     .offset = OffsetKind::kShared,
                                     .aux = AuxFormat::kU8}});
   out.push_back({"vectors8", Layout{.rows = 2, .cols = 40, .bits = 5, .vector_dim = 8, .level_count = 32}});
-  for (const int quarter_bits : {6, 9, 18}) {
-    out.push_back({"trellis" + std::to_string(quarter_bits), Layout{.rows = 130,
-                                                                    .cols = 35,
-                                                                    .bits = 0,
-                                                                    .quarter_bits = quarter_bits,
-                                                                    .group_size = 16,
-                                                                    .level_count = 48,
-                                                                    .offset = OffsetKind::kShared,
-                                                                    .aux = AuxFormat::kU6}});
-  }
+  // Two panels; columns beside whole blocks; one block. (The fuzz harness changes every byte: they are small.)
+  const auto trellis = [](Index rows, Index cols, int quarter_bits, AuxFormat aux) {
+    return Layout{.rows = rows,
+                  .cols = cols,
+                  .bits = 0,
+                  .quarter_bits = quarter_bits,
+                  .group_size = 16,
+                  .level_count = 48,
+                  .offset = OffsetKind::kShared,
+                  .aux = aux};
+  };
+  out.push_back({"trellis6", trellis(130, 17, 6, AuxFormat::kU6)});
+  out.push_back({"trellis9", trellis(20, 35, 9, AuxFormat::kF16)});
+  out.push_back({"trellis18", trellis(5, 16, 18, AuxFormat::kU8)});
   for (auto& [name, layout] : out) {
     if (layout.row_block == 0) layout.row_block = layout.rows;
   }
