@@ -2,6 +2,7 @@
 
 #include <sinq/compiled.hpp>
 #include <sinq/executor.hpp>
+#include <sinq/kernels/dot_kind.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/weights.hpp>
 
@@ -38,9 +39,9 @@ struct ResultView {
 /// Rows of a matrix times one vector (`in` is a batch of one), or times a batch: the kernels behind matvec and matmul.
 /// Templates, so that a file compiles those of the views that it calls them with.
 template <class View>
-void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
 template <class View>
-void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
 
 /// Rows that kernels take together at most.
 [[nodiscard]] inline Index rows_of_share(const QuantizedView& view) noexcept {
@@ -74,27 +75,27 @@ namespace sinq::inline SINQ_ABI::detail {
 /// compile the latter.
 template <class View>
 [[nodiscard]] bool multiply_specially(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result,
-                                      Isa limit) {
+                                      DotKind kind) {
   if constexpr (std::is_same_v<View, QuantizedView>) {
     if (!TrellisCodes::holds(view.layout())) return false;
-    dispatch_dot(limit, [&](auto tag) { trellis_rows<decltype(tag)>(view, in, rows, result); });
+    dispatch_dot(kind, [&](auto tag) { trellis_rows<decltype(tag)>(view, in, rows, result); });
   } else {
     if (view.layout().vector_dim == 1) return false;
-    view.vectors()->multiply(view, in, rows, result, limit);
+    view.vectors()->multiply(view, in, rows, result, kind);
   }
   return true;
 }
 
 template <class View>
-void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
-  if (multiply_specially(view, in, rows, result, limit)) return;
-  dispatch_dot(limit, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
+  if (multiply_specially(view, in, rows, result, kind)) return;
+  dispatch_dot(kind, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
 }
 
 template <class View>
-void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
-  if (multiply_specially(view, in, rows, result, limit)) return;
-  dispatch_dot(limit, [&](auto tag) {
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
+  if (multiply_specially(view, in, rows, result, kind)) return;
+  dispatch_dot(kind, [&](auto tag) {
     using Tag = decltype(tag);
     matmul_rows<Tag, Dot<Tag>::kBatchTile>(view, in, rows, result);
   });

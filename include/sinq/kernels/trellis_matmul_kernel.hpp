@@ -34,7 +34,7 @@ struct TrellisMatmul<SINQ_ISA> {
         for (Index r = 0; r < kTrellisRows; r += Tiles::kRows) {
           if constexpr (AreFloats) {
             const float* const x = in.values + (block * in.blocks.stride + col) * in.batch + first;
-            floats(levels + 4 * r, n, x, in.batch, count, scale + r, out + r);
+            floats<S::kBatchTile>(levels + 4 * r, n, x, in.batch, count, scale + r, out + r);
           } else {
             typename Tiles::Tile tile{{}, Tiles::kPanels, kTrellisQuadLevels, col / 4, ceil_div(n, 4)};
             for (int p = 0; p < Tiles::kPanels; ++p) tile.codes[p] = levels + 4 * r + p * kLineBytes;
@@ -50,6 +50,7 @@ struct TrellisMatmul<SINQ_ISA> {
 
  private:
   /// Rows of one tile.
+  template <int Batch>
   SINQ_TARGET static void floats(const std::uint8_t* levels, Index cols, const float* x, Index batch, Index count,
                                  const float* scale, float* out) noexcept {
     alignas(64) float weights[kTrellisPieceCols * Tiles::kRows];
@@ -65,7 +66,7 @@ struct TrellisMatmul<SINQ_ISA> {
         S::store(to + 3 * Tiles::kRows, weight<3>(quad, a));
       }
     }
-    Tiles::template each_float_tile<S::kBatchTile>(weights, Tiles::kPanels, cols, x, batch, count, out, kTrellisRows);
+    Tiles::template each_float_tile<Batch>(weights, Tiles::kPanels, cols, x, batch, count, out, kTrellisRows);
   }
   template <int J>
   SINQ_INLINE F weight(B levels, F scale) noexcept {

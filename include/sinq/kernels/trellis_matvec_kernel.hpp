@@ -42,7 +42,7 @@ struct TrellisMatvec<SINQ_ISA> {
   template <int Digits>
   static Multiply multiply_of(int quarter_bits) noexcept {
     if constexpr (Digits == 0) {
-      return &floats;
+      return &floats<Digits>;
     } else if constexpr (Digits == 1 && S::kDotsWhileDecoding) {
       return with_quarter_bits(quarter_bits, [](auto bits) -> Multiply { return &integers_at_once<bits>; });
     } else {
@@ -87,6 +87,7 @@ struct TrellisMatvec<SINQ_ISA> {
       S::store(out + r, S::fma(S::load(scale + r), dot, S::load(out + r)));
     }
   }
+  template <int Digits>
   SINQ_TARGET static void floats(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in,
                                  Index block, const float* scale, float* out) noexcept {
     alignas(64) float sums[kTrellisRows] = {};

@@ -1,7 +1,7 @@
 #include <sinq/kernels/multiply.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
-#include "every_dot.hpp"
+#include "dot_list.hpp"
 #include "random_matrix.hpp"
 
 #include <gtest/gtest.h>
@@ -29,9 +29,9 @@ void check(const QuantizedView& view, const std::string& what, std::initializer_
       for (const DotKind kind : supported_dots()) {
         std::vector<float> y(static_cast<std::size_t>(batch * view.rows()), -1000.0F);
         if (batch == 1) {
-          matvec_with(kind, view, in, {0, view.rows()}, {y.data(), 0, Output::kOverwrite});
+          detail::multiply_vector(view, in, {0, view.rows()}, {y.data(), 0, Output::kOverwrite}, kind);
         } else {
-          matmul_with(kind, view, in, {0, view.rows()}, {y.data(), view.rows(), Output::kOverwrite});
+          detail::multiply_batch(view, in, {0, view.rows()}, {y.data(), view.rows(), Output::kOverwrite}, kind);
         }
         for (Index b = 0; b < batch; b += batch < 8 ? 1 : 7) {
           const Expected want = expected(view, x.data() + b * view.cols());
@@ -106,8 +106,8 @@ TEST(TrellisRows, Windows) {
 void multiply(const QuantizedView& view, const ScaledInput& in, RowRange rows, std::vector<float>& y,
               Output output = Output::kOverwrite) {
   const DotKind best = supported_dots().back();
-  if (in.batch() == 1) return matvec_with(best, view, in, rows, {y.data(), 0, output});
-  matmul_with(best, view, in, rows, {y.data(), view.rows(), output});
+  if (in.batch() == 1) return detail::multiply_vector(view, in, rows, {y.data(), 0, output}, best);
+  detail::multiply_batch(view, in, rows, {y.data(), view.rows(), output}, best);
 }
 
 TEST(TrellisRows, AnySplitOfTheRowsGivesTheSameBits) {
