@@ -140,7 +140,7 @@ struct Simd<isa::Neon> {
   }
   static B select_bits(B mask, B a, B b) noexcept { return vbslq_u8(mask, a, b); }
   static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
-  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  static B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
   template <int N>
   static B shift_right(B a) noexcept {
     if constexpr (N == 0) return a;

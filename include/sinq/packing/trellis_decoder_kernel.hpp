@@ -127,19 +127,18 @@ struct TrellisDecoder<SINQ_ISA> {
              nibble<1>(line), lowest_nibble(line)}};
   }
   SINQ_INLINE B level(B n0, B m, B n1, B n2, const Tables& tables) noexcept {
-    B a, b, c;
     if constexpr (S::kTernaryLogic) {
       const B mask = S::set1_byte(0x0f);
-      a = S::xor_and(n0, n2, mask);
-      b = S::xor_and(m, n2, mask);
-      c = S::and_xor(n1, mask, a);
+      const B at = S::xor_and(n0, n2, mask);
+      const B a = S::lookup_bytes16(tables.a, at);
+      const B b = S::lookup_bytes16(tables.b, S::xor_and(n2, m, mask));
+      return S::add_bytes(S::add_bytes(a, b), S::lookup_bytes16(tables.c, S::xor_masked(at, n1, mask)));
     } else {
-      a = S::bit_xor(n0, n2);
-      b = S::bit_xor(m, n2);
-      c = S::bit_xor(n1, a);
+      const B at = S::bit_xor(n0, n2);
+      const B a = S::lookup_bytes16(tables.a, at);
+      const B b = S::lookup_bytes16(tables.b, S::bit_xor(m, n2));
+      return S::add_bytes(S::add_bytes(a, b), S::lookup_bytes16(tables.c, S::bit_xor(n1, at)));
     }
-    return S::add_bytes(S::add_bytes(S::lookup_bytes16(tables.a, a), S::lookup_bytes16(tables.b, b)),
-                        S::lookup_bytes16(tables.c, c));
   }
 };
 
