@@ -71,7 +71,7 @@ template <class Q, class N>
 }
 
 template <class... Parts>
-[[noreturn]] void refuse_config(const Parts&... parts) {
+[[noreturn, gnu::cold]] void refuse_config(Parts... parts) {
   SINQ_THROW(Errc::kBadConfig, text(parts...));
 }
 

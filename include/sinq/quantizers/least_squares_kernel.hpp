@@ -33,28 +33,6 @@ struct LeastSquares<SINQ_ISA> {
   /// floats.
   SINQ_TARGET static void fit(const TileView& tile, Index col, Index count, const FitGrid& grid, const FitPlan& plan,
                               float* scale, float* zero_point, float* columns) noexcept {
-    if (grid.levels == nullptr) {
-      fit_on(EvenGrid{S::set1(grid.highest)}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else if (grid.bits == 4) {
-      fit_on(TableGrid<4>{grid.levels, grid.midpoints, 4}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else if (grid.bits == 3) {
-      fit_on(TableGrid<3>{grid.levels, grid.midpoints, 3}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else if (grid.bits == 2) {
-      fit_on(TableGrid<2>{grid.levels, grid.midpoints, 2}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else {
-      fit_on(TableGrid<0>{grid.levels, grid.midpoints, grid.bits}, tile, col, count, grid, plan, scale, zero_point,
-             columns);
-    }
-  }
-
- private:
-  struct Affine {
-    F scale, offset;
-  };
-
-  template <class Grid>
-  SINQ_TARGET static void fit_on(const Grid& nearest, const TileView& tile, Index col, Index count, const FitGrid& grid,
-                                 const FitPlan& plan, float* scale, float* zero_point, float* columns) noexcept {
     const bool free_offset = plan.symmetry == Symmetry::kAsymmetric;
     for (Index r0 = 0; r0 < tile.rows; r0 += kWidth) {
       const int rows = tile.rows - r0 < kWidth ? static_cast<int>(tile.rows - r0) : kWidth;
@@ -91,7 +69,8 @@ struct LeastSquares<SINQ_ISA> {
           at.offset = S::mul(at.scale, S::set1(-plan.shared_zero_point));
         }
         for (int round = 0; round <= plan.rounds; ++round) {
-          refine(nearest, columns, count, plan, free_offset, at, best, least_error);
+          const Sums sums = measure(grid, columns, count, plan, free_offset, at);
+          improve(sums, plan, free_offset, at, best, least_error);
         }
       }
       const F zero = free_offset ? S::sub(S::zero(), S::div(S::add(best.offset, mean), best.scale))
@@ -103,17 +82,44 @@ struct LeastSquares<SINQ_ISA> {
     }
   }
 
-  /// Measures `at`, keeps it if it is the best so far, and moves it to the least-squares solution for its levels.
+ private:
+  struct Affine {
+    F scale, offset;
+  };
+
+  /// The sums over a group that error and least squares need: v are its levels, y its weights.
+  struct Sums {
+    F error, v1, v2, vy, w1, y1;
+  };
+
+  /// Of the levels nearest under `at`.
+  SINQ_TARGET static Sums measure(const FitGrid& grid, const float* columns, Index count, const FitPlan& plan,
+                                  bool free_offset, const Affine& at) noexcept {
+    if (grid.levels == nullptr) {
+      return measure_on(EvenGrid{S::set1(grid.highest)}, columns, count, plan, free_offset, at);
+    }
+    switch (grid.bits) {
+      case 4:
+        return measure_on(TableGrid<4>{grid.levels, grid.midpoints, 4}, columns, count, plan, free_offset, at);
+      case 3:
+        return measure_on(TableGrid<3>{grid.levels, grid.midpoints, 3}, columns, count, plan, free_offset, at);
+      case 2:
+        return measure_on(TableGrid<2>{grid.levels, grid.midpoints, 2}, columns, count, plan, free_offset, at);
+      default:
+        return measure_on(TableGrid<0>{grid.levels, grid.midpoints, grid.bits}, columns, count, plan, free_offset, at);
+    }
+  }
+
   template <class Grid>
-  SINQ_TARGET static void refine(const Grid& nearest, const float* columns, Index count, const FitPlan& plan,
-                                 bool free_offset, Affine& at, Affine& best, F& least_error) noexcept {
+  SINQ_TARGET static Sums measure_on(const Grid& grid, const float* columns, Index count, const FitPlan& plan,
+                                     bool free_offset, const Affine& at) noexcept {
     const F inverse = S::div(S::set1(1.0F), at.scale);
     const F shift = S::sub(S::zero(), S::mul(at.offset, inverse));
     const F zero_level = S::set1(free_offset ? 0.0F : plan.shared_zero_point);
     F error = S::zero(), v1 = S::zero(), v2 = S::zero(), vy = S::zero(), w1 = S::zero(), y1 = S::zero();
     for (Index c = 0; c < count; ++c) {
       const F y = S::load(columns + c * kWidth);
-      const F level = nearest.nearest(S::fma(y, inverse, shift));
+      const F level = grid.nearest(S::fma(y, inverse, shift));
       const F d = S::sub(S::fma(level, at.scale, at.offset), y);
       const F v = S::sub(level, zero_level);
       const F w = S::set1(plan.col_weights == nullptr ? 1.0F : plan.col_weights[c]);
@@ -125,6 +131,13 @@ struct LeastSquares<SINQ_ISA> {
       w1 = S::add(w1, w);
       y1 = S::fma(w, y, y1);
     }
+    return {error, v1, v2, vy, w1, y1};
+  }
+
+  /// Keeps `at` if it is the best so far, and moves it to the least-squares solution for its levels.
+  SINQ_TARGET static void improve(const Sums& sums, const FitPlan& plan, bool free_offset, Affine& at, Affine& best,
+                                  F& least_error) noexcept {
+    const auto& [error, v1, v2, vy, w1, y1] = sums;
     const auto better = S::less(error, least_error);
     least_error = S::select(better, error, least_error);
     best.scale = S::select(better, at.scale, best.scale);
