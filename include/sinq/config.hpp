@@ -4,8 +4,6 @@
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 #include <sinq/packing/aux_codec.hpp>
-#include <sinq/quantizers/codebook.hpp>
-#include <sinq/quantizers/hqq.hpp>
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
 
@@ -75,7 +73,7 @@ template <class... Parts>
   SINQ_THROW(Errc::kBadConfig, text(parts...));
 }
 
-inline void validate_vectors(const Method& method) {
+[[gnu::cold]] inline void validate_vectors(const Method& method) {
   const CodeFormat& format = method.format;
   const Index strip = method.tile_cols == 0 ? method.group_size : method.tile_cols;
   const Index bits = strip / format.vector_dim * format.bits;
@@ -93,7 +91,7 @@ inline void validate_vectors(const Method& method) {
   }
 }
 
-inline void validate(const Method& method) {
+[[gnu::cold]] inline void validate(const Method& method) {
   if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
   if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
   if (method.group_size > kMaxWeights) {
@@ -139,7 +137,7 @@ inline void validate(const Method& method) {
 
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
-void validate(const Config<Q, N>& config) {
+[[gnu::cold]] void validate(const Config<Q, N>& config) {
   config.quantizer.validate();
   config.normalizer.validate();
   detail::validate(detail::method_of(config));

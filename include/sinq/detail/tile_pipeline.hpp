@@ -4,6 +4,7 @@
 #include <sinq/detail/finite_weights.hpp>
 #include <sinq/detail/matrix_scale.hpp>
 #include <sinq/detail/normalizer_ref.hpp>
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/oversized_scales.hpp>
 #include <sinq/detail/quantizer_ref.hpp>
 #include <sinq/detail/tile_apply.hpp>
@@ -138,7 +139,7 @@ class TilePipeline {
   }
 
   /// To be asked when all tiles are done. Throws Errc::kBadData if a weight was not finite.
-  [[nodiscard]] bool needs_another_round(std::vector<TileWorker>& workers) {
+  [[nodiscard, gnu::cold]] bool needs_another_round(std::vector<TileWorker>& workers) {
     OversizedScales oversized;
     Index bad_tile = -1;
     for (TileWorker& worker : workers) {
@@ -156,7 +157,7 @@ class TilePipeline {
     return octaves != 0;
   }
 
-  [[nodiscard]] QuantizeReport report() const {
+  [[nodiscard, gnu::cold]] QuantizeReport report() const {
     QuantizeReport out{.isa = isa_, .tiles = static_cast<Index>(findings_.size()), .clipped_groups = clipped_groups_};
     double before = 0.0, after = 0.0;
     for (const auto& [b, has_outlier, clipped_weights] : findings_) {
@@ -210,10 +211,9 @@ class TilePipeline {
       squares[static_cast<std::size_t>(i / stride)] += x * x;
     }
     std::vector<double> sorted = squares;
-    const auto quartile = sorted.begin() + (count - 1) * 3 / 4;
-    std::nth_element(sorted.begin(), quartile, sorted.end());
-    if (!(*quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
-    const double most = *quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
+    const double quartile = nth_smallest(sorted.data(), sorted.size(), static_cast<std::size_t>((count - 1) * 3 / 4));
+    if (!(quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
+    const double most = quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
     double sum = 0.0;
     for (Index g = 0; g < count; ++g) {
       const double square = squares[static_cast<std::size_t>(g)];
