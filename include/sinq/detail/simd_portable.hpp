@@ -112,9 +112,7 @@ struct Simd<isa::Portable> {
     return {__builtin_convertvector(i.low, Floats), __builtin_convertvector(i.high, Floats)};
   }
   static I load_indices(const std::uint8_t* p) noexcept {
-    std::int32_t lanes[kWidth];
-    for (int i = 0; i < kWidth; ++i) lanes[i] = p[i];
-    return load_lanes<I>(lanes);
+    return {Ints{p[0], p[1], p[2], p[3]}, Ints{p[4], p[5], p[6], p[7]}};
   }
   static void store_indices(std::uint8_t* p, I a) noexcept {
     std::int32_t lanes[kWidth];
@@ -145,7 +143,9 @@ struct Simd<isa::Portable> {
   static F lookup16(const float* table, I index) noexcept { return lookup(table, index); }
 
   static F load_f16(const std::uint16_t* p) noexcept {
-    return lanes_of([&](int i) { return half_to_float(p[i]); });
+    float lanes[kWidth];
+    for (int i = 0; i < kWidth; ++i) lanes[i] = half_to_float(p[i]);
+    return load(lanes);
   }
   static void store_f16(std::uint16_t* p, F a) noexcept {
     float lanes[kWidth];
@@ -153,7 +153,7 @@ struct Simd<isa::Portable> {
     for (int i = 0; i < kWidth; ++i) p[i] = float_to_half(lanes[i]);
   }
   static F load_bf16(const std::uint16_t* p) noexcept {
-    return lanes_of([&](int i) { return bfloat16_to_float(p[i]); });
+    return as_floats({Ints{p[0], p[1], p[2], p[3]} << 16, Ints{p[4], p[5], p[6], p[7]} << 16});
   }
   static F load_f64(const double* p) noexcept {
     return lanes_of([&](int i) { return static_cast<float>(p[i]); });
@@ -194,18 +194,17 @@ struct Simd<isa::Portable> {
     std::memcpy(&r, p, sizeof r);
     return r;
   }
-  /// [f(0), f(1), ...]
+  /// [f(0), f(1), ...]. Not by a loop over memory: loading a vector waits for the stores of its lanes.
   template <class Lane>
   static F lanes_of(Lane f) noexcept {
-    float lanes[kWidth];
-    for (int i = 0; i < kWidth; ++i) lanes[i] = f(i);
-    return load(lanes);
+    return {Floats{f(0), f(1), f(2), f(3)}, Floats{f(4), f(5), f(6), f(7)}};
   }
   template <class Op>
   static F each_lane(F a, Op op) noexcept {
     float lanes[kWidth];
     store(lanes, a);
-    return lanes_of([&](int i) { return op(lanes[i]); });
+    for (float& lane : lanes) lane = op(lane);
+    return load(lanes);
   }
 };
 

@@ -68,10 +68,7 @@ struct LeastSquares<SINQ_ISA> {
           at.scale = S::max(S::mul(S::max(up, down), clip), least_scale);
           at.offset = S::mul(at.scale, S::set1(-plan.shared_zero_point));
         }
-        for (int round = 0; round <= plan.rounds; ++round) {
-          const Sums sums = measure(grid, columns, count, plan, free_offset, at);
-          improve(sums, plan, free_offset, at, best, least_error);
-        }
+        descend(grid, columns, count, plan, at, best, least_error);
       }
       const F zero = free_offset ? S::sub(S::zero(), S::div(S::add(best.offset, mean), best.scale))
                                  : S::set1(plan.shared_zero_point);
@@ -87,32 +84,37 @@ struct LeastSquares<SINQ_ISA> {
     F scale, offset;
   };
 
-  /// The sums over a group that error and least squares need: v are its levels, y its weights.
-  struct Sums {
-    F error, v1, v2, vy, w1, y1;
-  };
-
-  /// Of the levels nearest under `at`.
-  SINQ_TARGET static Sums measure(const FitGrid& grid, const float* columns, Index count, const FitPlan& plan,
-                                  bool free_offset, const Affine& at) noexcept {
+  /// All rounds from the start `at` on: keeps the best scale and offset on the way.
+  SINQ_TARGET static void descend(const FitGrid& grid, const float* columns, Index count, const FitPlan& plan,
+                                  Affine at, Affine& best, F& least_error) noexcept {
     if (grid.levels == nullptr) {
-      return measure_on(EvenGrid{S::set1(grid.highest)}, columns, count, plan, free_offset, at);
+      return descend_on(EvenGrid{S::set1(grid.highest)}, columns, count, plan, at, best, least_error);
     }
     switch (grid.bits) {
       case 4:
-        return measure_on(TableGrid<4>{grid.levels, grid.midpoints, 4}, columns, count, plan, free_offset, at);
+        return descend_on(TableGrid<4>{grid.levels, grid.midpoints, 4}, columns, count, plan, at, best, least_error);
       case 3:
-        return measure_on(TableGrid<3>{grid.levels, grid.midpoints, 3}, columns, count, plan, free_offset, at);
+        return descend_on(TableGrid<3>{grid.levels, grid.midpoints, 3}, columns, count, plan, at, best, least_error);
       case 2:
-        return measure_on(TableGrid<2>{grid.levels, grid.midpoints, 2}, columns, count, plan, free_offset, at);
+        return descend_on(TableGrid<2>{grid.levels, grid.midpoints, 2}, columns, count, plan, at, best, least_error);
       default:
-        return measure_on(TableGrid<0>{grid.levels, grid.midpoints, grid.bits}, columns, count, plan, free_offset, at);
+        return descend_on(TableGrid<0>{grid.levels, grid.midpoints, grid.bits}, columns, count, plan, at, best,
+                          least_error);
+    }
+  }
+  template <class Grid>
+  SINQ_TARGET static void descend_on(const Grid& grid, const float* columns, Index count, const FitPlan& plan,
+                                     Affine at, Affine& best, F& least_error) noexcept {
+    const bool free_offset = plan.symmetry == Symmetry::kAsymmetric;
+    for (int round = 0; round <= plan.rounds; ++round) {
+      refine(grid, columns, count, plan, free_offset, at, best, least_error);
     }
   }
 
+  /// Measures `at`, keeps it if it is the best so far, and moves it to the least-squares solution for its levels.
   template <class Grid>
-  SINQ_TARGET static Sums measure_on(const Grid& grid, const float* columns, Index count, const FitPlan& plan,
-                                     bool free_offset, const Affine& at) noexcept {
+  SINQ_TARGET static void refine(const Grid& grid, const float* columns, Index count, const FitPlan& plan,
+                                 bool free_offset, Affine& at, Affine& best, F& least_error) noexcept {
     const F inverse = S::div(S::set1(1.0F), at.scale);
     const F shift = S::sub(S::zero(), S::mul(at.offset, inverse));
     const F zero_level = S::set1(free_offset ? 0.0F : plan.shared_zero_point);
@@ -131,13 +133,6 @@ struct LeastSquares<SINQ_ISA> {
       w1 = S::add(w1, w);
       y1 = S::fma(w, y, y1);
     }
-    return {error, v1, v2, vy, w1, y1};
-  }
-
-  /// Keeps `at` if it is the best so far, and moves it to the least-squares solution for its levels.
-  SINQ_TARGET static void improve(const Sums& sums, const FitPlan& plan, bool free_offset, Affine& at, Affine& best,
-                                  F& least_error) noexcept {
-    const auto& [error, v1, v2, vy, w1, y1] = sums;
     const auto better = S::less(error, least_error);
     least_error = S::select(better, error, least_error);
     best.scale = S::select(better, at.scale, best.scale);
