@@ -34,7 +34,7 @@ void add(Checksum& sum, const sinq::QuantizedMatrix& q) {
   sinq::matvec(q, x, y);
   sum.add(std::as_bytes(std::span<const float>(y)));
 #ifdef EVERY_METHOD
-  const bool has_panels = q.layout().vector_dim == 1 || sinq::is_panel_vector(q.layout());
+  const bool has_panels = sinq::can_repack(q.layout());
   if (!has_panels) return;
   sinq::matvec(sinq::repack(q, sinq::kVectorCodes), x, y, sinq::Precision::kInt8);
   sum.add(std::as_bytes(std::span<const float>(y)));
