@@ -183,6 +183,52 @@ struct Simd<isa::Portable> {
         {(__builtin_convertvector(n.low, Ints) + 127) << 23, (__builtin_convertvector(n.high, Ints) + 127) << 23});
   }
 
+  /// Bytes: four in each lane.
+  using Words = std::uint32_t __attribute__((vector_size(16)));
+  struct B {
+    Words low, high;
+  };
+  static constexpr int kBytes = 4 * kWidth;
+  /// Whether a logical operation on three vectors (select_bits, xor_and, and_xor) is one instruction.
+  static constexpr bool kTernaryLogic = false;
+  static B load_bytes(const void* p) noexcept { return load_lanes<B>(p); }
+  static void store_bytes(void* p, B a) noexcept { std::memcpy(p, &a, sizeof a); }
+  static B set1_byte(int x) noexcept { return set1_word(static_cast<std::uint32_t>(x) * 0x01010101U); }
+  /// Modulo 256.
+  static B add_bytes(B a, B b) noexcept { return {add_bytes(a.low, b.low), add_bytes(a.high, b.high)}; }
+  static B bit_and(B a, B b) noexcept { return {a.low & b.low, a.high & b.high}; }
+  static B bit_or(B a, B b) noexcept { return {a.low | b.low, a.high | b.high}; }
+  static B bit_xor(B a, B b) noexcept { return {a.low ^ b.low, a.high ^ b.high}; }
+  /// Bits of a where `mask` is set, else of b.
+  static B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
+  /// (a ^ b) & mask
+  static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
+  /// (a & mask) ^ b
+  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
+  template <int N>
+  static B shift_right(B a) noexcept {
+    return {a.low >> N, a.high >> N};
+  }
+  template <int N>
+  static B shift_left(B a) noexcept {
+    return {a.low << N, a.high << N};
+  }
+  /// Sixteen bytes as a table.
+  static B load_table16(const std::uint8_t* p) noexcept {
+    B r{};
+    std::memcpy(&r, p, 16);
+    return r;
+  }
+  /// table[code] for codes 0..15.
+  static B lookup_bytes16(B table, B codes) noexcept {
+    std::uint8_t entry[16], byte[kBytes];
+    std::memcpy(entry, &table, sizeof entry);
+    store_bytes(byte, codes);
+    for (std::uint8_t& b : byte) b = entry[b & 15U];
+    return load_bytes(byte);
+  }
+
  protected:
   /// A cast of a vector keeps its bits.
   static Ints bits(Floats a) noexcept { return reinterpret_cast<Ints>(a); }
@@ -205,6 +251,11 @@ struct Simd<isa::Portable> {
     store(lanes, a);
     for (float& lane : lanes) lane = op(lane);
     return load(lanes);
+  }
+  static B set1_word(std::uint32_t x) noexcept { return {Words{x, x, x, x}, Words{x, x, x, x}}; }
+  static Words add_bytes(Words a, Words b) noexcept {
+    constexpr std::uint32_t kLow = 0x7f7f7f7fU;
+    return ((a & kLow) + (b & kLow)) ^ ((a ^ b) & ~kLow);
   }
 };
 

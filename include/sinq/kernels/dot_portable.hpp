@@ -14,11 +14,6 @@ namespace sinq::inline SINQ_ABI::detail {
 template <>
 struct Dot<isa::Portable> : Simd<isa::Portable> {
   using SimdTag = isa::Portable;
-  static constexpr int kBytes = 4 * kWidth;
-  using Words = std::uint32_t __attribute__((vector_size(16)));
-  struct B {
-    Words low, high;
-  };
   /// The largest unsigned byte that `dot` multiplies in its short form.
   static constexpr int kMaxCode = 255;
   /// Columns of a batch that a tile of 16 or 32 rows is multiplied with at once.
@@ -26,34 +21,20 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   /// Panels of 16 rows in that tile.
   static constexpr int kTilePanels = 1;
 
-  static B load_bytes(const void* p) noexcept { return load_lanes<B>(p); }
   /// The first n bytes from memory (no byte behind them is read), zeros behind them.
   static B load_first_bytes(const void* p, Index n) noexcept {
     B r{};
     std::memcpy(&r, p, static_cast<std::size_t>(n < kBytes ? n : kBytes));
     return r;
   }
-  static void store_bytes(void* p, B a) noexcept { std::memcpy(p, &a, sizeof a); }
-  static B set1_byte(int x) noexcept { return set1_word(static_cast<std::uint32_t>(x) * 0x01010101U); }
   /// Four bytes in every lane.
   static B broadcast4(const void* p) noexcept {
     std::uint32_t x;
     std::memcpy(&x, p, sizeof x);
     return set1_word(x);
   }
-  static B bit_and(B a, B b) noexcept { return {a.low & b.low, a.high & b.high}; }
-  static B bit_or(B a, B b) noexcept { return {a.low | b.low, a.high | b.high}; }
   /// t | (a & mask)
   static B merge(B t, B a, B mask) noexcept { return bit_or(t, bit_and(a, mask)); }
-  /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
-  template <int N>
-  static B shift_right(B a) noexcept {
-    return {a.low >> N, a.high >> N};
-  }
-  template <int N>
-  static B shift_left(B a) noexcept {
-    return {a.low << N, a.high << N};
-  }
 
   /// sum[i] + the four products of lane i: unsigned codes up to MaxCode, signed x in -127..127.
   template <int MaxCode>
@@ -76,7 +57,7 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   /// Byte J of each lane.
   template <int J>
   static I byte_of_lane(B a) noexcept {
-    return {byte_of<J>(a.low), byte_of<J>(a.high)};
+    return {byte_of<8 * J>(a.low), byte_of<8 * J>(a.high)};
   }
 
   /// Whether looking up a float is faster than converting an integer.
@@ -89,14 +70,6 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     return lanes_of([&](int i) { return table[word[i] & 15U]; });
   }
 
-  /// Sixteen bytes as a table of levels.
-  static B load_table16(const std::uint8_t* p) noexcept {
-    B r{};
-    std::memcpy(&r, p, 16);
-    return r;
-  }
-  /// table[code] for codes 0..15.
-  static B lookup_bytes16(B table, B codes) noexcept { return lookup_bytes_from(table, codes, 0); }
   /// table[code - first] where that is in 0..15, else 0.
   static B lookup_bytes_from(B table, B codes, int first) noexcept {
     std::uint8_t entry[16], byte[kBytes];
@@ -163,16 +136,17 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   }
 
  private:
-  static B set1_word(std::uint32_t x) noexcept { return {Words{x, x, x, x}, Words{x, x, x, x}}; }
-  template <int J>
+  template <int Shift>
   static Ints byte_of(Words a) noexcept {
-    return reinterpret_cast<Ints>((a >> (8 * J)) & 0xffU);
+    return reinterpret_cast<Ints>((a >> Shift) & 0xffU);
+  }
+  template <int Shift>
+  static Ints signed_byte_of(Words a) noexcept {
+    return reinterpret_cast<Ints>(a << (24 - Shift)) >> 24;
   }
   static Ints dot(Ints sum, Words codes, Words x) noexcept {
-    for (int j = 0; j < 32; j += 8) {
-      sum += reinterpret_cast<Ints>((codes >> j) & 0xffU) * (reinterpret_cast<Ints>(x << (24 - j)) >> 24);
-    }
-    return sum;
+    return sum + byte_of<0>(codes) * signed_byte_of<0>(x) + byte_of<8>(codes) * signed_byte_of<8>(x) +
+           byte_of<16>(codes) * signed_byte_of<16>(x) + byte_of<24>(codes) * signed_byte_of<24>(x);
   }
 };
 
