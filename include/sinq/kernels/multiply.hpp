@@ -2,6 +2,7 @@
 
 #include <sinq/compiled.hpp>
 #include <sinq/executor.hpp>
+#include <sinq/kernels/dot_kind.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/weights.hpp>
 
@@ -37,9 +38,9 @@ struct ResultView {
 /// Rows of a matrix times one vector (`in` is a batch of one), or times a batch: the kernels behind matvec and matmul.
 /// Templates, so that a file compiles those of the views that it calls them with.
 template <class View>
-void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
 template <class View>
-void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
 
 /// Splits all rows of a matrix over the workers of an executor; results do not depend on their number.
 template <Executor E, class F>
@@ -61,26 +62,27 @@ void for_each_share(Index rows, const E& executor, F f) {
 namespace sinq::inline SINQ_ABI::detail {
 
 /// Whether interleaved vector codes were multiplied by the kernels that they carry.
-[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&, Isa) {
+[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&,
+                                           DotKind) {
   return false;
 }
 [[nodiscard]] inline bool multiply_vectors(const RepackedView& view, const ScaledInput& in, RowRange rows,
-                                           const ResultView& result, Isa limit) {
+                                           const ResultView& result, DotKind kind) {
   if (view.layout().vector_dim == 1) return false;
-  view.vectors()->multiply(view, in, rows, result, limit);
+  view.vectors()->multiply(view, in, rows, result, kind);
   return true;
 }
 
 template <class View>
-void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
-  if (multiply_vectors(view, in, rows, result, limit)) return;
-  dispatch_dot(limit, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
+  if (multiply_vectors(view, in, rows, result, kind)) return;
+  dispatch_dot(kind, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
 }
 
 template <class View>
-void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
-  if (multiply_vectors(view, in, rows, result, limit)) return;
-  dispatch_dot(limit, [&](auto tag) {
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
+  if (multiply_vectors(view, in, rows, result, kind)) return;
+  dispatch_dot(kind, [&](auto tag) {
     using Tag = decltype(tag);
     matmul_rows<Tag, Dot<Tag>::kBatchTile>(view, in, rows, result);
   });
