@@ -182,7 +182,7 @@ class TilePipeline {
     Index groups;
     float* inv_row = nullptr;
     float* inv_col = nullptr;  ///< [blocks][stride], then as much working memory
-    float* weights = nullptr;  ///< [blocks][stride] importance of columns to a searched fit
+    float* weights = nullptr;  ///< [blocks][stride] importance of columns to a searched fit; null: all alike
     GroupParams params = {};   ///< of the whole band for FitScope::kTile, else of a chunk
     float* units = nullptr;    ///< [blocks]
     float* stored = nullptr;   ///< one group of a chunk as a reader will see it, twice
@@ -242,8 +242,8 @@ class TilePipeline {
               .groups = groups};
     band.inv_row = band.row + padded_rows;
     band.inv_col = band.inv_row + padded_rows;
-    band.weights = band.inv_col + 2 * blocks * stride;
-    band.units = band.weights + blocks * stride;
+    band.units = band.inv_col + 2 * blocks * stride;
+    if (!col_importance_.empty()) band.weights = band.units + blocks;
     const Index params_rows = quantizer_.scope == FitScope::kTile ? padded_rows : kAuxBlockRows;
     float* params = worker.params.floats(2 * groups * params_rows + 2 * kAuxBlockRows);
     band.params = {params, params + groups * params_rows, params_rows};
@@ -296,17 +296,12 @@ class TilePipeline {
     return true;
   }
 
-  /// How much an error of a normalized weight matters, column by column.
+  /// How much an error of a normalized weight matters, column by column: what the caller says of the columns of the
+  /// matrix. Otherwise all alike, which is 1 / col_scale^2 in the matrix itself: a factor that moves from what makes the
+  /// layer's inputs into its columns multiplies the inputs' squares by what it divides those by.
   void weigh_columns(const Band& band, Index block, const float* inv_col) const noexcept {
+    if (band.weights == nullptr) return;
     float* weights = band.weights + block * band.tile.stride;
-    if (col_importance_.empty()) {
-      // Without calibration: weighed like this, searched grids have 0.4 to 3% less KL on lm30m and lm1m. Within bounds,
-      // because vector codes would give up an outlier column for the sake of its neighbours.
-      const float mean = std::accumulate(inv_col, inv_col + band.rect.cols, 0.0F) / static_cast<float>(band.rect.cols);
-      std::transform(inv_col, inv_col + band.tile.stride, weights,
-                     [&](float x) { return std::clamp(x, 0.25F * mean, 4.0F * mean); });
-      return;
-    }
     // Group by group, since only the ratios within one matter: divided by the greatest, and again by the power of two
     // of the greatest product, so that neither units nor outliers of importance leave float's range.
     const float* importance = col_importance_.data() + band.rect.col;
@@ -367,7 +362,7 @@ class TilePipeline {
   [[nodiscard]] TileView weighed(const TileView& chunk, const Band& band, RowRange r, Index block) const noexcept {
     TileView part = chunk.row_slice(r);
     part.unit = band.units[block];
-    part.col_weights = band.weights + block * chunk.stride;
+    if (band.weights != nullptr) part.col_weights = band.weights + block * chunk.stride;
     return part;
   }
   [[nodiscard]] static GroupParams from_row(const GroupParams& params, Index r) noexcept {
