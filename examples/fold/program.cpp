@@ -72,9 +72,10 @@ void add_options(CLI::App& app, Options& options) {
   search->excludes(searched.tile)->excludes(searched.iterations)->excludes(searched.repeats);
   common::add_choice(app, "--for", options.format, kFormats, "block format that --search quantizes to (default q4_0)")
       ->needs(search);
-  app.add_option("--random-factors", options.random_factors,
-                 "instead of balancing, move random factors of this seed: the same function, harder to quantize, to see "
-                 "what a method makes of it")
+  app.add_option(
+         "--random-factors", options.random_factors,
+         "instead of balancing, move random factors of this seed: the same function, harder to quantize, to see "
+         "what a method makes of it")
       ->option_text("SEED")
       ->excludes(search)
       ->excludes(searched.tile)

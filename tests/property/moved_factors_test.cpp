@@ -1,5 +1,6 @@
 // A factor that moves from what makes a layer's inputs into the columns that read them changes no function, and a
-// quantizer that balances columns should hardly notice (../shared/trellis.md; paper, Fig. 2: in real models they differ).
+// quantizer that balances columns should hardly notice (../shared/trellis.md; paper, Fig. 2: in real models they
+// differ).
 #include <sinq/dequantize.hpp>
 #include <sinq/fold/folded_matrix.hpp>
 #include <sinq/fold/random_factors.hpp>
@@ -63,9 +64,9 @@ double relative_error(const TestMatrix& w, const sinq::fold::FactorMap& factors,
 /// The error with factors moved in, over that without.
 double growth(const Quantize& quantize) {
   const TestMatrix w = sinq::test::generators::gaussian(kRows, kChannels, 3);
-  const sinq::fold::Plan plan = sinq::fold::make_plan(
-      {{.channels = kChannels, .producers = {{"norm"}}, .consumers = {{"w"}}}},
-      std::vector<sinq::fold::TensorShape>{{"norm", {kChannels}}, {"w", {kRows, kChannels}}});
+  const sinq::fold::Plan plan =
+      sinq::fold::make_plan({{.channels = kChannels, .producers = {{"norm"}}, .consumers = {{"w"}}}},
+                            std::vector<sinq::fold::TensorShape>{{"norm", {kChannels}}, {"w", {kRows, kChannels}}});
   const sinq::fold::FactorMap moved = random_factors(plan, {.seed = 1});
   return relative_error(w, moved, quantize) / relative_error(w, {}, quantize);
 }

@@ -297,8 +297,8 @@ class TilePipeline {
   }
 
   /// How much an error of a normalized weight matters, column by column: what the caller says of the columns of the
-  /// matrix. Otherwise all alike, which is 1 / col_scale^2 in the matrix itself: a factor that moves from what makes the
-  /// layer's inputs into its columns multiplies the inputs' squares by what it divides those by.
+  /// matrix. Otherwise all alike, which is 1 / col_scale^2 in the matrix itself: a factor that moves from what makes
+  /// the layer's inputs into its columns multiplies the inputs' squares by what it divides those by.
   void weigh_columns(const Band& band, Index block, const float* inv_col) const noexcept {
     if (band.weights == nullptr) return;
     float* weights = band.weights + block * band.tile.stride;
