@@ -1,6 +1,5 @@
 // A factor that moves from what makes a layer's inputs into the columns that read them changes no function, and a
-// quantizer that balances columns should hardly notice (../shared/trellis.md; paper, Fig. 2: in real models they
-// differ).
+// quantizer that balances columns should hardly notice.
 #include <sinq/dequantize.hpp>
 #include <sinq/fold/folded_matrix.hpp>
 #include <sinq/fold/random_factors.hpp>

@@ -6,13 +6,16 @@
 #include <sinq/detail/vector.hpp>
 #include <sinq/quantize.hpp>
 
+#include <optional>
+
 namespace sinq::inline SINQ_ABI {
 
 /// How one call of `gptq` runs.
 struct GptqOptions {
   float damping = 0.01F;  ///< added to the Gram matrix's diagonal, in units of the diagonal's mean; not negative
   ColumnOrder order = ColumnOrder::kNatural;
-  Isa isa = Isa::kBest;  ///< limit; see Isa
+  bool refit_scales = true;  ///< group scales follow the codes; off: they stay, as published
+  Isa isa = Isa::kBest;      ///< limit; see Isa
 };
 
 namespace detail {
@@ -48,11 +51,17 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
 }  // namespace detail
 
 /// Rounds `w` [rows, cols] again, for the outputs' sake: every column takes what the errors of the columns before it
-/// did to the outputs on the calibration's inputs. Rewrites the codes (and separate signs) of `q`; scales, zero points
-/// and levels, by whatever quantizer, stay. The same bytes for every number of threads. Source: GPTQ (arXiv
-/// 2210.17323), in the form of LDLQ (QuIP, arXiv 2307.13304).
-/// Time: cols^3 / 3 + rows * cols^2 operations; with square tiles the first term once per row block. Memory: cols^2
-/// doubles and as many floats by half.
+/// did to the outputs on the calibration's inputs. Rewrites the codes (and separate signs) of `q`, and its group scales
+/// follow (`GptqOptions::refit_scales`): before the columns of a group are rounded, to the targets that the errors so
+/// far have made of its weights; and once all codes stand, those of each row together, by least squares under the Gram
+/// matrix, where that lowers the loss. Zero points, column scales and levels, by whatever quantizer, stay. The same
+/// bytes for every number of threads. Source: GPTQ (arXiv 2210.17323), in the form of LDLQ (QuIP, arXiv 2307.13304).
+///
+/// Vector codes and ColumnOrder::kByActivation have the second fit only. Square tiles whose height is no multiple of 64
+/// keep their scales under kU8 and kU6, where rows of several tiles share a minimum and a step.
+/// Time: cols^3 / 3 + rows * cols^2 operations, with scales that follow cols^3 / 3 + 3 * rows * cols^2; with square
+/// tiles the first term once per row block. Memory: cols^2 doubles and as many floats by half; with scales that follow
+/// also, for each thread, 16 * (cols / group_size)^2 floats.
 /// Throws Errc::kBadShape, kBadConfig, kBadData (NaN, Inf, no tokens, a Gram matrix that needs more damping) or
 /// kUnsupported (kByActivation with vector codes), and leaves `q` as it was, unless row blocks have Gram matrices of
 /// their own, of which a later one needs more damping.
@@ -65,9 +74,12 @@ void gptq(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q,
   detail::Vector<float> col_scale(static_cast<std::size_t>(layout.cols));
   for (Index row = 0; row < layout.rows; row += layout.row_block) {
     q.view().col_scales(row, {0, layout.cols}, col_scale.data());
-    const detail::FeedbackFactor factor = detail::factorize_feedback(
-        stats, col_scale, options.order, static_cast<double>(options.damping), options.isa, executor);
-    encoder.run({row, std::min(row + layout.row_block, layout.rows)}, col_scale, factor, executor);
+    const detail::NormalizedGram gram(stats, col_scale, static_cast<double>(options.damping));
+    const detail::FeedbackFactor factor = detail::factorize_feedback(gram, options.order, options.isa, executor);
+    std::optional<detail::TriangularPanels> hessian;
+    if (options.refit_scales && encoder.can_follow()) hessian = detail::gram_panels(gram, executor);
+    encoder.run({row, std::min(row + layout.row_block, layout.rows)}, col_scale, factor, hessian ? &*hessian : nullptr,
+                executor);
   }
 }
 

@@ -59,14 +59,17 @@ class PanelCodes {
   /// Weights become errors.
   void encode(const Panel& panel, Buffer& buffer, Isa limit) const {
     if (layout_.vector_dim != 1) return encode_vectors(panel, buffer, limit);
-    const PanelGrid grid{.top = static_cast<float>((1 << layout_.bits) - 1),
-                         .levels = levels_.empty() ? nullptr : levels_.data(),
-                         .midpoints = midpoints_.data(),
-                         .bits = layout_.bits};
     dispatch(limit, [&](auto tag) {
-      ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns, grid,
-                                           buffer.bytes.data() + panel.first * kFeedRows);
+      ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns,
+                                           grid(), buffer.bytes.data() + panel.first * kFeedRows);
     });
+  }
+
+  /// Whether `fit_scales` finds any: for each of its trials a table of vectors would be searched once more.
+  [[nodiscard]] bool can_fit_scales() const noexcept { return layout_.vector_dim == 1; }
+  /// Scales [kFeedRows] of a group that suit its targets.
+  void fit_scales(const ScaleQuery& query, float* scale, Isa limit) const {
+    dispatch(limit, [&](auto tag) { ErrorFeedback<decltype(tag)>::fit_scales(query, grid(), scale); });
   }
 
   /// Writes the rows; `order` is the column of each position.
@@ -83,6 +86,13 @@ class PanelCodes {
   }
 
  private:
+  [[nodiscard]] PanelGrid grid() const noexcept {
+    return {.top = static_cast<float>((1 << layout_.bits) - 1),
+            .levels = levels_.empty() ? nullptr : levels_.data(),
+            .midpoints = midpoints_.data(),
+            .bits = layout_.bits};
+  }
+
   /// The container does not ask for ascending levels, the search does.
   void sort_levels(const float* levels) {
     if (levels == nullptr) return;
