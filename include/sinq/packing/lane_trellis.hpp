@@ -68,6 +68,24 @@ struct TrellisGeometry {
     }
     return bytes >> (7 - last % 8) & (kStates - 1);
   }
+
+  /// Writes a block of lines [block_bytes] from the windows [32][64] of its steps, whose own bits are all that counts.
+  constexpr void write_block(const std::uint16_t* windows, std::uint8_t* block) const noexcept {
+    for (Index lane = 0; lane < kLineBytes; ++lane) {
+      std::uint32_t bits = 0;
+      int held = 0;
+      std::uint8_t* out = block + lane;
+      for (Index step = 0; step < kBlockSteps; ++step) {
+        const int own = step_bits(step);
+        bits = bits << own | (windows[step * kLineBytes + lane] & ((1U << own) - 1U));
+        held += own;
+        if (held < 8) continue;
+        held -= 8;
+        *out = static_cast<std::uint8_t>(bits >> held);
+        out += kLineBytes;
+      }
+    }
+  }
 };
 
 /// Three tables of 16 learned levels; every sum of three fits [-127, 127].
