@@ -17,7 +17,7 @@ FOLDERS = {
 }
 FILES = {
     "abi.hpp": 0, "compiled.hpp": 0, "quantize_report.hpp": 0, "version.hpp": 0, "error.hpp": 0, "types.hpp": 0, "half.hpp": 0, "finite.hpp": 0, "isa.hpp": 0, "matrix_view.hpp": 0,
-    "tile.hpp": 0, "executor.hpp": 0,
+    "tile.hpp": 0, "layout.hpp": 0, "executor.hpp": 0,
     "packing/lane_trellis.hpp": 0,  # what its bits mean: the encoder under quantizers/ needs that, too
     "quantized_matrix.hpp": 2,
     "config.hpp": 3, "quantize.hpp": 3, "dequantize.hpp": 3, "any_config.hpp": 3, "presets.hpp": 3, "measure_error.hpp": 3, "eigen.hpp": 3,

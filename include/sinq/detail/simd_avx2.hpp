@@ -203,6 +203,32 @@ struct Simd<isa::Avx2> {
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
   }
 
+  using B = __m256i;
+  static constexpr int kBytes = 4 * kWidth;
+  static constexpr bool kTernaryLogic = false;
+  SINQ_INLINE_AVX2 B load_bytes(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  SINQ_INLINE_AVX2 void store_bytes(void* p, B a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+  SINQ_INLINE_AVX2 B set1_byte(int x) noexcept { return _mm256_set1_epi8(static_cast<char>(x)); }
+  SINQ_INLINE_AVX2 B add_bytes(B a, B b) noexcept { return _mm256_add_epi8(a, b); }
+  SINQ_INLINE_AVX2 B bit_and(B a, B b) noexcept { return _mm256_and_si256(a, b); }
+  SINQ_INLINE_AVX2 B bit_or(B a, B b) noexcept { return _mm256_or_si256(a, b); }
+  SINQ_INLINE_AVX2 B bit_xor(B a, B b) noexcept { return _mm256_xor_si256(a, b); }
+  SINQ_INLINE_AVX2 B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
+  SINQ_INLINE_AVX2 B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
+  SINQ_INLINE_AVX2 B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  template <int N>
+  SINQ_INLINE_AVX2 B shift_right(B a) noexcept {
+    return _mm256_srli_epi32(a, N);
+  }
+  template <int N>
+  SINQ_INLINE_AVX2 B shift_left(B a) noexcept {
+    return _mm256_slli_epi32(a, N);
+  }
+  SINQ_INLINE_AVX2 B load_table16(const std::uint8_t* p) noexcept {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  SINQ_INLINE_AVX2 B lookup_bytes16(B table, B codes) noexcept { return _mm256_shuffle_epi8(table, codes); }
+
  private:
   template <int kBits>
   static constexpr std::array<std::uint8_t, 16> close_gaps() noexcept {

@@ -165,11 +165,11 @@ struct Simd<isa::Avx512> {
     } else if constexpr (kBits == 1) {
       x = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(packed)));
     } else {
-      constexpr auto kBytes = static_cast<__mmask16>((1U << (2 * kBits)) - 1U);
-      x = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(kBytes, packed));
-      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kBytes, packed + 2 * kBits), 1);
-      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kBytes, packed + 4 * kBits), 2);
-      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kBytes, packed + 6 * kBits), 3);
+      constexpr auto kPresent = static_cast<__mmask16>((1U << (2 * kBits)) - 1U);
+      x = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(kPresent, packed));
+      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kPresent, packed + 2 * kBits), 1);
+      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kPresent, packed + 4 * kBits), 2);
+      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kPresent, packed + 6 * kBits), 3);
       x = _mm512_shuffle_epi8(
           x, _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(Gaps<kBits>::kOpen))));
     }
@@ -230,6 +230,32 @@ struct Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 F exponent(F a) noexcept { return _mm512_getexp_ps(a); }
   SINQ_INLINE_AVX512 F mantissa(F a) noexcept { return _mm512_getmant_ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero); }
   SINQ_INLINE_AVX512 F power_of_two(F n) noexcept { return _mm512_scalef_ps(set1(1.0F), n); }
+
+  using B = __m512i;
+  static constexpr int kBytes = 4 * kWidth;
+  static constexpr bool kTernaryLogic = true;
+  SINQ_INLINE_AVX512 B load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
+  SINQ_INLINE_AVX512 void store_bytes(void* p, B a) noexcept { _mm512_storeu_si512(p, a); }
+  SINQ_INLINE_AVX512 B set1_byte(int x) noexcept { return _mm512_set1_epi8(static_cast<char>(x)); }
+  SINQ_INLINE_AVX512 B add_bytes(B a, B b) noexcept { return _mm512_add_epi8(a, b); }
+  SINQ_INLINE_AVX512 B bit_and(B a, B b) noexcept { return _mm512_and_si512(a, b); }
+  SINQ_INLINE_AVX512 B bit_or(B a, B b) noexcept { return _mm512_or_si512(a, b); }
+  SINQ_INLINE_AVX512 B bit_xor(B a, B b) noexcept { return _mm512_xor_si512(a, b); }
+  SINQ_INLINE_AVX512 B select_bits(B mask, B a, B b) noexcept { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
+  SINQ_INLINE_AVX512 B xor_and(B a, B b, B mask) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0x28); }
+  SINQ_INLINE_AVX512 B and_xor(B a, B mask, B b) noexcept { return _mm512_ternarylogic_epi32(a, mask, b, 0x6a); }
+  template <int N>
+  SINQ_INLINE_AVX512 B shift_right(B a) noexcept {
+    return _mm512_srli_epi32(a, N);
+  }
+  template <int N>
+  SINQ_INLINE_AVX512 B shift_left(B a) noexcept {
+    return _mm512_slli_epi32(a, N);
+  }
+  SINQ_INLINE_AVX512 B load_table16(const std::uint8_t* p) noexcept {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  SINQ_INLINE_AVX512 B lookup_bytes16(B table, B codes) noexcept { return _mm512_shuffle_epi8(table, codes); }
 
  private:
   /// Byte shuffles of a 128-bit lane between two words of eight bytes and 2 * kBits adjoining bytes.

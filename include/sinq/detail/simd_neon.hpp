@@ -141,6 +141,31 @@ struct Simd<isa::Neon> {
   static F power_of_two(F n) noexcept {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
   }
+
+  using B = uint8x16_t;
+  static constexpr int kBytes = 4 * kWidth;
+  static constexpr bool kTernaryLogic = false;
+  static B load_bytes(const void* p) noexcept { return vld1q_u8(static_cast<const std::uint8_t*>(p)); }
+  static void store_bytes(void* p, B a) noexcept { vst1q_u8(static_cast<std::uint8_t*>(p), a); }
+  static B set1_byte(int x) noexcept { return vdupq_n_u8(static_cast<std::uint8_t>(x)); }
+  static B add_bytes(B a, B b) noexcept { return vaddq_u8(a, b); }
+  static B bit_and(B a, B b) noexcept { return vandq_u8(a, b); }
+  static B bit_or(B a, B b) noexcept { return vorrq_u8(a, b); }
+  static B bit_xor(B a, B b) noexcept { return veorq_u8(a, b); }
+  static B select_bits(B mask, B a, B b) noexcept { return vbslq_u8(mask, a, b); }
+  static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
+  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  template <int N>
+  static B shift_right(B a) noexcept {
+    if constexpr (N == 0) return a;
+    return vreinterpretq_u8_u32(vshrq_n_u32(vreinterpretq_u32_u8(a), N == 0 ? 1 : N));
+  }
+  template <int N>
+  static B shift_left(B a) noexcept {
+    return vreinterpretq_u8_u32(vshlq_n_u32(vreinterpretq_u32_u8(a), N));
+  }
+  static B load_table16(const std::uint8_t* p) noexcept { return vld1q_u8(p); }
+  static B lookup_bytes16(B table, B codes) noexcept { return vqtbl1q_u8(table, codes); }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

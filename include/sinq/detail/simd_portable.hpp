@@ -290,6 +290,76 @@ struct Simd<isa::Portable> {
     for (float& lane : n.v) lane = std::bit_cast<float>((static_cast<std::int32_t>(lane) + 127) << 23);
     return n;
   }
+
+  /// Bytes: four in each lane.
+  struct B {
+    std::uint32_t v[kWidth];
+  };
+  static constexpr int kBytes = 4 * kWidth;
+  /// Whether a logical operation on three vectors (select_bits, xor_and, and_xor) is one instruction.
+  static constexpr bool kTernaryLogic = false;
+  static B load_bytes(const void* p) noexcept {
+    B r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  static void store_bytes(void* p, B a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
+  static B set1_byte(int x) noexcept {
+    B r;
+    for (std::uint32_t& lane : r.v) lane = static_cast<std::uint32_t>(x) * 0x01010101U;
+    return r;
+  }
+  /// Modulo 256.
+  static B add_bytes(B a, B b) noexcept {
+    for (int i = 0; i < kWidth; ++i) {
+      constexpr std::uint32_t kLow = 0x7f7f7f7fU;
+      a.v[i] = ((a.v[i] & kLow) + (b.v[i] & kLow)) ^ ((a.v[i] ^ b.v[i]) & ~kLow);
+    }
+    return a;
+  }
+  static B bit_and(B a, B b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] &= b.v[i];
+    return a;
+  }
+  static B bit_or(B a, B b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] |= b.v[i];
+    return a;
+  }
+  static B bit_xor(B a, B b) noexcept {
+    for (int i = 0; i < kWidth; ++i) a.v[i] ^= b.v[i];
+    return a;
+  }
+  /// Bits of a where `mask` is set, else of b.
+  static B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
+  /// (a ^ b) & mask
+  static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
+  /// (a & mask) ^ b
+  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
+  template <int N>
+  static B shift_right(B a) noexcept {
+    for (std::uint32_t& lane : a.v) lane >>= N;
+    return a;
+  }
+  template <int N>
+  static B shift_left(B a) noexcept {
+    for (std::uint32_t& lane : a.v) lane <<= N;
+    return a;
+  }
+  /// Sixteen bytes as a table.
+  static B load_table16(const std::uint8_t* p) noexcept {
+    B r{};
+    std::memcpy(r.v, p, 16);
+    return r;
+  }
+  /// table[code] for codes 0..15.
+  static B lookup_bytes16(B table, B codes) noexcept {
+    std::uint8_t entry[16], byte[kBytes];
+    std::memcpy(entry, table.v, sizeof entry);
+    std::memcpy(byte, codes.v, sizeof byte);
+    for (std::uint8_t& b : byte) b = entry[b & 15U];
+    return load_bytes(byte);
+  }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail
