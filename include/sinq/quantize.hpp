@@ -40,27 +40,20 @@ namespace detail {
   if (rows < 1 || cols < 1) {
     SINQ_THROW(Errc::kBadShape, text("quantize: the matrix is ", rows, " x ", cols, "; it must not be empty"));
   }
-  const CodeFormat& format = method.format;
   const Index group_size = effective_group_size(method, cols);
   const Index tile_width = tile_cols(method, group_size);
   if (method.tiling == Tiling::kSquare && method.ragged == RaggedTile::kHalve && rows % tile_width != 0) {
     refuse_config("tile_cols ", tile_width, " does not divide rows ", rows,
                   ", which square tiles with RaggedTile::kHalve need");
   }
-  Layout layout{.rows = rows,
-                .cols = cols,
-                .bits = format.bits,
-                .vector_dim = format.vector_dim,
-                .group_size = group_size,
-                .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
-                .level_count = static_cast<Index>(
-                    format.vector_dim == 1 ? format.levels.size()
-                                           : format.vector_levels.size() / static_cast<std::size_t>(format.vector_dim)),
-                .signs = format.signs,
-                .offset = format.symmetry == Symmetry::kSymmetric ? OffsetKind::kShared : OffsetKind::kZeroPoint,
-                .aux = method.aux,
-                .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
-                .shared_zero_point = format.symmetry == Symmetry::kSymmetric ? format.shared_zero_point : 0.0F};
+  const Layout layout =
+      with_format({.rows = rows,
+                   .cols = cols,
+                   .group_size = group_size,
+                   .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
+                   .aux = method.aux,
+                   .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone},
+                  method.format);
   sinq::validate(layout);
   return layout;
 }

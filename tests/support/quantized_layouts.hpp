@@ -51,7 +51,7 @@ inline QuantizedMatrix arbitrary_matrix(const Layout& layout, std::uint64_t seed
     for (std::byte& b : q.region(static_cast<Region>(i))) b = static_cast<std::byte>(random.between(0, 255));
   }
   const auto levels = q.region(Region::kLevels);
-  if (layout.vector_dim == 1) {
+  if (detail::level_type(layout) == detail::LevelType::kF32) {
     for (std::size_t i = 0; i < levels.size(); i += sizeof(float)) {
       const float level = static_cast<float>(random.gaussian());
       std::memcpy(levels.data() + i, &level, sizeof level);

@@ -78,7 +78,8 @@ class HandMade {
 
   [[nodiscard]] float level(Index r, Index c) const {
     const Layout& layout = q_.layout();
-    const auto code = codes_[static_cast<std::size_t>(r * layout.codes_per_row() + c / layout.vector_dim)];
+    const auto code = codes_[static_cast<std::size_t>(r * sinq::detail::RowStreams(layout).code_count(layout.cols) +
+                                                      c / layout.vector_dim)];
     if (layout.level_count == 0) return static_cast<float>(code);
     return levels_[code * static_cast<std::size_t>(layout.vector_dim) +
                    static_cast<std::size_t>(c % layout.vector_dim)];
@@ -133,8 +134,9 @@ class HandMade {
 
   void fill_codes() {
     const Layout& layout = q_.layout();
+    const sinq::detail::RowStreams streams(layout);
     for (Index r = 0; r < layout.rows; ++r) {
-      for (Index i = 0; i < layout.codes_per_row(); ++i) {
+      for (Index i = 0; i < streams.code_count(layout.cols); ++i) {
         codes_.push_back(static_cast<std::uint32_t>(random_.bits() & ((1U << layout.bits) - 1U)));
         sinq::test::put_code(q_, r, i, codes_.back());
       }
@@ -144,7 +146,7 @@ class HandMade {
     for (Index r = 0; r < layout.rows; ++r) {
       for (Index c = 0; c < layout.cols; ++c) {
         negative_.push_back((random_.bits() & 1U) != 0);
-        auto& byte = signs[static_cast<std::size_t>(r * layout.sign_row_bytes() + c / 8)];
+        auto& byte = signs[static_cast<std::size_t>(streams.sign_offset(r, c))];
         if (negative_.back()) byte |= static_cast<std::byte>(1U << (c % 8));
       }
     }

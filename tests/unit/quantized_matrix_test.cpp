@@ -49,9 +49,8 @@ TEST(LayoutTest, CountsGroupsBlocksAndBytes) {
   const Layout layout{.rows = 10, .cols = 100, .bits = 3, .group_size = 32, .row_block = 4};
   EXPECT_EQ(layout.groups(), 4);  // 32 + 32 + 32 + 4
   EXPECT_EQ(layout.row_blocks(), 3);
-  EXPECT_EQ(layout.codes_per_row(), 100);
-  EXPECT_EQ(layout.code_row_bytes(), 38);  // 300 bits
-  EXPECT_EQ(layout.sign_row_bytes(), 0);
+  EXPECT_EQ(region_bytes(layout, Region::kCodes), 10 * 38);  // 300 bits
+  EXPECT_EQ(region_bytes(layout, Region::kSigns), 0);
 }
 
 TEST(LayoutTest, CountsVectorCodes) {
@@ -62,9 +61,7 @@ TEST(LayoutTest, CountsVectorCodes) {
                       .row_block = 2,
                       .level_count = 2048,
                       .signs = SignStorage::kSeparate};
-  EXPECT_EQ(layout.codes_per_row(), 3);
-  EXPECT_EQ(layout.code_row_bytes(), 5);  // 33 bits
-  EXPECT_EQ(layout.sign_row_bytes(), 3);
+  EXPECT_EQ(region_bytes(layout, Region::kCodes), 2 * 5);  // 3 codes, 33 bits
   EXPECT_EQ(region_bytes(layout, Region::kLevels), 2048 * 8) << "tables of vectors are bytes";
   EXPECT_EQ(region_bytes(layout, Region::kSigns), 6);
 }
@@ -390,8 +387,8 @@ TEST(QuantizedViewTest, SlicesPointAtTheirCodesAndSigns) {
   EXPECT_EQ(window.first_group(), 2);
   EXPECT_EQ(window.codes(1), v.codes(4) + 32 / 2 * 3 / 8);
   EXPECT_EQ(window.signs(1), v.signs(4) + 32 / 8);
-  EXPECT_EQ(window.vector_levels(), v.vector_levels());
-  EXPECT_NE(window.vector_levels(), nullptr);
+  EXPECT_EQ(window.byte_levels(), v.byte_levels());
+  EXPECT_NE(window.byte_levels(), nullptr);
   EXPECT_EQ(window.levels(), nullptr) << "a table of vectors is no table of levels";
 }
 

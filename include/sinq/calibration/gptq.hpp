@@ -41,7 +41,10 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
   if (!is_not_negative(options.damping)) {
     SINQ_THROW(Errc::kBadConfig, text("gptq: damping ", options.damping, " is not 0 or positive and finite"));
   }
-  if (options.order == ColumnOrder::kByActivation && layout.vector_dim != 1) {
+  if (!ScalarCodes::holds(layout) && !VectorCodes::holds(layout)) {
+    SINQ_THROW(Errc::kUnsupported, "gptq: only scalar and vector codes can be chosen anew");
+  }
+  if (options.order == ColumnOrder::kByActivation && VectorCodes::holds(layout)) {
     SINQ_THROW(Errc::kUnsupported,
                text("gptq: ColumnOrder::kByActivation would tear vectors of ", layout.vector_dim, " columns apart"));
   }

@@ -36,10 +36,9 @@ class PanelCodes {
 
   explicit PanelCodes(QuantizedMatrix& q) : layout_(q.layout()), codes_(q.region(Region::kCodes)) {
     const QuantizedView view = q.view();
-    if (layout_.vector_dim != 1) {
+    if (is_vector()) {
       signs_ = q.region(Region::kSigns);
-      const Index count = layout_.level_count * layout_.vector_dim;
-      levels_.assign(view.vector_levels(), view.vector_levels() + count);
+      levels_.assign(view.byte_levels(), view.byte_levels() + VectorCodes(layout_).level_shape().size());
     } else {
       sort_levels(view.levels());
     }
@@ -47,18 +46,18 @@ class PanelCodes {
 
   void reset(Buffer& buffer) const {
     const auto padded = static_cast<std::size_t>(round_up(layout_.cols, kFeedCols) * kFeedRows);
-    if (layout_.vector_dim == 1) {
-      buffer.bytes.resize(padded);
-      buffer.row.assign(static_cast<std::size_t>(round_up(layout_.cols, 8)) + 64, 0);
-    } else {
+    if (is_vector()) {
       buffer.entries.resize(padded);
       buffer.negative.resize(padded);
+    } else {
+      buffer.bytes.resize(padded);
+      buffer.row.assign(static_cast<std::size_t>(round_up(layout_.cols, 8)) + 64, 0);
     }
   }
 
   /// Weights become errors.
   void encode(const Panel& panel, Buffer& buffer, Isa limit) const {
-    if (layout_.vector_dim != 1) return encode_vectors(panel, buffer, limit);
+    if (is_vector()) return encode_vectors(panel, buffer, limit);
     dispatch(limit, [&](auto tag) {
       ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns,
                                            grid(), buffer.bytes.data() + panel.first * kFeedRows);
@@ -66,7 +65,7 @@ class PanelCodes {
   }
 
   /// Whether `fit_scales` finds any: for each of its trials a table of vectors would be searched once more.
-  [[nodiscard]] bool can_fit_scales() const noexcept { return layout_.vector_dim == 1; }
+  [[nodiscard]] bool can_fit_scales() const noexcept { return !is_vector(); }
   /// Scales [kFeedRows] of a group that suit its targets.
   void fit_scales(const ScaleQuery& query, float* scale, Isa limit) const {
     dispatch(limit, [&](auto tag) { ErrorFeedback<decltype(tag)>::fit_scales(query, grid(), scale); });
@@ -74,18 +73,21 @@ class PanelCodes {
 
   /// Writes the rows; `order` is the column of each position.
   void store(RowRange rows, std::span<const Index> order, Buffer& buffer, Isa limit) const {
+    const RowStreams streams(layout_);
     for (Index r = 0; r < rows.size(); ++r) {
-      auto* out = reinterpret_cast<std::uint8_t*>(codes_.data()) + (rows.begin + r) * layout_.code_row_bytes();
-      if (layout_.vector_dim == 1) {
-        store_row(r, order, buffer, out, limit);
-      } else {
-        auto* signs = reinterpret_cast<std::uint8_t*>(signs_.data()) + (rows.begin + r) * layout_.sign_row_bytes();
+      auto* out = reinterpret_cast<std::uint8_t*>(codes_.data()) + streams.code_offset(rows.begin + r, 0);
+      if (is_vector()) {
+        auto* signs = reinterpret_cast<std::uint8_t*>(signs_.data()) + streams.sign_offset(rows.begin + r, 0);
         store_vector_row(r, buffer, out, signs);
+      } else {
+        store_row(r, order, buffer, out, limit);
       }
     }
   }
 
  private:
+  [[nodiscard]] bool is_vector() const noexcept { return VectorCodes::holds(layout_); }
+
   [[nodiscard]] PanelGrid grid() const noexcept {
     return {.top = static_cast<float>((1 << layout_.bits) - 1),
             .levels = levels_.empty() ? nullptr : levels_.data(),
@@ -113,19 +115,17 @@ class PanelCodes {
       const std::uint8_t code = buffer.bytes[k * kFeedRows + static_cast<std::size_t>(r)];
       buffer.row[static_cast<std::size_t>(order[k])] = code_of_.empty() ? code : code_of_[code];
     }
-    dispatch(limit, [&](auto tag) {
-      with_bits(layout_.bits, [&](auto bits) {
-        PackRows<decltype(tag)>::template pack<decltype(bits)::value>(buffer.row.data(), layout_.cols, out);
-      });
-    });
+    dispatch(limit,
+             [&](auto tag) { ScalarCodes(layout_).packer<decltype(tag)>()(buffer.row.data(), layout_.cols, out); });
   }
 
   void store_vector_row(Index r, const Buffer& buffer, std::uint8_t* out, std::uint8_t* signs) const {
     const auto at = [&](Index i) { return static_cast<std::size_t>(i * kFeedRows + r); };
-    std::fill(out, out + layout_.code_row_bytes(), std::uint8_t{0});
-    for (Index i = 0; i < layout_.codes_per_row(); ++i) put_code(out, i, layout_.bits, buffer.entries[at(i)]);
+    const RowStreams streams(layout_);
+    std::fill(out, out + streams.row_bytes(), std::uint8_t{0});
+    for (Index i = 0; i < streams.code_count(layout_.cols); ++i) put_code(out, i, layout_.bits, buffer.entries[at(i)]);
     if (layout_.signs != SignStorage::kSeparate) return;
-    std::fill(signs, signs + layout_.sign_row_bytes(), std::uint8_t{0});
+    std::fill(signs, signs + streams.sign_row_bytes(), std::uint8_t{0});
     for (Index c = 0; c < layout_.cols; ++c) put_code(signs, c, 1, buffer.negative[at(c)]);
   }
 

@@ -63,7 +63,8 @@ class TilePipeline {
         band_rows_(method.tiling == Tiling::kColumns
                        ? layout.rows
                        : std::min(std::lcm(layout.row_block, kAuxBlockRows), layout.rows)),
-        strip_bytes_(tile_cols_ / layout.vector_dim * layout.bits / 8),
+        streams_(layout),
+        strip_bytes_(streams_.bytes_before(tile_cols_)),
         findings_(static_cast<std::size_t>(layout.row_blocks() * ceil_div(layout.cols, tile_cols_))) {
     // Small matrices keep enough tasks for every thread.
     constexpr Index kLineBytes = 64, kEnoughTasks = 16;
@@ -106,8 +107,9 @@ class TilePipeline {
     // hundred vectors per entry. 16 tiles see the whole width of the matrix.
     constexpr Index kVectorsPerEntry = 256;
     const Index sampled_weights =
-        layout_.vector_dim == 1 ? Index{1} << 18
-                                : std::max(Index{1} << 20, kVectorsPerEntry * layout_.level_count * layout_.vector_dim);
+        VectorCodes::holds(layout_)
+            ? std::max(Index{1} << 20, kVectorsPerEntry * VectorCodes(layout_).level_shape().size())
+            : Index{1} << 18;
     constexpr Index kSampledTiles = 16;
     const Index group_size = std::min(layout_.group_size, layout_.cols);
     const Index bands_in_all = bands() * strips();
@@ -191,7 +193,8 @@ class TilePipeline {
   };
 
   void store_levels() const noexcept {
-    const auto levels = format_.vector_dim == 1 ? std::as_bytes(format_.levels) : std::as_bytes(format_.vector_levels);
+    const auto levels =
+        format_.byte_levels.empty() ? std::as_bytes(format_.levels) : std::as_bytes(format_.byte_levels);
     if (!levels.empty()) std::memcpy(region(Region::kLevels), levels.data(), levels.size());
   }
 
@@ -349,7 +352,7 @@ class TilePipeline {
       x = chunk;
     }
     for (Index g = 0; g < band.groups; ++g) store_group(band, g, first, rows, params, worker);
-    if (layout_.vector_dim != 1) {
+    if (VectorCodes::holds(layout_)) {
       encode_vectors(band, first, x, params, worker);
     } else {
       const Index code_stride = x.stride;
@@ -371,7 +374,8 @@ class TilePipeline {
 
   /// Vector codes of up to 64 rows, and their signs.
   void encode_vectors(const Band& band, Index first, const TileView& x, const GroupParams& params, TileWorker& worker) {
-    const Index count = ceil_div(x.cols, Index{layout_.vector_dim});
+    const VectorCodes codes(layout_);
+    const Index count = codes.code_count(x.cols);
     worker.vector_codes.resize(static_cast<std::size_t>(x.rows * count));
     for_each_part(first, x.rows, [&](RowRange r, Index block) {
       quantizer_.encode(weighed(x, band, r, block), layout_.group_size, from_row(params, r.begin),
@@ -380,7 +384,7 @@ class TilePipeline {
     const PackTarget to = pack_target(band, first, worker);
     for (Index r = 0; r < x.rows; ++r) {
       to.write_held(r);
-      pack_wide(worker.vector_codes.data() + r * count, count, layout_.bits, to.row(r));
+      codes.pack_row(worker.vector_codes.data() + r * count, x.cols, to.row(r));
       if (layout_.signs == SignStorage::kSeparate) pack_signs(x.row(r), x.cols, sign_address(band, first + r));
     }
   }
@@ -451,7 +455,7 @@ class TilePipeline {
     worker.held_back.resize(static_cast<std::size_t>(band.rect.rows * held_stride));
     std::uint8_t* held = worker.held_back.data() + first * held_stride;
     if (band.hold_back) return {held + band.held_bytes, held_stride, held, held_stride, 0};
-    return {code_address(band, first), layout_.code_row_bytes(), held, held_stride, band.held_bytes};
+    return {code_address(band, first), streams_.row_bytes(), held, held_stride, band.held_bytes};
   }
 
   /// Packs up to 64 rows from `first` on.
@@ -459,30 +463,29 @@ class TilePipeline {
                   TileWorker& worker) const {
     const PackTarget to = pack_target(band, first, worker);
     dispatch(isa_, [&](auto tag) {
-      with_bits(layout_.bits, [&](auto bits) {
-        for (Index r = 0; r < rows; ++r, codes += code_stride) {
-          std::fill(codes + band.rect.cols, codes + round_up(band.rect.cols, 8), std::uint8_t{0});
-          to.write_held(r);
-          PackRows<decltype(tag)>::template pack<decltype(bits)::value>(codes, band.rect.cols, to.row(r));
-        }
-      });
+      const auto pack = ScalarCodes(layout_).packer<decltype(tag)>();
+      for (Index r = 0; r < rows; ++r, codes += code_stride) {
+        std::fill(codes + band.rect.cols, codes + round_up(band.rect.cols, 8), std::uint8_t{0});
+        to.write_held(r);
+        pack(codes, band.rect.cols, to.row(r));
+      }
     });
   }
 
   [[nodiscard]] std::uint8_t* code_address(const Band& band, Index row) const noexcept {
-    return reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) + (band.rect.row + row) * layout_.code_row_bytes() +
-           band.rect.col / layout_.vector_dim * layout_.bits / 8;
+    return reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) +
+           streams_.code_offset(band.rect.row + row, band.rect.col);
   }
   [[nodiscard]] std::uint8_t* sign_address(const Band& band, Index row) const noexcept {
-    return reinterpret_cast<std::uint8_t*>(region(Region::kSigns)) + (band.rect.row + row) * layout_.sign_row_bytes() +
-           band.rect.col / 8;
+    return reinterpret_cast<std::uint8_t*>(region(Region::kSigns)) +
+           streams_.sign_offset(band.rect.row + row, band.rect.col);
   }
 
   /// Packed rows lie a matrix row apart: asking for them before the chunk is computed hides the wait.
   void prefetch_codes(const Band& band, Index first) const noexcept {
     const std::uint8_t* out = code_address(band, first) - band.held_bytes;
     const Index rows = std::min(kAuxBlockRows, band.rect.rows - first);
-    dispatch(isa_, [&](auto tag) { PackRows<decltype(tag)>::prefetch(out, rows, layout_.code_row_bytes()); });
+    dispatch(isa_, [&](auto tag) { PackRows<decltype(tag)>::prefetch(out, rows, streams_.row_bytes()); });
   }
 
   void normalize(const TileView& from, const float* inv_row, const float* inv_col, const TileView& to) const noexcept {
@@ -507,6 +510,7 @@ class TilePipeline {
   ZeroPointRange zero_range_;
   Index tile_cols_;
   Index band_rows_;
+  RowStreams streams_;
   Index strip_bytes_;  ///< of a row's codes
   Index task_strips_ = 1;
   std::vector<TileFindings> findings_;

@@ -25,35 +25,20 @@ namespace sinq::inline SINQ_ABI::detail {
 template <>
 struct Dot<isa::Avx512> : Simd<isa::Avx512> {
   using SimdTag = isa::Avx512;
-  using B = __m512i;
-  static constexpr int kBytes = 4 * kWidth;
   /// maddubs adds two products into 16 bits: 2 * 128 * 127 still fits.
   static constexpr int kMaxCode = 127;
   static constexpr int kBatchTile = 8;
   static constexpr int kTilePanels = 2;
 
-  SINQ_INLINE_AVX512 B load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
   SINQ_INLINE_AVX512 B load_first_bytes(const void* p, Index n) noexcept {
     return n >= 64 ? load_bytes(p) : _mm512_maskz_loadu_epi8((1ULL << n) - 1ULL, p);
   }
-  SINQ_INLINE_AVX512 void store_bytes(void* p, B a) noexcept { _mm512_storeu_si512(p, a); }
-  SINQ_INLINE_AVX512 B set1_byte(int x) noexcept { return _mm512_set1_epi8(static_cast<char>(x)); }
   SINQ_INLINE_AVX512 B broadcast4(const void* p) noexcept {
     std::int32_t x;
     std::memcpy(&x, p, sizeof x);
     return _mm512_set1_epi32(x);
   }
-  SINQ_INLINE_AVX512 B bit_and(B a, B b) noexcept { return _mm512_and_si512(a, b); }
-  SINQ_INLINE_AVX512 B bit_or(B a, B b) noexcept { return _mm512_or_si512(a, b); }
   SINQ_INLINE_AVX512 B merge(B t, B a, B mask) noexcept { return _mm512_ternarylogic_epi32(t, a, mask, 0xf8); }
-  template <int N>
-  SINQ_INLINE_AVX512 B shift_right(B a) noexcept {
-    return _mm512_srli_epi32(a, N);
-  }
-  template <int N>
-  SINQ_INLINE_AVX512 B shift_left(B a) noexcept {
-    return _mm512_slli_epi32(a, N);
-  }
 
   template <int MaxCode>
   SINQ_INLINE_AVX512 I dot(I sum, B codes, B x) noexcept {
@@ -85,10 +70,6 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 F load_float_table(const float* p) noexcept { return _mm512_loadu_ps(p); }
   SINQ_INLINE_AVX512 F lookup_float(F table, B lanes) noexcept { return _mm512_permutexvar_ps(lanes, table); }
 
-  SINQ_INLINE_AVX512 B load_table16(const std::uint8_t* p) noexcept {
-    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  }
-  SINQ_INLINE_AVX512 B lookup_bytes16(B table, B codes) noexcept { return _mm512_shuffle_epi8(table, codes); }
   SINQ_INLINE_AVX512 B lookup_bytes_from(B table, B codes, int first) noexcept {
     const __m512i at = _mm512_sub_epi8(codes, set1_byte(first));
     return _mm512_shuffle_epi8(table, _mm512_adds_epu8(at, set1_byte(0x70)));

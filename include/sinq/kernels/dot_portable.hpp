@@ -14,10 +14,6 @@ namespace sinq::inline SINQ_ABI::detail {
 template <>
 struct Dot<isa::Portable> : Simd<isa::Portable> {
   using SimdTag = isa::Portable;
-  static constexpr int kBytes = 4 * kWidth;
-  struct B {
-    std::uint32_t v[kWidth];
-  };
   /// The largest unsigned byte that `dot` multiplies in its short form.
   static constexpr int kMaxCode = 255;
   /// Columns of a batch that a tile of 16 or 32 rows is multiplied with at once.
@@ -25,21 +21,10 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   /// Panels of 16 rows in that tile.
   static constexpr int kTilePanels = 1;
 
-  static B load_bytes(const void* p) noexcept {
-    B r;
-    std::memcpy(r.v, p, sizeof r.v);
-    return r;
-  }
   /// The first n bytes from memory (no byte behind them is read), zeros behind them.
   static B load_first_bytes(const void* p, Index n) noexcept {
     B r{};
     std::memcpy(r.v, p, static_cast<std::size_t>(n < kBytes ? n : kBytes));
-    return r;
-  }
-  static void store_bytes(void* p, B a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
-  static B set1_byte(int x) noexcept {
-    B r;
-    for (std::uint32_t& lane : r.v) lane = static_cast<std::uint32_t>(x) * 0x01010101U;
     return r;
   }
   /// Four bytes in every lane.
@@ -50,27 +35,8 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     for (std::uint32_t& lane : r.v) lane = x;
     return r;
   }
-  static B bit_and(B a, B b) noexcept {
-    for (int i = 0; i < kWidth; ++i) a.v[i] &= b.v[i];
-    return a;
-  }
-  static B bit_or(B a, B b) noexcept {
-    for (int i = 0; i < kWidth; ++i) a.v[i] |= b.v[i];
-    return a;
-  }
   /// t | (a & mask)
   static B merge(B t, B a, B mask) noexcept { return bit_or(t, bit_and(a, mask)); }
-  /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
-  template <int N>
-  static B shift_right(B a) noexcept {
-    for (std::uint32_t& lane : a.v) lane >>= N;
-    return a;
-  }
-  template <int N>
-  static B shift_left(B a) noexcept {
-    for (std::uint32_t& lane : a.v) lane <<= N;
-    return a;
-  }
 
   /// sum[i] + the four products of lane i: unsigned codes up to MaxCode, signed x in -127..127.
   template <int MaxCode>
@@ -117,14 +83,6 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     return r;
   }
 
-  /// Sixteen bytes as a table of levels.
-  static B load_table16(const std::uint8_t* p) noexcept {
-    B r{};
-    std::memcpy(r.v, p, 16);
-    return r;
-  }
-  /// table[code] for codes 0..15.
-  static B lookup_bytes16(B table, B codes) noexcept { return lookup_bytes_from(table, codes, 0); }
   /// table[code - first] where that is in 0..15, else 0.
   static B lookup_bytes_from(B table, B codes, int first) noexcept {
     std::uint8_t entry[16], byte[kBytes];

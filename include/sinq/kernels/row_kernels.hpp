@@ -65,7 +65,7 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
     const Index shift = first_stored_row(view);
     alignas(64) float out[kPanelRows];
     if constexpr (std::is_same_v<View, QuantizedView>) {
-      if (view.layout().vector_dim != 1) return matmul_rows<FloatTag, 1>(view, in, rows, result);
+      if (!ScalarCodes::holds(view.layout())) return matmul_rows<FloatTag, 1>(view, in, rows, result);
       for_each_piece(view, in, rows, kPanelRows, [&](Index, RowRange stored, Index plane) {
         if (is_float) {
           RowMatvec<FloatTag>::run_floats(view, stored, in.view(plane), levels, out);

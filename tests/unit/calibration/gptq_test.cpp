@@ -352,7 +352,7 @@ std::vector<float> best_vectors(const TestMatrix& w, const ActivationStats& stat
         for (Index k = 0; k < count; ++k) {
           const Index at = c + k;
           const double x = static_cast<double>(w(r, at)) / static_cast<double>(col[static_cast<std::size_t>(at)]);
-          double level = static_cast<double>(q.view().vector_levels()[entry * dim + k]);
+          double level = static_cast<double>(q.view().byte_levels()[entry * dim + k]);
           const double target = x + carried[at] / r_factor(at, at) + static_cast<double>(zero * scale);
           if (layout.signs == sinq::SignStorage::kSeparate && target < 0.0) level = -level;
           trial[at] = x - (level - static_cast<double>(zero)) * static_cast<double>(scale);

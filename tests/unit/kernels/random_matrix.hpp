@@ -47,7 +47,8 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
   const auto byte = [&] { return static_cast<std::uint8_t>(rng() & 0xffU); };
   const std::uint32_t mask = (1U << layout.bits) - 1U;
   for (Index r = 0; r < layout.rows; ++r) {
-    for (Index i = 0; i < layout.codes_per_row(); ++i) put_code(q, r, i, static_cast<std::uint32_t>(rng()) & mask);
+    for (Index i = 0; i < detail::RowStreams(layout).code_count(layout.cols); ++i)
+      put_code(q, r, i, static_cast<std::uint32_t>(rng()) & mask);
   }
   for (auto& b : q.region(Region::kSigns)) b = static_cast<std::byte>(byte());
   const Index values = layout.groups() * layout.rows;
@@ -106,13 +107,13 @@ inline Weight weight_at(const QuantizedView& q, Index r, Index c) {
   q.col_scales(r, {c, c + 1}, &col);
   const Index stored_col = q.col_range().begin + c;
   const auto* codes = reinterpret_cast<const std::uint8_t*>(q.region(Region::kCodes)) +
-                      (q.row_range().begin + r) * layout.code_row_bytes();
+                      detail::RowStreams(layout).code_offset(q.row_range().begin + r, 0);
   const auto code = static_cast<Index>(code_at(codes, stored_col / layout.vector_dim, layout.bits));
   double level = static_cast<double>(code);
   if (layout.level_count != 0) {
     level = layout.vector_dim == 1
                 ? static_cast<double>(q.levels()[code])
-                : static_cast<double>(q.vector_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
+                : static_cast<double>(q.byte_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
   }
   if (q.signs(r) != nullptr && (q.signs(r)[c / 8] >> (c % 8) & 1) != 0) level = -level;
   const double outer = static_cast<double>(col) * static_cast<double>(layout.matrix_scale);
