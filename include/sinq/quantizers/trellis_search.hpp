@@ -12,10 +12,9 @@ namespace sinq::inline SINQ_ABI::detail {
 /// Some neighbouring steps of all 64 lanes of a panel, to be searched together.
 struct TrellisRun {
   static constexpr Index kLanes = TrellisGeometry::kLineBytes;
-  static constexpr Index kLeastSteps = 8;  ///< as many as fill a window at every rate
 
   Index first_step = 0;            ///< its place in the panel, which says how many bits each step has
-  Index steps = 0;                 ///< at least kLeastSteps
+  Index steps = 0;                 ///< this, first_step and commit are multiples of 8: whole quads of columns
   Index commit = 0;                ///< the first so many are decided, the others behind them only lend foresight
   const float* targets = nullptr;  ///< [steps][64] in units of one level; finite
   /// [steps][64] of squared errors, in any unit in which the greatest is some power of two near 1; not negative, zero
@@ -30,7 +29,7 @@ struct TrellisRun {
 /// Working memory of one thread: at most `TrellisSearch::kMostBytes`, however long a run is.
 struct TrellisMemory {
   Vector<std::int16_t> costs;    ///< [4096 and gaps][lanes of a vector]
-  Vector<std::int16_t> levels;   ///< what each level costs in one step [levels][lanes of a vector]
+  Vector<std::int16_t> levels;   ///< what each level costs [steps of a bundle][levels][lanes of a vector]
   Vector<std::int16_t> choices;  ///< [steps][words][lanes of a vector]
 };
 
@@ -43,11 +42,34 @@ struct TrellisPlan {
   struct Step {
     int bits = 0;                  ///< of its own
     int low = 0;                   ///< where they stand in the index, modulo twelve
+    int below = 0;                 ///< bits of later steps of the bundle
     Vector<std::uint16_t> groups;  ///< slots of their first states: places in the array of costs
     Vector<std::uint16_t> levels;  ///< [groups][2^bits] rows of the table of levels, times the lanes of a vector
   };
+  /// A *bundle* of steps is taken in one pass over the costs, which lie in the second cache: its bits together select
+  /// some states that are brought into the first one, gone through step after step, and not needed again.
+  struct Bundle {
+    int bits = 0;  ///< of all its steps
+    int low = 0;   ///< where they stand in the index
+    [[nodiscard]] Index parts() const noexcept { return Index{TrellisGeometry::kStates} >> bits; }
+    /// Which part of the states an index belongs to: its bits above and below those of the bundle, joined.
+    [[nodiscard]] std::uint32_t part_of(std::uint32_t index) const noexcept {
+      const int wrapped = low + bits - TrellisGeometry::kWindowBits;
+      const std::uint32_t under = index & ((1U << low) - 1U);
+      return wrapped > 0 ? under >> wrapped : index >> (low + bits) << low | under;
+    }
+    /// Groups of a step are numbered part by part. Which one an index belongs to.
+    [[nodiscard]] std::uint32_t group_of(const Step& step, std::uint32_t index) const noexcept {
+      const std::uint32_t own = rotate(index, (TrellisGeometry::kWindowBits - low) % TrellisGeometry::kWindowBits);
+      const std::uint32_t others = own >> (step.below + step.bits) << step.below | (own & ((1U << step.below) - 1U));
+      const int width = bits - step.bits;
+      return part_of(index) << width | (others & ((1U << width) - 1U));
+    }
+  };
 
-  Vector<Step> steps;            ///< until bits and rotation repeat
+  int bundle = 2;      ///< steps of a bundle
+  Vector<Step> steps;  ///< until bits and rotation repeat: whole bundles
+  Vector<Bundle> bundles;
   Vector<std::int16_t> levels;   ///< those that the tables can make, ascending, in 64ths
   Index lanes = 0;               ///< of a vector
   int target_shift = 0;          ///< of distances before they are multiplied
@@ -65,6 +87,10 @@ struct TrellisPlan {
   [[nodiscard]] const Step& step(Index i) const noexcept {
     return steps[static_cast<std::size_t>(i % static_cast<Index>(steps.size()))];
   }
+  /// That which step i is part of.
+  [[nodiscard]] const Bundle& bundle_of(Index i) const noexcept {
+    return bundles[static_cast<std::size_t>(i / bundle % static_cast<Index>(bundles.size()))];
+  }
 };
 
 /// Viterbi's algorithm over the 4096 windows of the lane trellis: of all bit streams the one with the least sum of
@@ -77,7 +103,7 @@ class TrellisSearch {
  public:
   /// Steps that are kept in memory. A longer run is searched in pieces of so many, of which the last kForesight are
   /// searched again from the state that was decided.
-  static constexpr Index kMostSteps = 512, kForesight = 64;
+  static constexpr Index kMostSteps = 1024, kForesight = 64;
 
   /// Prepares the search for these tables and rate. `limit`: see Isa.
   TrellisSearch(const TrellisTables& tables, int quarter_bits, Isa limit);
@@ -144,23 +170,34 @@ SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_
     plan_.levels.push_back(static_cast<std::int16_t>(level * 64));
   }
 
-  // Steps until both their bits and the rotation repeat.
+  // So many steps that the groups of each, of one part, fill a word of choices.
+  plan_.bundle = quarter_bits < 8 ? 4 : 2;
+  // Steps until their bits, the rotation and bundles repeat.
   const Index pattern = 4 / std::gcd(quarter_bits, 4);
-  const Index period = pattern * kBits / std::gcd(pattern * quarter_bits / 4, Index{kBits});
+  const Index turns = kBits / std::gcd(pattern * quarter_bits / 4, Index{kBits});
+  const Index period = std::lcm(pattern * turns, Index{plan_.bundle});
   for (Index s = 0; s < period; ++s) {
     TrellisPlan::Step step;
     const int end = static_cast<int>(geometry.step_end(s) % kBits);
+    const Index first = s / plan_.bundle * plan_.bundle, last = first + plan_.bundle - 1;
     step.bits = geometry.step_bits(s);
     step.low = (kBits - end) % kBits;
+    step.below = static_cast<int>(geometry.step_end(last) - geometry.step_end(s));
+    const TrellisPlan::Bundle bundle{.bits = static_cast<int>(geometry.step_end(last) - geometry.step_end(first - 1)),
+                                     .low = (step.low + kBits - step.below) % kBits};
+    if (s == last) plan_.bundles.push_back(bundle);
     const auto members = std::uint32_t{1} << step.bits;
     const std::uint32_t own = TrellisPlan::rotate(members - 1, step.low);
+    step.groups.resize(kStates >> step.bits);
+    step.levels.resize(kStates);
     for (std::uint32_t index = 0; index < kStates; ++index) {
       if ((index & own) != 0) continue;
-      step.groups.push_back(static_cast<std::uint16_t>(TrellisPlan::slot(index)));
+      const std::uint32_t group = bundle.group_of(step, index);
+      step.groups[group] = static_cast<std::uint16_t>(TrellisPlan::slot(index));
       for (std::uint32_t bits = 0; bits < members; ++bits) {
         const std::uint32_t window = TrellisPlan::rotate(index | TrellisPlan::rotate(bits, step.low), end);
         const int at = row[static_cast<std::size_t>(tables.level(window) - kLowest)];
-        step.levels.push_back(static_cast<std::uint16_t>(at * static_cast<int>(lanes)));
+        step.levels[group << step.bits | bits] = static_cast<std::uint16_t>(at * static_cast<int>(lanes));
       }
     }
     plan_.steps.push_back(std::move(step));
@@ -168,7 +205,7 @@ SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_
 
   plan_.lanes = lanes;
   // From every state each other one can be reached within `reach` steps: no cost can be further above the least. Costs
-  // lie above what was the least two steps ago.
+  // lie above what was the least before the last step of the bundle before.
   Index reach = 0;
   for (Index s = 0; s < period; ++s) {
     Index n = 1;
@@ -176,7 +213,7 @@ SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_
     reach = std::max(reach, n);
   }
   constexpr double kRoundings = 4.0;
-  const double most = 65535.0 / static_cast<double>(reach + 2) - kRoundings;
+  const double most = 65535.0 / static_cast<double>(reach + plan_.bundle + 1) - kRoundings;
   // What a step costs at the rate-distortion bound, and a fifth more.
   const double mean = sum / kStates;
   const double usual = 1.2 * std::max(square / kStates - mean * mean, 1.0) * std::exp2(-0.5 * quarter_bits);

@@ -14,7 +14,7 @@ struct TrellisViterbi<SINQ_ISA> {
   /// A run of at most TrellisSearch::kMostSteps.
   static void search(const TrellisPlan& plan, const TrellisRun& run, std::uint16_t* windows, TrellisMemory& memory) {
     memory.costs.resize(static_cast<std::size_t>(TrellisPlan::kSlots * kLanes));
-    memory.levels.resize(plan.levels.size() * static_cast<std::size_t>(kLanes));
+    memory.levels.resize(plan.levels.size() * static_cast<std::size_t>(plan.bundle * kLanes));
     memory.choices.resize(static_cast<std::size_t>(run.steps * kWords * kLanes));
     for (Index lane = 0; lane < kRunLanes; lane += kLanes) {
       begin(plan, run, lane, memory.costs.data());
@@ -62,32 +62,30 @@ struct TrellisViterbi<SINQ_ISA> {
     for (int i = 0; i < 16; ++i) S::store_words(marks + i * kLanes, S::set1_word(static_cast<std::int16_t>(1U << i)));
     alignas(64) float units[kLanes];
     find_units(plan, run, lane, units);
-    // What is subtracted in this step: costs become relative to the least of two steps before.
+    // What is subtracted in the first step of a bundle: costs become relative to the least before the last step of the
+    // bundle before.
     W surplus = S::set1_word(0);
-    std::int16_t* const costs = memory.costs.data();
+    const W none = surplus;
+    const Index level_size = static_cast<Index>(plan.levels.size()) * kLanes;
     std::int16_t* choices = memory.choices.data();
-    for (Index s = 0; s < run.steps; ++s, choices += kWords * kLanes) {
-      weigh_levels(plan, run, s, lane, units, surplus, memory.levels.data());
-      const TrellisPlan::Step& step = plan.step(run.first_step + s);
-      W least = surplus;
-      switch (step.bits) {
-        case 1:
-          least = take_step<1>(step, costs, memory.levels.data(), marks, choices);
-          break;
-        case 2:
-          least = take_step<2>(step, costs, memory.levels.data(), marks, choices);
-          break;
-        case 3:
-          least = take_step<3>(step, costs, memory.levels.data(), marks, choices);
-          break;
-        case 4:
-          least = take_step<4>(step, costs, memory.levels.data(), marks, choices);
-          break;
-        default:
-          least = take_step<5>(step, costs, memory.levels.data(), marks, choices);
-          break;
+    for (Index s = 0; s < run.steps; s += plan.bundle) {
+      for (Index i = 0; i < plan.bundle; ++i) {
+        weigh_levels(plan, run, s + i, lane, units, i == 0 ? surplus : none, memory.levels.data() + i * level_size);
       }
-      surplus = S::sub_words(S::sub_words(least, S::set1_word(kLeast)), surplus);
+      const TrellisPlan::Bundle& bundle = plan.bundle_of(run.first_step + s);
+      Walk walks[kMostBundle];
+      for (Index i = 0; i < plan.bundle; ++i) {
+        const TrellisPlan::Step& step = plan.step(run.first_step + s + i);
+        walks[i].start(step, bundle, memory.costs.data(), memory.levels.data() + i * level_size,
+                       choices + i * kWords * kLanes);
+      }
+      W least = S::set1_word(kMost);
+      for (Index part = 0; part < bundle.parts(); ++part) {
+        for (Index i = 0; i + 1 < plan.bundle; ++i) take_step(walks[i], marks);
+        least = S::min_words(least, take_step(walks[plan.bundle - 1], marks));
+      }
+      choices += plan.bundle * kWords * kLanes;
+      surplus = S::sub_words(least, S::set1_word(kLeast));
     }
   }
 
@@ -146,36 +144,72 @@ struct TrellisViterbi<SINQ_ISA> {
     }
   }
 
-  /// One step in place; the least cost before it is returned.
+  static constexpr int kMostBundle = 4;
+  static constexpr int kMostMembers = 32;
+
+  /// Where a step has come to.
+  struct Walk {
+    int bits;
+    Index count;  ///< groups of a part
+    const std::uint16_t* group;
+    const std::uint16_t* row;    ///< of the table of levels, for every member
+    const std::int16_t* levels;  ///< what they cost
+    std::int16_t* choices;
+    std::int16_t* member[kMostMembers];
+
+    void start(const TrellisPlan::Step& step, const TrellisPlan::Bundle& bundle, std::int16_t* costs,
+               const std::int16_t* level_costs, std::int16_t* to) noexcept {
+      bits = step.bits;
+      count = Index{1} << (bundle.bits - step.bits);
+      group = step.groups.data();
+      row = step.levels.data();
+      levels = level_costs;
+      choices = to;
+      for (std::uint32_t i = 0; i < std::uint32_t{1} << bits; ++i) {
+        member[i] = costs + TrellisPlan::slot(TrellisPlan::rotate(i, step.low)) * kLanes;
+      }
+    }
+  };
+
+  /// One step of one part in place; the least cost before it is returned.
+  SINQ_TARGET static W take_step(Walk& walk, const std::int16_t* marks) noexcept {
+    switch (walk.bits) {
+      case 1:
+        return take_step<1>(walk, marks);
+      case 2:
+        return take_step<2>(walk, marks);
+      case 3:
+        return take_step<3>(walk, marks);
+      case 4:
+        return take_step<4>(walk, marks);
+      default:
+        return take_step<5>(walk, marks);
+    }
+  }
+
   template <int kBits>
-  SINQ_TARGET static W take_step(const TrellisPlan::Step& step, std::int16_t* costs, const std::int16_t* levels,
-                                 const std::int16_t* marks, std::int16_t* choices) noexcept {
+  SINQ_TARGET static W take_step(Walk& walk, const std::int16_t* marks) noexcept {
     constexpr int kMembers = 1 << kBits;
     constexpr int kGroups = kMembers < 16 ? 16 / kMembers : 1;  // that share words
     constexpr int kOwnWords = kMembers < 16 ? 1 : kMembers / 16;
-    std::int16_t* member[std::size_t{kMembers}];
-    for (std::uint32_t i = 0; i < kMembers; ++i) {
-      member[i] = costs + TrellisPlan::slot(TrellisPlan::rotate(i, step.low)) * kLanes;
-    }
-    const std::uint16_t* group = step.groups.data();
-    const std::uint16_t* const end = group + step.groups.size();
-    const std::uint16_t* level = step.levels.data();
+    const std::uint16_t* const end = walk.group + walk.count;
     W least_of_all = S::set1_word(kMost);
-    while (group != end) {
+    while (walk.group != end) {
       W words[std::size_t{kOwnWords}];
       for (W& word : words) word = S::set1_word(0);
-      for (int i = 0; i < kGroups; ++i, ++group, level += kMembers) {
-        const Index first = *group * kLanes;
-        const W least = least_below<1, kMembers>(member, first, marks + i * kMembers * kLanes, words);
+      for (int i = 0; i < kGroups; ++i) {
+        const Index first = *walk.group++ * kLanes;
+        const W least = least_below<1, kMembers>(walk.member, first, marks + i * kMembers * kLanes, words);
         least_of_all = S::min_words(least_of_all, least);
         SINQ_UNROLL
         for (int m = 0; m < kMembers; ++m) {
-          S::store_words(member[m] + first, S::add_words(least, S::load_words(levels + level[m])));
+          S::store_words(walk.member[m] + first, S::add_words(least, S::load_words(walk.levels + walk.row[m])));
         }
+        walk.row += kMembers;
       }
       for (const W word : words) {
-        S::store_words(choices, word);
-        choices += kLanes;
+        S::store_words(walk.choices, word);
+        walk.choices += kLanes;
       }
     }
     return least_of_all;
@@ -223,12 +257,8 @@ struct TrellisViterbi<SINQ_ISA> {
                          std::uint32_t* state, std::uint16_t* windows) noexcept {
     for (Index s = run.steps - 1; s >= 0; --s) {
       const TrellisPlan::Step& step = plan.step(run.first_step + s);
-      const std::uint32_t bits = static_cast<std::uint32_t>(step.bits), low = static_cast<std::uint32_t>(step.low);
-      const std::uint32_t members = 1U << bits, own = TrellisPlan::rotate(members - 1, step.low);
-      // The bits of an index above and below a step's own, joined, are the number of its group.
-      const bool wraps = low + bits > kWindowBits;
-      const std::uint32_t skipped = wraps ? low + bits - kWindowBits : 0;
-      const std::uint32_t below = (1U << low) - 1U;
+      const TrellisPlan::Bundle& bundle = plan.bundle_of(run.first_step + s);
+      const std::uint32_t members = 1U << step.bits, own = TrellisPlan::rotate(members - 1, step.low);
       const std::int16_t* from = choices + s * kWords * kLanes;
       const bool wanted = s < run.commit;
       for (Index i = 0; i < kLanes; ++i) {
@@ -237,9 +267,7 @@ struct TrellisViterbi<SINQ_ISA> {
           windows[s * kRunLanes + lane + i] =
               static_cast<std::uint16_t>(TrellisPlan::rotate(index, (kWindowBits - step.low) % kWindowBits));
         }
-        const std::uint32_t group =
-            wraps ? (index & below) >> skipped : (index >> (low + bits) << low) | (index & below);
-        const std::uint32_t tree = group << bits;
+        const std::uint32_t tree = bundle.group_of(step, index) << step.bits;
         std::uint32_t node = 1;
         while (node < members) {
           const std::uint32_t at = tree + node;
