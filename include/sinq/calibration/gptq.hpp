@@ -1,7 +1,9 @@
 #pragma once
 
 #include <sinq/any_config.hpp>
+#include <sinq/calibration/panel_codes.hpp>
 #include <sinq/calibration/re_encode.hpp>
+#include <sinq/calibration/trellis_blocks.hpp>
 #include <sinq/detail/finite_weights.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/quantize.hpp>
@@ -41,14 +43,34 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
   if (!is_not_negative(options.damping)) {
     SINQ_THROW(Errc::kBadConfig, text("gptq: damping ", options.damping, " is not 0 or positive and finite"));
   }
-  if (!ScalarCodes::holds(layout) && !VectorCodes::holds(layout)) {
-    SINQ_THROW(Errc::kUnsupported, "gptq: only scalar and vector codes can be chosen anew");
-  }
-  if (options.order == ColumnOrder::kByActivation && VectorCodes::holds(layout)) {
+  if (options.order == ColumnOrder::kByActivation && !ScalarCodes::holds(layout)) {
     SINQ_THROW(Errc::kUnsupported,
-               text("gptq: ColumnOrder::kByActivation would tear vectors of ", layout.vector_dim, " columns apart"));
+               "gptq: ColumnOrder::kByActivation would tear the columns of a code apart: scalar codes only");
+  }
+  if (TrellisCodes::holds(layout) && layout.row_block < layout.rows &&
+      layout.row_block % TrellisGeometry::kPanelRows != 0) {
+    SINQ_THROW(Errc::kUnsupported, text("gptq: row_block ", layout.row_block, " divides a panel of ",
+                                        TrellisGeometry::kPanelRows, " rows of the lane trellis"));
   }
   require_finite_weights("gptq", w, InputRounding::kNone);
+}
+
+/// One row block after the other, each under its column scales.
+template <class Codes, Executor E>
+void re_encode(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q, const GptqOptions& options,
+               const E& executor) {
+  const Layout& layout = q.layout();
+  ReEncoder<Codes> encoder(w, q, options.isa);
+  Vector<float> col_scale(static_cast<std::size_t>(layout.cols));
+  for (Index row = 0; row < layout.rows; row += layout.row_block) {
+    q.view().col_scales(row, {0, layout.cols}, col_scale.data());
+    const NormalizedGram gram(stats, col_scale, static_cast<double>(options.damping));
+    const FeedbackFactor factor = factorize_feedback(gram, options.order, options.isa, executor);
+    std::optional<TriangularPanels> hessian;
+    if (options.refit_scales && encoder.can_follow()) hessian = gram_panels(gram, executor);
+    encoder.run({row, std::min(row + layout.row_block, layout.rows)}, col_scale, factor, hessian ? &*hessian : nullptr,
+                executor);
+  }
 }
 
 }  // namespace detail
@@ -71,18 +93,11 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
 template <Executor E = Serial>
 void gptq(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q, const GptqOptions& options = {},
           const E& executor = {}) {
-  const Layout& layout = q.layout();
-  detail::validate(w, stats, layout, options);
-  detail::ReEncoder encoder(w, q, options.isa);
-  detail::Vector<float> col_scale(static_cast<std::size_t>(layout.cols));
-  for (Index row = 0; row < layout.rows; row += layout.row_block) {
-    q.view().col_scales(row, {0, layout.cols}, col_scale.data());
-    const detail::NormalizedGram gram(stats, col_scale, static_cast<double>(options.damping));
-    const detail::FeedbackFactor factor = detail::factorize_feedback(gram, options.order, options.isa, executor);
-    std::optional<detail::TriangularPanels> hessian;
-    if (options.refit_scales && encoder.can_follow()) hessian = detail::gram_panels(gram, executor);
-    encoder.run({row, std::min(row + layout.row_block, layout.rows)}, col_scale, factor, hessian ? &*hessian : nullptr,
-                executor);
+  detail::validate(w, stats, q.layout(), options);
+  if (detail::TrellisCodes::holds(q.layout())) {
+    detail::re_encode<detail::TrellisBlocks>(w, stats, q, options, executor);
+  } else {
+    detail::re_encode<detail::PanelCodes>(w, stats, q, options, executor);
   }
 }
 
