@@ -6,6 +6,7 @@
 #include <sinq/packing/code_layouts.hpp>
 #include <sinq/quantizers/codebook.hpp>
 #include <sinq/quantizers/hqq.hpp>
+#include <sinq/quantizers/panel_quantizer.hpp>
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
 
@@ -26,9 +27,9 @@ enum class CodesAgainst : std::uint8_t {
 };
 
 /// Everything about how a matrix is quantized. Plain data; every field has the default that `quantize(w)` uses.
-/// Q: a TileQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
+/// Q: a TileQuantizer, a PanelQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
 template <class Q = Uniform, Normalizer N = Sinkhorn>
-requires(TileQuantizer<Q> || GroupQuantizer<Q>) struct Config {
+requires(TileQuantizer<Q> || PanelQuantizer<Q> || GroupQuantizer<Q>) struct Config {
   Q quantizer{};
   N normalizer{};
   Index group_size = 64;  ///< columns sharing one scale and zero point; a multiple of 8, may exceed the columns
