@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/packing/scalar_codes.hpp>
+#include <sinq/packing/trellis_codes.hpp>
 #include <sinq/packing/vector_codes.hpp>
 
 #include <type_traits>
@@ -11,6 +12,7 @@ namespace sinq::inline SINQ_ABI::detail {
 /// This is the list of them; a new one is a header, its test and a line here.
 template <class F>
 constexpr decltype(auto) with_codes(const Layout& layout, F f) {
+  if (TrellisCodes::holds(layout)) return f(TrellisCodes(layout));
   if (VectorCodes::holds(layout)) return f(VectorCodes(layout));
   return f(ScalarCodes(layout));
 }

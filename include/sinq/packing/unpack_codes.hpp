@@ -2,6 +2,7 @@
 
 #include <sinq/packing/code_layouts.hpp>
 #include <sinq/packing/pack_rows.hpp>
+#include <sinq/packing/trellis_decoder.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
