@@ -4,7 +4,7 @@
 #include <sinq/detail/tile_balancer.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/packing/aux_encoder.hpp>
-#include <sinq/packing/lane_trellis.hpp>
+#include <sinq/packing/trellis_codes.hpp>
 #include <sinq/quantized_matrix.hpp>
 #include <sinq/quantizers/panel_quantizer.hpp>
 
@@ -41,7 +41,7 @@ class PanelPipeline {
         encoder_(encoder),
         col_importance_(col_importance),
         layout_(layout),
-        codes_(layout.trellis()),
+        codes_(TrellisCodes(layout).geometry()),
         group_size_(std::min(layout.group_size, codes_.blocks() * TrellisGeometry::kBlockCols)),
         input_rounding_(method.input_rounding),
         isa_(resolve(limit)) {

@@ -43,7 +43,7 @@ class TileBalancer {
         input_rounding_(method.input_rounding),
         steps_(method.format.steps()),
         isa_(isa),
-        tile_cols_(std::min(tile_cols(method, layout.group_size), round_up(layout.cols, 8))),
+        tile_cols_(std::min(detail::tile_cols(method, layout.group_size), round_up(layout.cols, 8))),
         col_scales_(out.data() + region_offset(layout, Region::kColScale)),
         group_scales_(out.data() + region_offset(layout, Region::kGroupScale)),
         findings_(static_cast<std::size_t>(layout.row_blocks() * strips())) {
@@ -58,8 +58,7 @@ class TileBalancer {
   /// Fills a tile with the rows under column scale vector `block` and the columns of `strip`, and finds its scales:
   /// those of columns as codes shall be chosen against them. What is returned has moments and unit; its data is null if
   /// a weight is not finite.
-  [[nodiscard]] TileView balance(LoadedTile& loaded, Index block, Index strip, DualScaleSpan scales,
-                                 BalanceWorker& worker) {
+  TileView balance(LoadedTile& loaded, Index block, Index strip, DualScaleSpan scales, BalanceWorker& worker) {
     const Index row = block * layout_.row_block, col = strip * tile_cols_;
     const float factor = 1.0F / layout_.matrix_scale;
     if (!loaded.load(w_, row, col, factor, input_rounding_, isa_)) {
