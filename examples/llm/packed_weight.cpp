@@ -69,8 +69,7 @@ void require_finite(const std::string& tensor, const sinq::QuantizedView& q) {
 std::shared_ptr<const Weight> weight_of(const std::string& tensor, const sinq::QuantizedView& q,
                                         sinq::Precision activations) {
   require_finite(tensor, q);
-  const sinq::Layout& layout = q.layout();
-  if (layout.vector_dim == 1 || sinq::is_panel_vector(layout)) return std::make_shared<PackedWeight>(q, activations);
+  if (sinq::can_repack(q.layout())) return std::make_shared<PackedWeight>(q, activations);
   std::vector<float> weights(static_cast<std::size_t>(q.rows() * q.cols()));
   sinq::dequantize_into(q, weights);
   return std::make_shared<DenseWeight>(pack(tensor, sinq::MatrixView::row_major(weights.data(), q.rows(), q.cols())));

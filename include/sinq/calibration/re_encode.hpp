@@ -93,7 +93,7 @@ class ReEncoder {
   void fit_scales(RowRange rows, ColRange columns, const TriangularPanels& panels, Parts parts, Worker& worker) const {
     const Index group = columns.begin / view_.layout().group_size;
     const auto size = static_cast<std::size_t>(round_up(columns.size(), kFeedCols) * kFeedRows);
-    float scales[kTaskRows] = {};
+    std::array<float, static_cast<std::size_t>(kTaskRows)> scales{};
     worker.errors.resize(size);
     worker.targets.resize(size);
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -101,7 +101,7 @@ class ReEncoder {
       const GroupRows& params = part.groups[static_cast<std::size_t>(group)];
       part.aim(columns, panels, worker.errors.data(), worker.targets.data(), limit_);
       for (std::size_t k = 0; k < size; ++k) worker.targets[k] -= params.fixed[k % std::size_t{kFeedRows}];
-      float* scale = scales + static_cast<Index>(i) * kFeedRows;
+      float* scale = scales.data() + static_cast<Index>(i) * kFeedRows;
       std::copy_n(params.scale, kFeedRows, scale);
       codes_.fit_scales({.count = columns.size(),
                          .weights = part.columns.data() + columns.begin * kFeedRows,
@@ -110,11 +110,12 @@ class ReEncoder {
                          .zero_point = params.zero_point},
                         scale);
     }
-    for_each_aux_block(rows, [&](RowRange block, Index at) { scales_.store(group, block, scales + at, limit_); });
+    for_each_aux_block(rows,
+                       [&](RowRange block, Index at) { scales_.store(group, block, scales.data() + at, limit_); });
     for (std::size_t i = 0; i < parts.size(); ++i) {
       GroupRows& params = parts[i].groups[static_cast<std::size_t>(group)];
       for (Index r = 0; r < parts[i].rows.size(); ++r) {
-        params.set_scale(r, scales[static_cast<Index>(i) * kFeedRows + r]);
+        params.set_scale(r, scales[i * std::size_t{kFeedRows} + static_cast<std::size_t>(r)]);
       }
     }
   }

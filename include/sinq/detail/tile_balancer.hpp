@@ -25,7 +25,7 @@ struct TileFindings {
 /// Memory and findings of one thread of a pipeline.
 struct BalanceWorker {
   Scratch moments, normalizer, stored;
-  Index bad_tile = -1;  ///< the first of this worker's tiles with a weight that is not finite
+  bool has_bad_weight = false;  ///< met one that is not finite
   OversizedScales oversized;
 };
 
@@ -43,7 +43,7 @@ class TileBalancer {
         input_rounding_(method.input_rounding),
         steps_(method.format.steps()),
         isa_(isa),
-        tile_cols_(std::min(tile_cols(method, layout.group_size), round_up(layout.cols, 8))),
+        tile_cols_(std::min(detail::tile_cols(method, layout.group_size), round_up(layout.cols, 8))),
         col_scales_(out.data() + region_offset(layout, Region::kColScale)),
         group_scales_(out.data() + region_offset(layout, Region::kGroupScale)),
         findings_(static_cast<std::size_t>(layout.row_blocks() * strips())) {
@@ -55,17 +55,14 @@ class TileBalancer {
   [[nodiscard]] Index tile_cols() const noexcept { return tile_cols_; }
   [[nodiscard]] Index strips() const noexcept { return ceil_div(layout_.cols, tile_cols_); }
 
-  /// Fills `tile` with the rows under column scale vector `block` and the columns of `strip`, and finds its scales:
+  /// Fills a tile with the rows under column scale vector `block` and the columns of `strip`, and finds its scales:
   /// those of columns as codes shall be chosen against them. What is returned has moments and unit; its data is null if
   /// a weight is not finite.
-  [[nodiscard]] TileView balance(const TileView& tile, Index block, Index strip, DualScaleSpan scales,
-                                 BalanceWorker& worker, LoadedTile& loaded) {
+  TileView balance(LoadedTile& loaded, Index block, Index strip, DualScaleSpan scales, BalanceWorker& worker) {
     const Index row = block * layout_.row_block, col = strip * tile_cols_;
     const float factor = 1.0F / layout_.matrix_scale;
     if (!loaded.load(w_, row, col, factor, input_rounding_, isa_)) {
-      const Index index = strip * layout_.row_blocks() + block;
-      const bool is_first = worker.bad_tile < 0 || index < worker.bad_tile;
-      worker.bad_tile = is_first ? index : worker.bad_tile;
+      worker.has_bad_weight = true;
       return {};
     }
     TileFindings findings{.clipped_weights = loaded.clip(w_, row, col, factor, input_rounding_, isa_)};
@@ -73,14 +70,14 @@ class TileBalancer {
     findings.has_outlier = typical_square < mean_square;
     TileView out = loaded.view(thresholds_ == Thresholds::kAbsolute ? factor : power_of_two_near(typical_square));
     out.steps = steps_;
-    std::fill(scales.col, scales.col + tile.stride, 1.0F);
+    std::fill(scales.col, scales.col + out.stride, 1.0F);
     findings.balance = normalizer_.balance(out, scales, worker.normalizer, isa_);
     findings_[static_cast<std::size_t>(block * strips() + strip)] = findings;
     if (layout_.col_scale == ColScaleKind::kStored) {
       const AuxFormat format = layout_.col_scale_format();
       const Index first = block * layout_.cols + col;
-      float* stored = codes_against_ == CodesAgainst::kStored ? scales.col : worker.stored.floats(tile.stride);
-      encode_aux(format, AuxCurve::kLinear, {col_scales_ + aux_bytes(format, first), nullptr}, {0, tile.cols},
+      float* stored = codes_against_ == CodesAgainst::kStored ? scales.col : worker.stored.floats(out.stride);
+      encode_aux(format, AuxCurve::kLinear, {col_scales_ + aux_bytes(format, first), nullptr}, {0, out.cols},
                  scales.col, stored, isa_);
     }
     return out;
@@ -90,7 +87,7 @@ class TileBalancer {
   template <class Workers>
   void require_finite(const Workers& workers) const {
     for (const BalanceWorker& worker : workers) {
-      if (worker.bad_tile >= 0) require_finite_weights("quantize", w_, input_rounding_);
+      if (worker.has_bad_weight) require_finite_weights("quantize", w_, input_rounding_);
     }
   }
 

@@ -57,9 +57,8 @@ class RepackedView {
   /// Kernels run those from row-major order. So it does for the others without their kernels.
   static void check(const Layout& layout, const VectorKernels* vectors = nullptr) {
     validate(layout);
-    const bool is_vector = is_panel_vector(layout);
-    if (detail::ScalarCodes::holds(layout) || (is_vector && vectors != nullptr)) return;
-    if (is_vector) {
+    if (can_repack(layout)) {
+      if (detail::ScalarCodes::holds(layout) || vectors != nullptr) return;
       SINQ_THROW(Errc::kUnsupported,
                  "repack: vector codes have kernels of their own: include <sinq/kernels/vector_codes.hpp> and pass "
                  "sinq::kVectorCodes as the last argument");

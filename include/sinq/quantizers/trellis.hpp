@@ -70,6 +70,8 @@ struct PanelMemory {
 /// `Trellis` at work on one matrix.
 class TrellisEncoder {
  public:
+  using Memory = PanelMemory;
+
   explicit TrellisEncoder(const Trellis& settings) : settings_(settings) {}
 
   CodeFormat format() const&& = delete;
@@ -93,6 +95,7 @@ class TrellisEncoder {
 
  private:
   void prepare(Isa limit);
+  void calibrate(std::span<const PanelView> sample, const float* scales);
 
   Trellis settings_;
   std::optional<TrellisSearch> search_;
@@ -130,10 +133,9 @@ SINQ_DECL void TrellisEncoder::learn(std::span<const PanelView> sample, PanelMem
   if (sample.empty()) return;
   Vector<float> scales(sample.size() * kRows);
   for (std::size_t i = 0; i < sample.size(); ++i) guess_scales(sample[i], scales.data() + i * kRows);
-  Vector<std::uint16_t> windows;
   for (int iteration = 0; iteration < settings_.iterations; ++iteration) {
     TrellisLeastSquares fit;
-    std::vector<Vector<std::uint16_t>> all(sample.size());
+    Vector<Vector<std::uint16_t>> all(sample.size());
     for (std::size_t i = 0; i < sample.size(); ++i) {
       const PanelView& piece = sample[i];
       aim(piece, scales.data() + i * kRows, memory);
@@ -153,6 +155,24 @@ SINQ_DECL void TrellisEncoder::learn(std::span<const PanelView> sample, PanelMem
       fit_scales(sample[i], all[i].data(), own);
     }
   }
+  calibrate(sample, scales.data());
+}
+
+/// Measures what scale suits a group of a given rms.
+SINQ_DECL void TrellisEncoder::calibrate(std::span<const PanelView> sample, const float* scales) {
+  constexpr auto kRows = static_cast<std::size_t>(PanelView::kRows);
+  Vector<float> guessed(kRows);
+  double fitted = 0.0, sum = 0.0;
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    guess_scales(sample[i], guessed.data());
+    for (std::size_t r = 0; r < kRows; ++r) {
+      if (!(guessed[r] > 0.0F)) continue;
+      // The mean of ratios, so that no group has more to say than another.
+      fitted += static_cast<double>(scales[i * kRows + r]) / static_cast<double>(guessed[r]);
+      sum += 1.0;
+    }
+  }
+  if (sum > 0.0 && fitted > 0.0) rms_per_scale_ *= static_cast<float>(sum / fitted);
 }
 
 SINQ_DECL void TrellisEncoder::guess_scales(const PanelView& panel, float* scales) const {

@@ -31,7 +31,7 @@ void add(Checksum& sum, const sinq::QuantizedMatrix& q) {
   for (std::size_t c = 0; c < x.size(); ++c) x[c] = static_cast<float>(c % 7) - 3.0F;
   sinq::matvec(q, x, y);
   sum.add(std::as_bytes(std::span<const float>(y)));
-  const bool has_panels = q.layout().vector_dim == 1 || sinq::is_panel_vector(q.layout());
+  const bool has_panels = sinq::can_repack(q.layout());
   if (!has_panels) return;
   sinq::matvec(sinq::repack(q, sinq::kVectorCodes), x, y, sinq::Precision::kInt8);
   sum.add(std::as_bytes(std::span<const float>(y)));
