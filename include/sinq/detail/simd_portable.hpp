@@ -191,6 +191,64 @@ struct Simd<isa::Portable> {
   /// As `lookup`, for a table of exactly 16 entries, which fits into registers.
   static F lookup16(const float* table, I index) noexcept { return lookup(table, index); }
 
+  /// Numbers of 16 bits, twice as many lanes; what is not said to be unsigned is signed.
+  static constexpr int kWords = 2 * kWidth;
+  struct W {
+    std::int16_t v[kWords];
+  };
+  template <class Op>
+  static W map_words(W a, W b, Op op) noexcept {
+    for (int i = 0; i < kWords; ++i) a.v[i] = static_cast<std::int16_t>(op(a.v[i], b.v[i]));
+    return a;
+  }
+  static W load_words(const std::int16_t* p) noexcept {
+    W r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  static void store_words(std::int16_t* p, W a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
+  static W set1_word(std::int16_t x) noexcept {
+    W r;
+    for (std::int16_t& lane : r.v) lane = x;
+    return r;
+  }
+  static W min_words(W a, W b) noexcept {
+    return map_words(a, b, [](std::int16_t x, std::int16_t y) { return x < y ? x : y; });
+  }
+  /// Held at the ends of the range.
+  static W add_words(W a, W b) noexcept {
+    return map_words(a, b, [](int x, int y) { return x + y > 32767 ? 32767 : x + y < -32768 ? -32768 : x + y; });
+  }
+  /// Modulo 2^16.
+  static W sub_words(W a, W b) noexcept {
+    return map_words(a, b, [](int x, int y) { return x - y; });
+  }
+  static W abs_words(W a) noexcept {
+    return map_words(a, a, [](int x, int) { return x < 0 ? -x : x; });
+  }
+  /// The upper half of the product of unsigned numbers.
+  static W mul_high_words(W a, W b) noexcept {
+    return map_words(a, b, [](std::int16_t x, std::int16_t y) {
+      return std::uint32_t{static_cast<std::uint16_t>(x)} * static_cast<std::uint16_t>(y) >> 16;
+    });
+  }
+  static W shift_words(W a, int bits) noexcept {
+    for (std::int16_t& lane : a.v) lane = static_cast<std::int16_t>(static_cast<std::uint32_t>(lane) << bits);
+    return a;
+  }
+  /// word, and where a < b the bit `mark` as well, which word does not have.
+  static W mark_less(W word, W a, W b, W mark) noexcept {
+    for (int i = 0; i < kWords; ++i) {
+      word.v[i] = static_cast<std::int16_t>(word.v[i] | (a.v[i] < b.v[i] ? mark.v[i] : 0));
+    }
+    return word;
+  }
+  /// Rounds to whole numbers (half to even) of less than 2^31 and stores the low 16 bits of each, kWidth of them.
+  static void store_rounded_words(std::int16_t* p, F a) noexcept {
+    a = round(a);
+    for (int i = 0; i < kWidth; ++i) p[i] = static_cast<std::int16_t>(static_cast<std::int32_t>(a.v[i]));
+  }
+
   static F load_f16(const std::uint16_t* p) noexcept {
     F r;
     for (int i = 0; i < kWidth; ++i) r.v[i] = half_to_float(p[i]);
