@@ -296,7 +296,8 @@ struct Simd<isa::Portable> {
     std::uint32_t v[kWidth];
   };
   static constexpr int kBytes = 4 * kWidth;
-  /// Whether a logical operation on three vectors (select_bits, xor_and, and_xor) is one instruction.
+  /// Whether a logical operation on three vectors (select_bits, xor_and, xor_masked) is one instruction. It overwrites
+  /// its first operand: best one that is not needed any more.
   static constexpr bool kTernaryLogic = false;
   static B load_bytes(const void* p) noexcept {
     B r;
@@ -333,8 +334,11 @@ struct Simd<isa::Portable> {
   static B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
   /// (a ^ b) & mask
   static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
-  /// (a & mask) ^ b
-  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  /// a ^ (b & mask)
+  static B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
+  /// `a`, of which the compiler forgets how it was made: g++ 12 turns (a & m) ^ (b & m) into (a ^ b) & m even where
+  /// both masked operands are needed anyway.
+  static B keep(B a) noexcept { return a; }
   /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
   template <int N>
   static B shift_right(B a) noexcept {

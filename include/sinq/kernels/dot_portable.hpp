@@ -48,6 +48,19 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     }
     return sum;
   }
+  /// As `dot`, of signed levels -127..127 that are stored with kSignedZero added: what suits the multiplication best.
+  static constexpr int kSignedZero = 0;
+  /// Whether levels are best multiplied while they are decoded: a tenth faster than by way of the cache, at the price
+  /// of a loop for each rate.
+  static constexpr bool kDotsWhileDecoding = false;
+  static I dot_signed(I sum, B levels, B x) noexcept {
+    for (int i = 0; i < kWidth; ++i) {
+      for (int j = 0; j < 32; j += 8) {
+        sum.v[i] += static_cast<std::int8_t>(levels.v[i] >> j) * static_cast<std::int8_t>(x.v[i] >> j);
+      }
+    }
+    return sum;
+  }
   /// a * 2^N
   template <int N>
   static I scale_up(I a) noexcept {
@@ -72,6 +85,20 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<std::int32_t>((a.v[i] >> (8 * J)) & 0xffU);
     return r;
   }
+
+  /// As byte_of_lane, of signed bytes.
+  template <int J>
+  static I signed_byte_of_lane(B a) noexcept {
+    I r;
+    for (int i = 0; i < kWidth; ++i) r.v[i] = static_cast<std::int8_t>(a.v[i] >> (8 * J));
+    return r;
+  }
+  static I load_sums(const std::int32_t* p) noexcept {
+    I r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  static void store_sums(std::int32_t* p, I a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
 
   /// Whether looking up a float is faster than converting an integer.
   static constexpr bool kFloatTableIsFast = false;
