@@ -4,6 +4,7 @@
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 #include <sinq/packing/code_layouts.hpp>
+#include <sinq/quantizers/panel_quantizer.hpp>
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
 
@@ -24,9 +25,9 @@ enum class CodesAgainst : std::uint8_t {
 };
 
 /// Everything about how a matrix is quantized. Plain data; every field has the default that `quantize(w)` uses.
-/// Q: a TileQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
+/// Q: a TileQuantizer, a PanelQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
 template <class Q = Uniform, Normalizer N = Sinkhorn>
-requires(TileQuantizer<Q> || GroupQuantizer<Q>) struct Config {
+requires(TileQuantizer<Q> || PanelQuantizer<Q> || GroupQuantizer<Q>) struct Config {
   Q quantizer{};
   N normalizer{};
   Index group_size = 64;  ///< columns sharing one scale and zero point; a multiple of 8, may exceed the columns
@@ -59,15 +60,16 @@ struct Method {
   RaggedTile ragged = RaggedTile::kKeep;
   CodesAgainst codes_against = CodesAgainst::kStored;
   InputRounding input_rounding = InputRounding::kNone;
+  bool codes_panels = false;  ///< by a PanelQuantizer
 };
 
 /// The method of `config`, which it refers to for its levels.
 template <class Q, class N>
 [[nodiscard]] Method method_of(const Config<Q, N>& config) {
-  return {config.quantizer.format(), N::kColScale,         config.group_size,
-          config.tile_cols,          config.tiling,        config.aux,
-          config.thresholds,         config.kurtosis_gate, config.ragged,
-          config.codes_against,      config.input_rounding};
+  return {config.quantizer.format(), N::kColScale,          config.group_size,
+          config.tile_cols,          config.tiling,         config.aux,
+          config.thresholds,         config.kurtosis_gate,  config.ragged,
+          config.codes_against,      config.input_rounding, PanelQuantizer<Q>};
 }
 
 template <class... Parts>
@@ -95,8 +97,13 @@ template <class... Parts>
   if (const auto flaw = with_codes(layout, [&](const auto& codes) { return codes.find_flaw(layout); })) {
     refuse_config("quantizer: ", flaw->text);
   }
-  if (!ScalarCodes::holds(layout) && !VectorCodes::holds(layout)) {
-    refuse_config("quantizer: the pipeline writes scalar and vector codes only");
+  if (TrellisCodes::holds(layout) != method.codes_panels) {
+    refuse_config("quantizer: quarter_bits ", layout.quarter_bits,
+                  method.codes_panels ? ": whole panels are coded by" : ": codes of single groups are not",
+                  " the lane trellis");
+  }
+  if (method.codes_panels && method.codes_against != CodesAgainst::kStored) {
+    refuse_config("codes_against: panels are coded against stored scales only");
   }
   for (std::size_t i = 0; i < format.levels.size(); ++i) {
     if (!is_finite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {

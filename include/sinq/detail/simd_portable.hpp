@@ -142,6 +142,65 @@ struct Simd<isa::Portable> {
   /// As `lookup`, for a table of exactly 16 entries, which fits into registers.
   static F lookup16(const float* table, I index) noexcept { return lookup(table, index); }
 
+  /// Numbers of 16 bits, twice as many lanes; what is not said to be unsigned is signed.
+  static constexpr int kWords = 2 * kWidth;
+  struct W {
+    std::int16_t v[kWords];
+  };
+  template <class Op>
+  static W map_words(W a, W b, Op op) noexcept {
+    for (int i = 0; i < kWords; ++i) a.v[i] = static_cast<std::int16_t>(op(a.v[i], b.v[i]));
+    return a;
+  }
+  static W load_words(const std::int16_t* p) noexcept {
+    W r;
+    std::memcpy(r.v, p, sizeof r.v);
+    return r;
+  }
+  static void store_words(std::int16_t* p, W a) noexcept { std::memcpy(p, a.v, sizeof a.v); }
+  static W set1_word(std::int16_t x) noexcept {
+    W r;
+    for (std::int16_t& lane : r.v) lane = x;
+    return r;
+  }
+  static W min_words(W a, W b) noexcept {
+    return map_words(a, b, [](std::int16_t x, std::int16_t y) { return x < y ? x : y; });
+  }
+  /// Held at the ends of the range.
+  static W add_words(W a, W b) noexcept {
+    return map_words(a, b, [](int x, int y) { return x + y > 32767 ? 32767 : x + y < -32768 ? -32768 : x + y; });
+  }
+  /// Modulo 2^16.
+  static W sub_words(W a, W b) noexcept {
+    return map_words(a, b, [](int x, int y) { return x - y; });
+  }
+  static W abs_words(W a) noexcept {
+    return map_words(a, a, [](int x, int) { return x < 0 ? -x : x; });
+  }
+  /// The upper half of the product of unsigned numbers.
+  static W mul_high_words(W a, W b) noexcept {
+    return map_words(a, b, [](std::int16_t x, std::int16_t y) {
+      return std::uint32_t{static_cast<std::uint16_t>(x)} * static_cast<std::uint16_t>(y) >> 16;
+    });
+  }
+  static W shift_words(W a, int bits) noexcept {
+    for (std::int16_t& lane : a.v) lane = static_cast<std::int16_t>(static_cast<std::uint32_t>(lane) << bits);
+    return a;
+  }
+  /// word, and where a < b the bit `mark` as well, which word does not have.
+  static W mark_less(W word, W a, W b, W mark) noexcept {
+    for (int i = 0; i < kWords; ++i) {
+      word.v[i] = static_cast<std::int16_t>(word.v[i] | (a.v[i] < b.v[i] ? mark.v[i] : 0));
+    }
+    return word;
+  }
+  /// Rounds to whole numbers (half to even) of less than 2^31 and stores the low 16 bits of each, kWidth of them.
+  static void store_rounded_words(std::int16_t* p, F a) noexcept {
+    float lanes[kWidth];
+    store(lanes, round(a));
+    for (int i = 0; i < kWidth; ++i) p[i] = static_cast<std::int16_t>(static_cast<std::int32_t>(lanes[i]));
+  }
+
   static F load_f16(const std::uint16_t* p) noexcept {
     float lanes[kWidth];
     for (int i = 0; i < kWidth; ++i) lanes[i] = half_to_float(p[i]);
@@ -184,16 +243,17 @@ struct Simd<isa::Portable> {
   }
 
   /// Bytes: four in each lane.
-  using Words = std::uint32_t __attribute__((vector_size(16)));
+  using Uints = std::uint32_t __attribute__((vector_size(16)));
   struct B {
-    Words low, high;
+    Uints low, high;
   };
   static constexpr int kBytes = 4 * kWidth;
-  /// Whether a logical operation on three vectors (select_bits, xor_and, and_xor) is one instruction.
+  /// Whether a logical operation on three vectors (select_bits, xor_and, xor_masked) is one instruction. It overwrites
+  /// its first operand: best one that is not needed any more.
   static constexpr bool kTernaryLogic = false;
   static B load_bytes(const void* p) noexcept { return load_lanes<B>(p); }
   static void store_bytes(void* p, B a) noexcept { std::memcpy(p, &a, sizeof a); }
-  static B set1_byte(int x) noexcept { return set1_word(static_cast<std::uint32_t>(x) * 0x01010101U); }
+  static B set1_byte(int x) noexcept { return splat(static_cast<std::uint32_t>(x) * 0x01010101U); }
   /// Modulo 256.
   static B add_bytes(B a, B b) noexcept { return {add_bytes(a.low, b.low), add_bytes(a.high, b.high)}; }
   static B bit_and(B a, B b) noexcept { return {a.low & b.low, a.high & b.high}; }
@@ -203,8 +263,11 @@ struct Simd<isa::Portable> {
   static B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
   /// (a ^ b) & mask
   static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
-  /// (a & mask) ^ b
-  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  /// a ^ (b & mask)
+  static B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
+  /// `a`, of which the compiler forgets how it was made: g++ 12 turns (a & m) ^ (b & m) into (a ^ b) & m even where
+  /// both masked operands are needed anyway.
+  static B keep(B a) noexcept { return a; }
   /// Each 32-bit lane by N bits: bits move from one byte into the next, the caller masks them.
   template <int N>
   static B shift_right(B a) noexcept {
@@ -252,8 +315,8 @@ struct Simd<isa::Portable> {
     for (float& lane : lanes) lane = op(lane);
     return load(lanes);
   }
-  static B set1_word(std::uint32_t x) noexcept { return {Words{x, x, x, x}, Words{x, x, x, x}}; }
-  static Words add_bytes(Words a, Words b) noexcept {
+  static B splat(std::uint32_t x) noexcept { return {Uints{x, x, x, x}, Uints{x, x, x, x}}; }
+  static Uints add_bytes(Uints a, Uints b) noexcept {
     constexpr std::uint32_t kLow = 0x7f7f7f7fU;
     return ((a & kLow) + (b & kLow)) ^ ((a ^ b) & ~kLow);
   }
