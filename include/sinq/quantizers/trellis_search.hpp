@@ -51,7 +51,6 @@ struct TrellisPlan {
   struct Bundle {
     int bits = 0;  ///< of all its steps
     int low = 0;   ///< where they stand in the index
-    [[nodiscard]] Index parts() const noexcept { return Index{TrellisGeometry::kStates} >> bits; }
     /// Which part of the states an index belongs to: its bits above and below those of the bundle, joined.
     [[nodiscard]] std::uint32_t part_of(std::uint32_t index) const noexcept {
       const int wrapped = low + bits - TrellisGeometry::kWindowBits;
