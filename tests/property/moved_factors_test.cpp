@@ -6,6 +6,7 @@
 #include <sinq/quantize.hpp>
 #include <sinq/quantizers/fitted.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
+#include <sinq/quantizers/trellis.hpp>
 
 #include "support/generators.hpp"
 #include "support/matrix_view.hpp"
@@ -76,6 +77,7 @@ TEST(MovedFactors, HardlyMatterToWhatBalancesColumns) {
              {"sinq", with(Config<>{.quantizer = {.bits = bits}})},
              {"fitted", with(Config<sinq::Fitted>{.quantizer = {.bits = bits}})},
              {"learned levels", with(Config<sinq::LearnedCodebook>{.quantizer = sinq::LearnedCodebook(bits)})},
+             {"trellis", with(Config<sinq::Trellis>{.quantizer = sinq::Trellis::fast(bits)})},
          }) {
       EXPECT_LT(growth(quantize), 1.15) << name << ", " << bits << " bits";
     }

@@ -82,14 +82,16 @@ void re_encode(const MatrixView& w, const ActivationStats& stats, QuantizedMatri
 /// matrix, where that lowers the loss. Zero points, column scales and levels, by whatever quantizer, stay. The same
 /// bytes for every number of threads. Source: GPTQ (arXiv 2210.17323), in the form of LDLQ (QuIP, arXiv 2307.13304).
 ///
+/// Codes of the lane trellis are chosen by block LDLQ, with foresight (`detail::TrellisBlocks`).
 /// Vector codes and ColumnOrder::kByActivation have the second fit only. Square tiles whose height is no multiple of 64
 /// keep their scales under kU8 and kU6, where rows of several tiles share a minimum and a step.
 /// Time: cols^3 / 3 + rows * cols^2 operations, with scales that follow cols^3 / 3 + 3 * rows * cols^2; with square
 /// tiles the first term once per row block. Memory: cols^2 doubles and as many floats by half; with scales that follow
 /// also, for each thread, 16 * (cols / group_size)^2 floats.
 /// Throws Errc::kBadShape, kBadConfig, kBadData (NaN, Inf, no tokens, a Gram matrix that needs more damping) or
-/// kUnsupported (kByActivation with vector codes), and leaves `q` as it was, unless row blocks have Gram matrices of
-/// their own, of which a later one needs more damping.
+/// kUnsupported (kByActivation with vector codes or a lane trellis, square tiles that divide a panel of the trellis),
+/// and leaves `q` as it was, unless row blocks have Gram matrices of their own, of which a later one needs more
+/// damping.
 template <Executor E = Serial>
 void gptq(const MatrixView& w, const ActivationStats& stats, QuantizedMatrix& q, const GptqOptions& options = {},
           const E& executor = {}) {

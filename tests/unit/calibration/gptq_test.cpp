@@ -452,7 +452,7 @@ TEST(Gptq, RefusesByName) {
   const Layout vectors{
       .rows = 16, .cols = 32, .bits = 8, .vector_dim = 4, .group_size = 32, .row_block = 16, .level_count = 256};
   QuantizedMatrix v(vectors);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"kByActivation", "4"},
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"kByActivation", "scalar codes only"},
                            [&] { gptq(view(w), stats, v, {.order = ColumnOrder::kByActivation}); }));
 }
 
