@@ -183,9 +183,6 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
 };
 
 template <>
-struct Simd<isa::Avx512Vnni> : Simd<isa::Avx512> {};
-
-template <>
 struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
   static constexpr int kMaxCode = 255;
 
@@ -200,7 +197,6 @@ struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
 #endif
   }
   static constexpr int kSignedZero = 128;
-  static constexpr bool kDotsWhileDecoding = true;
   SINQ_INLINE_AVX512VNNI I dot_signed(I sum, B levels, B x) noexcept { return dot<255>(sum, levels, x); }
 };
 

@@ -50,7 +50,7 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
     }
   }
   static constexpr int kSignedZero = 0;
-  static constexpr bool kDotsWhileDecoding = true;
+  static constexpr bool kDotsWhileDecoding = false;
   static I dot_signed(I sum, B levels, B x) noexcept { return dot<kMaxCode>(sum, levels, x); }
   template <int N>
   static I scale_up(I a) noexcept {
@@ -155,9 +155,6 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
 };
 
 #if SINQ_NEON_DOT
-template <>
-struct Simd<isa::NeonDot> : Simd<isa::Neon> {};
-
 template <>
 struct Dot<isa::NeonDot> : Dot<isa::Neon> {
   template <int MaxCode>

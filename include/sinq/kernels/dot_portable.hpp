@@ -43,8 +43,8 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   }
   /// As `dot`, of signed levels -127..127 that are stored with kSignedZero added: what suits the multiplication best.
   static constexpr int kSignedZero = 0;
-  /// Whether levels are best multiplied while they are decoded: a tenth faster than by way of the cache, at the price
-  /// of a loop for each rate.
+  /// Whether levels are best multiplied while they are decoded, at the price of a loop for each rate: 5 to 13% faster
+  /// where products, too, wait for the units that decode (AVX2); with VNNI no faster than by way of the cache.
   static constexpr bool kDotsWhileDecoding = false;
   static I dot_signed(I sum, B levels, B x) noexcept {
     return {dot_signed(sum.low, levels.low, x.low), dot_signed(sum.high, levels.high, x.high)};

@@ -4,8 +4,7 @@
 namespace sinq::inline SINQ_ABI::detail {
 
 /// One panel of the lane trellis times one vector. Levels go through the first cache: there is a decoder for each rate
-/// and a product for each precision, not one loop for each pair of them. Only int8 where a product is one instruction
-/// has loops of its own, which multiply what they decode: a tenth is gained.
+/// and a product for each precision, not one loop for each pair of them. Only int8 with AVX2 has such loops.
 template <>
 struct TrellisMatvec<SINQ_ISA> {
   using S = Dot<SINQ_ISA>;
@@ -60,7 +59,7 @@ struct TrellisMatvec<SINQ_ISA> {
     });
     finish<Digits>(sums, in, block, scale, out);
   }
-  template <int QuarterBits, class Decoder = TrellisDecoder<SINQ_ISA>>
+  template <int QuarterBits, class Decoder = TrellisDecoder<Tag>>
   SINQ_TARGET static void integers_at_once(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in,
                                            Index block, const float* scale, float* out) noexcept {
     alignas(64) std::int32_t sums[1][kTrellisRows];

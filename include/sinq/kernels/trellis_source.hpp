@@ -44,8 +44,19 @@ class TrellisSource {
       : view_(view),
         geometry_(TrellisCodes(view.layout()).geometry()),
         lookup_(TrellisCodes::tables(view.code_regions().levels), zero),
-        values_(reinterpret_cast<const std::uint8_t*>(view.region(Region::kGroupScale))),
-        value_stride_(sinq::aux_bytes(view.layout().aux, view.layout().rows)) {}
+        groups_(view.groups()),
+        first_group_(view.first_group()),
+        group_bytes_(sinq::aux_bytes(view.layout().aux, view.layout().rows)),
+        panel_bytes_(sinq::aux_bytes(view.layout().aux, kTrellisRows)),
+        group_blocks_(aux_blocks(view.layout().rows)) {
+    // PanelAffine takes the panel's blocks of 16 rows for groups.
+    scales_.format = view.layout().aux;
+    scales_.scales = view.region(Region::kGroupScale);
+    if (has_aux_blocks(scales_.format)) scales_.scale_block = view.region(Region::kGroupScaleBlocks);
+    scales_.value_stride = sinq::aux_bytes(scales_.format, kPanelRows);
+    scales_.block_stride = Index{sizeof(AuxBlock)};
+    scales_.block_share = kAuxBlockRows / kPanelRows;
+  }
 
   [[nodiscard]] const Geometry& geometry() const noexcept { return geometry_; }
   [[nodiscard]] const TrellisLookup& lookup() const noexcept { return lookup_; }
@@ -59,26 +70,26 @@ class TrellisSource {
   /// Scales of group `group` of the window: out[kTrellisRows]; zeros behind the matrix's last row.
   template <class Tag>
   void scales(Index panel, Index group, float* out) const noexcept {
-    constexpr Index kPanels = kTrellisRows / kPanelRows;
-    const Layout& layout = view_.layout();
     fetch_scales(panel, group);
-    PanelAux aux = panel_aux(view_, panel * kPanels, group);
-    const Index rows = std::min(layout.rows - panel * kTrellisRows, kTrellisRows);
+    PanelAux aux = scales_;
+    aux.scales += (first_group_ + group) * group_bytes_ + panel * panel_bytes_;
+    if (aux.scale_block != nullptr) {
+      aux.scale_block += ((first_group_ + group) * group_blocks_ + panel * kPanelBlocks) * aux.block_stride;
+    }
+    const Index rows = std::min(geometry_.rows - panel * kTrellisRows, kTrellisRows);
     Padded padded;
     if (rows < kTrellisRows) padded.pad(aux, rows);
-    aux.value_stride = sinq::aux_bytes(layout.aux, kPanelRows);
-    aux.block_stride = Index{sizeof(AuxBlock)};
-    aux.block_share = kAuxBlockRows / kPanelRows;
-    PanelAffine<Tag>::run(aux, kPanels, {}, out, nullptr);
+    PanelAffine<Tag>::run(aux, kTrellisRows / kPanelRows, {}, out, nullptr);
   }
 
  private:
   /// Groups whose scales are on their way: those of a group lie a row of all scales apart.
   static constexpr Index kGroupsAhead = 2;
+  static constexpr Index kPanelBlocks = kTrellisRows / kAuxBlockRows;
 
   struct Padded {
     alignas(64) std::byte values[kTrellisRows * sizeof(float)];
-    std::byte blocks[kTrellisRows / kAuxBlockRows * sizeof(AuxBlock)];
+    std::byte blocks[kPanelBlocks * sizeof(AuxBlock)];
 
     void pad(PanelAux& aux, Index rows) noexcept {
       const auto size = static_cast<std::size_t>(sinq::aux_bytes(aux.format, rows));
@@ -94,15 +105,14 @@ class TrellisSource {
 
   void fetch_scales(Index panel, Index group) const noexcept {
     Index next = group + kGroupsAhead;
-    if (next >= view_.groups()) {
-      next -= view_.groups();
+    if (next >= groups_) {
+      next -= groups_;
       ++panel;
     }
-    const Index bytes = sinq::aux_bytes(view_.layout().aux, kTrellisRows);
-    const auto address = reinterpret_cast<std::uintptr_t>(values_) +
-                         static_cast<std::uintptr_t>((view_.first_group() + next) * value_stride_ + panel * bytes);
+    const auto address = reinterpret_cast<std::uintptr_t>(scales_.scales) +
+                         static_cast<std::uintptr_t>((first_group_ + next) * group_bytes_ + panel * panel_bytes_);
     // Addresses, not pointers into the matrix: they may lie behind its end.
-    for (Index i = 0; i < bytes; i += kLineBytes) {
+    for (Index i = 0; i < panel_bytes_; i += kLineBytes) {
 #if defined(__GNUC__)
       __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(i)), 0, 3);
 #endif
@@ -112,8 +122,12 @@ class TrellisSource {
   QuantizedView view_;
   Geometry geometry_;
   TrellisLookup lookup_;
-  const std::uint8_t* values_;
-  Index value_stride_;
+  Index groups_;
+  Index first_group_;
+  Index group_bytes_;   ///< of the scales of one group
+  Index panel_bytes_;   ///< of those, for the rows of one panel
+  Index group_blocks_;  ///< parameters of 8- and 6-bit scales of one group
+  PanelAux scales_;     ///< of the stored matrix's first group and panel
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

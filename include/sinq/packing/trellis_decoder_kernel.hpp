@@ -46,7 +46,7 @@ struct TrellisDecoder<SINQ_ISA> {
   /// Bytes between a line and the ones that are fetched while it is decoded: one far ahead into the second cache, one
   /// that has arrived there into the first.
   static constexpr std::uintptr_t kFarAhead = 12288;
-  static constexpr std::uintptr_t kAhead = 2048;
+  static constexpr std::uintptr_t kAhead = 1024;
 
   struct Tables {
     B a, b, c;
