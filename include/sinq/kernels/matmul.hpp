@@ -48,7 +48,7 @@ void matmul(const W& w, const Activations& x, std::span<float> y, Precision prec
   }
   ScaledInput input;
   input.assign(w, x, precision, limit);
-  detail::for_each_share(w.rows(), executor,
+  detail::for_each_share(detail::view_of(w), executor,
                          [&](RowRange rows) { matmul(w, input, rows, y.data(), w.rows(), Output::kOverwrite, limit); });
 }
 

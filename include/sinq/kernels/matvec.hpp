@@ -34,7 +34,7 @@ void matvec(const W& w, const Activations& x, std::span<float> y, Precision prec
   }
   ScaledInput input;
   input.assign(w, x, precision, limit);
-  detail::for_each_share(w.rows(), executor,
+  detail::for_each_share(detail::view_of(w), executor,
                          [&](RowRange rows) { matvec(w, input, rows, y, Output::kOverwrite, limit); });
 }
 

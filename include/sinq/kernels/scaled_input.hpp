@@ -127,7 +127,7 @@ class ScaledInput {
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
 
   [[nodiscard]] static bool needs_floats(const QuantizedView& matrix) noexcept {
-    return !detail::ScalarCodes::holds(matrix.layout());
+    return detail::VectorCodes::holds(matrix.layout());
   }
   [[nodiscard]] static bool needs_floats(const RepackedView&) noexcept { return false; }
 

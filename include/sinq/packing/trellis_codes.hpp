@@ -3,6 +3,8 @@
 #include <sinq/isa.hpp>
 #include <sinq/packing/code_layout.hpp>
 #include <sinq/packing/lane_trellis.hpp>
+#include <sinq/packing/trellis_lines.hpp>
+#include <sinq/packing/trellis_lookup.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -92,14 +94,14 @@ class TrellisCodes {
   template <class Tag>
   void unpack(const CodeRegions& from, RowRange rows, ColRange cols, std::uint8_t* out, Index stride) const noexcept {
     alignas(64) std::uint8_t levels[kPieceCols * Geometry::kPanelRows];
-    const TrellisTables table = tables(from.levels);
+    const TrellisLookup lookup(tables(from.levels), kLevelZero);
     while (rows.begin < rows.end) {
       const Index panel = rows.begin / Geometry::kPanelRows, first_row = panel * Geometry::kPanelRows;
       const RowRange part{rows.begin - first_row, std::min(rows.end - first_row, Geometry::kPanelRows)};
       const std::uint8_t* const lines = from.codes + panel * geometry_.panel_bytes();
       for (Index c = cols.begin; c < cols.end; c += kPieceCols) {
         const Index blocks = ceil_div(std::min(cols.end - c, kPieceCols), Geometry::kBlockCols);
-        TrellisDecoder<Tag>::run(geometry_, lines, c / Geometry::kBlockCols, blocks, table, kLevelZero, levels);
+        TrellisDecoder<Tag>::run(TrellisLines(geometry_, lines, c / Geometry::kBlockCols, blocks), lookup, levels);
         copy_rows(levels, part, blocks, out + c - cols.begin, stride);
       }
       out += part.size() * stride;
