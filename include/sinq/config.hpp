@@ -4,8 +4,7 @@
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 #include <sinq/packing/code_layouts.hpp>
-#include <sinq/quantizers/codebook.hpp>
-#include <sinq/quantizers/hqq.hpp>
+#include <sinq/quantizers/panel_quantizer.hpp>
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
 
@@ -26,9 +25,9 @@ enum class CodesAgainst : std::uint8_t {
 };
 
 /// Everything about how a matrix is quantized. Plain data; every field has the default that `quantize(w)` uses.
-/// Q: a TileQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
+/// Q: a TileQuantizer, a PanelQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
 template <class Q = Uniform, Normalizer N = Sinkhorn>
-requires(TileQuantizer<Q> || GroupQuantizer<Q>) struct Config {
+requires(TileQuantizer<Q> || PanelQuantizer<Q> || GroupQuantizer<Q>) struct Config {
   Q quantizer{};
   N normalizer{};
   Index group_size = 64;  ///< columns sharing one scale and zero point; a multiple of 8, may exceed the columns
@@ -61,19 +60,20 @@ struct Method {
   RaggedTile ragged = RaggedTile::kKeep;
   CodesAgainst codes_against = CodesAgainst::kStored;
   InputRounding input_rounding = InputRounding::kNone;
+  bool codes_panels = false;  ///< by a PanelQuantizer
 };
 
 /// The method of `config`, which it refers to for its levels.
 template <class Q, class N>
 [[nodiscard]] Method method_of(const Config<Q, N>& config) {
-  return {config.quantizer.format(), N::kColScale,         config.group_size,
-          config.tile_cols,          config.tiling,        config.aux,
-          config.thresholds,         config.kurtosis_gate, config.ragged,
-          config.codes_against,      config.input_rounding};
+  return {config.quantizer.format(), N::kColScale,          config.group_size,
+          config.tile_cols,          config.tiling,         config.aux,
+          config.thresholds,         config.kurtosis_gate,  config.ragged,
+          config.codes_against,      config.input_rounding, PanelQuantizer<Q>};
 }
 
 template <class... Parts>
-[[noreturn]] void refuse_config(const Parts&... parts) {
+[[noreturn, gnu::cold]] void refuse_config(Parts... parts) {
   SINQ_THROW(Errc::kBadConfig, text(parts...));
 }
 
@@ -91,14 +91,19 @@ template <class... Parts>
 }
 
 /// What a quantizer says of its codes.
-inline void validate_format(const Method& method) {
+[[gnu::cold]] inline void validate_format(const Method& method) {
   const CodeFormat& format = method.format;
   const Layout layout = with_format({.group_size = method.group_size}, format);
   if (const auto flaw = with_codes(layout, [&](const auto& codes) { return codes.find_flaw(layout); })) {
     refuse_config("quantizer: ", flaw->text);
   }
-  if (!ScalarCodes::holds(layout) && !VectorCodes::holds(layout)) {
-    refuse_config("quantizer: the pipeline writes scalar and vector codes only");
+  if (TrellisCodes::holds(layout) != method.codes_panels) {
+    refuse_config("quantizer: quarter_bits ", layout.quarter_bits,
+                  method.codes_panels ? ": whole panels are coded by" : ": codes of single groups are not",
+                  " the lane trellis");
+  }
+  if (method.codes_panels && method.codes_against != CodesAgainst::kStored) {
+    refuse_config("codes_against: panels are coded against stored scales only");
   }
   for (std::size_t i = 0; i < format.levels.size(); ++i) {
     if (!is_finite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
@@ -121,7 +126,7 @@ inline void validate_format(const Method& method) {
   }
 }
 
-inline void validate(const Method& method) {
+[[gnu::cold]] inline void validate(const Method& method) {
   if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
   if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
   if (method.group_size > kMaxWeights) {
@@ -157,7 +162,7 @@ inline void validate(const Method& method) {
 
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
-void validate(const Config<Q, N>& config) {
+[[gnu::cold]] void validate(const Config<Q, N>& config) {
   config.quantizer.validate();
   config.normalizer.validate();
   detail::validate(detail::method_of(config));

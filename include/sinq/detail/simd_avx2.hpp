@@ -142,6 +142,30 @@ struct Simd<isa::Avx2> {
     store_exactly<2 * kBits>(out + 2 * kBits, _mm256_extracti128_si256(x, 1));
   }
 
+  static constexpr int kWords = 16;
+  using W = __m256i;
+  SINQ_INLINE_AVX2 W load_words(const std::int16_t* p) noexcept {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  SINQ_INLINE_AVX2 void store_words(std::int16_t* p, W a) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
+  }
+  SINQ_INLINE_AVX2 W set1_word(std::int16_t x) noexcept { return _mm256_set1_epi16(x); }
+  SINQ_INLINE_AVX2 W min_words(W a, W b) noexcept { return _mm256_min_epi16(a, b); }
+  SINQ_INLINE_AVX2 W add_words(W a, W b) noexcept { return _mm256_adds_epi16(a, b); }
+  SINQ_INLINE_AVX2 W sub_words(W a, W b) noexcept { return _mm256_sub_epi16(a, b); }
+  SINQ_INLINE_AVX2 W abs_words(W a) noexcept { return _mm256_abs_epi16(a); }
+  SINQ_INLINE_AVX2 W mul_high_words(W a, W b) noexcept { return _mm256_mulhi_epu16(a, b); }
+  SINQ_INLINE_AVX2 W shift_words(W a, int bits) noexcept { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
+  SINQ_INLINE_AVX2 W mark_less(W word, W a, W b, W mark) noexcept {
+    return _mm256_or_si256(word, _mm256_and_si256(_mm256_cmpgt_epi16(b, a), mark));
+  }
+  SINQ_INLINE_AVX2 void store_rounded_words(std::int16_t* p, F a) noexcept {
+    const __m256i low = _mm256_and_si256(_mm256_cvtps_epi32(a), _mm256_set1_epi32(0xffff));
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words);
+  }
+
   SINQ_INLINE_AVX2 F load_f16(const std::uint16_t* p) noexcept {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }

@@ -182,6 +182,24 @@ struct Simd<isa::Avx512> {
     _mm512_storeu_si512(codes, unpack64<kBits>(packed));
   }
 
+  static constexpr int kWords = 32;
+  using W = __m512i;
+  SINQ_INLINE_AVX512 W load_words(const std::int16_t* p) noexcept { return _mm512_loadu_si512(p); }
+  SINQ_INLINE_AVX512 void store_words(std::int16_t* p, W a) noexcept { _mm512_storeu_si512(p, a); }
+  SINQ_INLINE_AVX512 W set1_word(std::int16_t x) noexcept { return _mm512_set1_epi16(x); }
+  SINQ_INLINE_AVX512 W min_words(W a, W b) noexcept { return _mm512_min_epi16(a, b); }
+  SINQ_INLINE_AVX512 W add_words(W a, W b) noexcept { return _mm512_adds_epi16(a, b); }
+  SINQ_INLINE_AVX512 W sub_words(W a, W b) noexcept { return _mm512_sub_epi16(a, b); }
+  SINQ_INLINE_AVX512 W abs_words(W a) noexcept { return _mm512_abs_epi16(a); }
+  SINQ_INLINE_AVX512 W mul_high_words(W a, W b) noexcept { return _mm512_mulhi_epu16(a, b); }
+  SINQ_INLINE_AVX512 W shift_words(W a, int bits) noexcept { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
+  SINQ_INLINE_AVX512 W mark_less(W word, W a, W b, W mark) noexcept {
+    return _mm512_mask_add_epi16(word, _mm512_cmplt_epi16_mask(a, b), word, mark);
+  }
+  SINQ_INLINE_AVX512 void store_rounded_words(std::int16_t* p, F a) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
+  }
+
   SINQ_INLINE_AVX512 F load_f16(const std::uint16_t* p) noexcept {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }

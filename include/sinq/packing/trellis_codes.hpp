@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sinq/isa.hpp>
 #include <sinq/packing/code_layout.hpp>
 #include <sinq/packing/lane_trellis.hpp>
 #include <sinq/packing/trellis_lines.hpp>
@@ -86,14 +87,12 @@ class TrellisCodes {
 
   [[nodiscard]] constexpr Index row_step() const noexcept { return Geometry::kPanelRows; }
   [[nodiscard]] constexpr Index col_step() const noexcept { return Geometry::kBlockCols; }
-  /// Half a panel, which is a block of aux values, as far as the first cache has room for bytes.
-  [[nodiscard]] constexpr UnpackShape unpack_shape() const noexcept { return {Geometry::kPanelRows / 2, 256}; }
+  /// A panel, as far as half of the first cache holds its bytes.
+  [[nodiscard]] constexpr UnpackShape unpack_shape() const noexcept { return {Geometry::kPanelRows, 2 * kPieceCols}; }
 
   /// Reads the lines of these columns, and the two before them.
   template <class Tag>
   void unpack(const CodeRegions& from, RowRange rows, ColRange cols, std::uint8_t* out, Index stride) const noexcept {
-    // A few blocks of lines at a time, whose levels stay in the first cache.
-    constexpr Index kBlocks = 4, kPieceCols = kBlocks * Geometry::kBlockCols;
     alignas(64) std::uint8_t levels[kPieceCols * Geometry::kPanelRows];
     const TrellisLookup lookup(tables(from.levels), kLevelZero);
     while (rows.begin < rows.end) {
@@ -111,14 +110,21 @@ class TrellisCodes {
   }
 
  private:
+  /// Columns that are unpacked at once: four blocks of lines, 8 KB of levels.
+  static constexpr Index kPieceCols = 4 * Geometry::kBlockCols;
+
   /// Rows of a panel out of the levels of its steps, quad by quad.
   static void copy_rows(const std::uint8_t* levels, RowRange rows, Index blocks, std::uint8_t* out,
                         Index stride) noexcept {
     constexpr Index kQuad = Geometry::kLaneCols, kQuadLevels = kQuad * Geometry::kPanelRows;
     for (Index r = rows.begin; r < rows.end; ++r, out += stride) {
-      const std::uint8_t* quad = levels + Geometry::step_of(r, 0) * Geometry::kLineBytes + Geometry::lane_of(r, 0);
-      for (Index c = 0; c < blocks * Geometry::kBlockCols; c += kQuad, quad += kQuadLevels)
-        std::memcpy(out + c, quad, kQuad);
+      const std::uint8_t* from = levels + Geometry::step_of(r, 0) * Geometry::kLineBytes + Geometry::lane_of(r, 0);
+      std::uint8_t* to = out;
+      for (Index b = 0; b < blocks; ++b) {
+        SINQ_UNROLL
+        for (Index c = 0; c < Geometry::kBlockCols; c += kQuad, from += kQuadLevels) std::memcpy(to + c, from, kQuad);
+        to += Geometry::kBlockCols;
+      }
     }
   }
 
