@@ -16,10 +16,10 @@ struct TrellisMatvec<SINQ_ISA> {
   static constexpr int kParts = static_cast<int>(kPanelRows) / S::kWidth;
   static constexpr int kStepsPerQuad = static_cast<int>(TrellisGeometry::kStepsPerQuad);
   /// Vectors of rows at once, and their sums: as many as registers hold.
-  static constexpr int kAll = static_cast<int>(kTrellisRows) / S::kWidth;
+  static constexpr int kRowVectors = static_cast<int>(kTrellisRows) / S::kWidth;
   static constexpr int kSums = S::kTilePanels * S::kBatchTile * kParts;
   template <int Digits>
-  static constexpr int kVectors = kSums / Digits < kAll ? kSums / Digits : kAll;
+  static constexpr int kVectors = kSums / Digits < kRowVectors ? kSums / Digits : kRowVectors;
 
   /// out[kTrellisRows] = the panel's rows times `in` (a batch of one) of `Digits` digits, or floats (0): those with
   /// a Tag whose kSignedZero is 0. `source` has levels with kSignedZero added.

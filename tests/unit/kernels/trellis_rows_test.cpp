@@ -6,8 +6,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstddef>
 #include <limits>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +91,33 @@ TEST(TrellisRows, RowBlocksHaveColumnScalesOfTheirOwn) {
 TEST(TrellisRows, Batches) {
   for (const Index group : {32, 64, 384}) {
     check(make_trellis_layout(150, 330, 11, group), {2, 8, 33, 70});
+  }
+}
+
+/// The largest levels meet the largest activations, in pairs of equal and of opposite signs: two products are more than
+/// some instructions add up without saturation if one operand has no sign.
+TEST(TrellisRows, ExtremesDoNotSaturate) {
+  for (const int sign : {1, -1}) {
+    QuantizedMatrix q = random_matrix(make_trellis_layout(128, 256, 10, 256));
+    const std::span<std::byte> levels = q.region(Region::kLevels);
+    for (std::size_t i = 0; i < levels.size(); ++i) {
+      levels[i] = static_cast<std::byte>(sign * (i < 16 ? 60 : i < 32 ? 40 : 27));
+    }
+    for (auto& scale : q.region(Region::kColScale)) scale = std::byte{0x3c};  // 1.06
+    std::vector<float> x(256);
+    for (std::size_t c = 0; c < x.size(); ++c) x[c] = c < 128 || c / 2 % 2 == 0 ? 1.0F : -1.0F;
+    const Expected want = expected(q.view(), x.data());
+    for (const Precision precision : kPrecisions) {
+      ScaledInput in;
+      in.assign(q, x, precision);
+      for (const DotKind kind : supported_dots()) {
+        std::vector<float> y(128);
+        detail::multiply_vector(q.view(), in, {0, 128}, {y.data(), 0, Output::kOverwrite}, kind);
+        for (std::size_t r = 0; r < y.size(); ++r) {
+          ASSERT_NEAR(y[r], want.y[r], 1e-5 * std::fabs(want.y[r])) << name(kind) << " row " << r;
+        }
+      }
+    }
   }
 }
 
