@@ -1,8 +1,9 @@
-#include <sinq/kernels/multiply.hpp>
+#include <sinq/kernels/trellis.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
 #include "dot_list.hpp"
 #include "random_matrix.hpp"
+#include "support/matchers.hpp"
 
 #include <gtest/gtest.h>
 
@@ -23,7 +24,8 @@ using namespace sinq::test;
 constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Precision::kInt8};
 
 /// Every kernel and precision, one vector and batches, against double precision.
-void check(const QuantizedView& view, const std::string& what, std::initializer_list<Index> batches) {
+void check(const QuantizedView& matrix, const std::string& what, std::initializer_list<Index> batches) {
+  const TrellisView view(matrix);
   for (const Index batch : batches) {
     const std::vector<float> x = gaussian(batch * view.cols(), 40);
     for (const Precision precision : kPrecisions) {
@@ -109,10 +111,10 @@ TEST(TrellisRows, ExtremesDoNotSaturate) {
     const Expected want = expected(q.view(), x.data());
     for (const Precision precision : kPrecisions) {
       ScaledInput in;
-      in.assign(q, x, precision);
+      in.assign(TrellisView(q.view()), x, precision);
       for (const DotKind kind : supported_dots()) {
         std::vector<float> y(128);
-        detail::multiply_vector(q.view(), in, {0, 128}, {y.data(), 0, Output::kOverwrite}, kind);
+        detail::multiply_vector(TrellisView(q.view()), in, {0, 128}, {y.data(), 0, Output::kOverwrite}, kind);
         for (std::size_t r = 0; r < y.size(); ++r) {
           ASSERT_NEAR(y[r], want.y[r], 1e-5 * std::fabs(want.y[r])) << name(kind) << " row " << r;
         }
@@ -133,7 +135,7 @@ TEST(TrellisRows, Windows) {
 }
 
 /// W times x, rows `rows`, with the best kernel of this machine.
-void multiply(const QuantizedView& view, const ScaledInput& in, RowRange rows, std::vector<float>& y,
+void multiply(const TrellisView& view, const ScaledInput& in, RowRange rows, std::vector<float>& y,
               Output output = Output::kOverwrite) {
   const DotKind best = supported_dots().back();
   if (in.batch() == 1) return detail::multiply_vector(view, in, rows, {y.data(), 0, output}, best);
@@ -146,11 +148,11 @@ TEST(TrellisRows, AnySplitOfTheRowsGivesTheSameBits) {
   for (const Precision precision : kPrecisions) {
     for (const Index batch : {1, 3}) {
       ScaledInput in;
-      in.assign(q, Activations(x.data(), batch, 128), precision);
+      in.assign(TrellisView(q.view()), Activations(x.data(), batch, 128), precision);
       std::vector<float> whole(static_cast<std::size_t>(300 * batch)), parts = whole;
-      multiply(q.view(), in, {0, 300}, whole);
+      multiply(TrellisView(q.view()), in, {0, 300}, whole);
       for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {1, 130}, {130, 256}, {256, 300}}) {
-        multiply(q.view(), in, {begin, end}, parts);
+        multiply(TrellisView(q.view()), in, {begin, end}, parts);
       }
       EXPECT_EQ(whole, parts);
     }
@@ -160,10 +162,10 @@ TEST(TrellisRows, AnySplitOfTheRowsGivesTheSameBits) {
 TEST(TrellisRows, AccumulatesIntoOldValues) {
   const QuantizedMatrix q = random_matrix(make_trellis_layout(128, 64, 12, 64));
   ScaledInput in;
-  in.assign(q, gaussian(64));
+  in.assign(TrellisView(q.view()), gaussian(64));
   std::vector<float> y(128, 0.0F), twice(128, 0.0F);
-  multiply(q.view(), in, {0, 128}, y);
-  for (int i = 0; i < 2; ++i) multiply(q.view(), in, {0, 128}, twice, Output::kAccumulate);
+  multiply(TrellisView(q.view()), in, {0, 128}, y);
+  for (int i = 0; i < 2; ++i) multiply(TrellisView(q.view()), in, {0, 128}, twice, Output::kAccumulate);
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(twice[i], y[i] + y[i]);
 }
 
@@ -173,10 +175,15 @@ TEST(TrellisRows, NaNInABlockMakesEveryResultNaN) {
   x[70] = std::numeric_limits<float>::quiet_NaN();
   for (const Precision precision : kPrecisions) {
     ScaledInput in;
-    in.assign(q, x, precision);
-    multiply(q.view(), in, {0, 128}, y);
+    in.assign(TrellisView(q.view()), x, precision);
+    multiply(TrellisView(q.view()), in, {0, 128}, y);
     for (const float value : y) EXPECT_TRUE(value != value);
   }
+}
+
+TEST(TrellisView, RefusesOtherCodes) {
+  const QuantizedMatrix q = random_matrix(make_layout(32, 64, 4, 64));
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"no lane trellis", "repack"}, [&] { TrellisView(q.view()); }));
 }
 
 /// Threads take whole panels: half of one would be decoded twice.
@@ -185,7 +192,7 @@ TEST(TrellisRows, SharesOfThreadsAreWholePanels) {
   ThreadPool pool(3);
   std::mutex mutex;
   Index rows = 0;
-  detail::for_each_share(q.view(), pool, [&](RowRange share) {
+  detail::for_each_share(TrellisView(q.view()), pool, [&](RowRange share) {
     const std::scoped_lock lock(mutex);
     EXPECT_EQ(share.begin % TrellisGeometry::kPanelRows, 0);
     rows += share.size();
