@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/config.hpp>
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/quantizer_ref.hpp>
 #include <sinq/detail/tile_apply.hpp>
 #include <sinq/detail/tile_balancer.hpp>
@@ -81,7 +82,7 @@ class TilePipeline {
 
   /// Lets a quantizer that has levels of its own learn them from a sample of the normalized matrix. Before the first
   /// `run`.
-  void learn(TileWorker& worker) {
+  [[gnu::cold]] void learn(TileWorker& worker) {
     if (quantizer_.do_learn == nullptr) return;
     // A quarter of a million weights place 16 levels within a thousandth; a table of vectors wants a million, and some
     // hundred vectors per entry. 16 tiles see the whole width of the matrix.
@@ -134,7 +135,7 @@ class TilePipeline {
     Index groups;
     float* inv_row = nullptr;
     float* inv_col = nullptr;  ///< [blocks][stride], then as much working memory
-    float* weights = nullptr;  ///< [blocks][stride] importance of columns to a searched fit
+    float* weights = nullptr;  ///< [blocks][stride] importance of columns to a searched fit; null: all alike
     GroupParams params = {};   ///< of the whole band for FitScope::kTile, else of a chunk
     float* units = nullptr;    ///< [blocks]
     float* stored = nullptr;   ///< one group of a chunk as a reader will see it, twice
@@ -155,18 +156,17 @@ class TilePipeline {
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
   /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
   /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
-  [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
+  [[nodiscard, gnu::cold]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
-    std::vector<double> squares(static_cast<std::size_t>(count), 0.0);
+    Vector<double> squares(static_cast<std::size_t>(count), 0.0);
     for (Index i = 0; i < count * stride; ++i) {
       const auto x = static_cast<double>(sample[static_cast<std::size_t>(i)]);
       squares[static_cast<std::size_t>(i / stride)] += x * x;
     }
-    std::vector<double> sorted = squares;
-    const auto quartile = sorted.begin() + (count - 1) * 3 / 4;
-    std::nth_element(sorted.begin(), quartile, sorted.end());
-    if (!(*quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
-    const double most = *quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
+    Vector<double> sorted = squares;
+    const double quartile = nth_smallest(sorted.data(), sorted.size(), static_cast<std::size_t>((count - 1) * 3 / 4));
+    if (!(quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
+    const double most = quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
     double sum = 0.0;
     for (Index g = 0; g < count; ++g) {
       const double square = squares[static_cast<std::size_t>(g)];
@@ -195,8 +195,8 @@ class TilePipeline {
               .groups = groups};
     band.inv_row = band.row + padded_rows;
     band.inv_col = band.inv_row + padded_rows;
-    band.weights = band.inv_col + 2 * blocks * stride;
-    band.units = band.weights + blocks * stride;
+    band.units = band.inv_col + 2 * blocks * stride;
+    if (!col_importance_.empty()) band.weights = band.units + blocks;
     const Index params_rows = quantizer_.scope == FitScope::kTile ? padded_rows : kAuxBlockRows;
     float* params = worker.params.floats(2 * groups * params_rows + 2 * kAuxBlockRows);
     band.params = {params, params + groups * params_rows, params_rows};
@@ -232,17 +232,12 @@ class TilePipeline {
     return true;
   }
 
-  /// How much an error of a normalized weight matters, column by column.
+  /// How much an error of a normalized weight matters, column by column: what the caller says of the columns of the
+  /// matrix. Otherwise all alike, which is 1 / col_scale^2 in the matrix itself: a factor that moves from what makes
+  /// the layer's inputs into its columns multiplies the inputs' squares by what it divides those by.
   void weigh_columns(const Band& band, Index block, const float* inv_col) const noexcept {
+    if (band.weights == nullptr) return;
     float* weights = band.weights + block * band.tile.stride;
-    if (col_importance_.empty()) {
-      // Without calibration: weighed like this, searched grids have 0.4 to 3% less KL on lm30m and lm1m. Within bounds,
-      // because vector codes would give up an outlier column for the sake of its neighbours.
-      const float mean = std::accumulate(inv_col, inv_col + band.rect.cols, 0.0F) / static_cast<float>(band.rect.cols);
-      std::transform(inv_col, inv_col + band.tile.stride, weights,
-                     [&](float x) { return std::clamp(x, 0.25F * mean, 4.0F * mean); });
-      return;
-    }
     // Group by group, since only the ratios within one matter: divided by the greatest, and again by the power of two
     // of the greatest product, so that neither units nor outliers of importance leave float's range.
     const float* importance = col_importance_.data() + band.rect.col;
@@ -303,7 +298,7 @@ class TilePipeline {
   [[nodiscard]] TileView weighed(const TileView& chunk, const Band& band, RowRange r, Index block) const noexcept {
     TileView part = chunk.row_slice(r);
     part.unit = band.units[block];
-    part.col_weights = band.weights + block * chunk.stride;
+    if (band.weights != nullptr) part.col_weights = band.weights + block * chunk.stride;
     return part;
   }
   [[nodiscard]] static GroupParams from_row(const GroupParams& params, Index r) noexcept {

@@ -96,8 +96,10 @@ class TrellisEncoder {
   /// The scales of least squared error for these windows, in place of the old ones.
   void fit_scales(const PanelView& panel, const std::uint16_t* windows, float* scales) const;
 
+  /// What the search is to come near to under these scales [groups][128]: targets and weights of `memory`.
+  static void aim(const PanelView& panel, const float* scales, PanelMemory& memory);
+
  private:
-  void aim(const PanelView& panel, const float* scales, PanelMemory& memory) const;
   void prepare(Isa limit);
   void calibrate(std::span<const PanelView> sample, const float* scales);
 
@@ -194,7 +196,7 @@ SINQ_DECL void TrellisEncoder::guess_scales(const PanelView& panel, float* scale
 }
 
 /// Targets in units of a level, and weights: the squares of the scales, times what is known of the columns.
-SINQ_DECL void TrellisEncoder::aim(const PanelView& panel, const float* scales, PanelMemory& memory) const {
+SINQ_DECL void TrellisEncoder::aim(const PanelView& panel, const float* scales, PanelMemory& memory) {
   constexpr Index kLanes = PanelView::kLanes;
   const auto count = static_cast<std::size_t>(panel.groups() * PanelView::kRows);
   // Rows share bits with their neighbours of a lane. Of rows very unlike, the small ones would pay for the others, and

@@ -95,10 +95,15 @@ struct TrellisViterbi<SINQ_ISA> {
   SINQ_TARGET static void find_units(const TrellisPlan& plan, const TrellisRun& run, Index lane,
                                      float* units) noexcept {
     for (Index i = 0; i < kLanes; i += S::kWidth) {
-      F sum = S::zero();
-      for (Index s = 0; s < run.steps; ++s) sum = S::add(sum, S::load(run.weights + s * kRunLanes + lane + i));
-      const F whole = S::set1(plan.unit * static_cast<float>(run.steps));
+      // Of those that count: what is padding says nothing of the others.
+      F sum = S::zero(), count = S::zero();
+      for (Index s = 0; s < run.steps; ++s) {
+        const F weight = S::load(run.weights + s * kRunLanes + lane + i);
+        sum = S::add(sum, weight);
+        count = S::add(count, S::select(S::less(S::zero(), weight), S::set1(1.0F), S::zero()));
+      }
       const auto some = S::less(S::set1(1e-30F), sum);
+      const F whole = S::mul(S::set1(plan.unit), count);
       S::store(units + i, S::select(some, S::div(whole, S::select(some, sum, S::set1(1.0F))), S::zero()));
     }
   }
