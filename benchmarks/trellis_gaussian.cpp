@@ -87,10 +87,10 @@ void learn(int quarter_bits, unsigned seed) {
 void print_table() {
   std::printf("rate  distortion  bits above 4^-rate  M weights/s\n");
   for (int q = sinq::TrellisGeometry::kMinQuarterBits; q <= sinq::TrellisGeometry::kMaxQuarterBits; ++q) {
-    const TrellisTables tables = sinq::detail::start_tables(q);
+    const auto& [level, tables] = sinq::detail::trellis_start(q);
     std::mt19937_64 random(1);
     constexpr int kPanels = 8;
-    const Outcome outcome = code(tables, q, natural_scale(tables, q), kPanels, random, nullptr);
+    const Outcome outcome = code(tables, q, static_cast<double>(level), kPanels, random, nullptr);
     std::printf("%.2f  %.5f  %.3f  %.2f\n", 0.25 * q, outcome.distortion,
                 0.5 * std::log2(outcome.distortion * std::exp2(0.5 * q)),
                 kPanels * static_cast<double>(kSteps * kLanes) / outcome.seconds * 1e-6);

@@ -112,11 +112,12 @@ class PanelPipeline {
                          .group_steps = steps(group_size_)};
     float* scales = worker.group_scales.data();
     encoder_.guess_scales(view, scales);
-    for (int round = 1; round <= encoder_.rounds(); ++round) {
-      if (round > 1) encoder_.fit_scales(view, worker.windows.data(), scales);
-      store_scales(panel, scales, round == encoder_.rounds() ? &worker.oversized : nullptr);
+    for (int round = 0; round < encoder_.rounds(); ++round) {
+      store_scales(panel, scales, nullptr);
       encoder_.encode(view, scales, worker.windows.data(), worker.encoder);
+      encoder_.fit_scales(view, worker.windows.data(), scales);
     }
+    store_scales(panel, scales, &worker.oversized);
     auto* out = reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) + panel * codes_.panel_bytes();
     constexpr Index kBlock = TrellisGeometry::kBlockSteps * PanelView::kLanes;
     for (Index b = 0; b < codes_.blocks(); ++b) {

@@ -21,16 +21,14 @@ class TrellisEncoder;
 /// learned from a sample of the matrix, and group scales are fitted by least squares in turns with the codes. Groups
 /// have a scale and no zero point. (Trellis-coded quantization: Marcellin and Fischer 1990; QTIP, arXiv 2406.11235.)
 struct Trellis {
-  double rate = 2.5;  ///< bits per weight: a multiple of 1/4 (halves are what the presets use)
-  int rounds = 3;     ///< searches of each panel; between two of them its scales are fitted to the codes
-  int iterations =
-      4;  ///< of learning: searches of the sample, tables and scales fitted after each; 0: the tables below
-  TrellisTables tables = detail::start_tables(static_cast<int>(rate * 4.0));  ///< what learning starts from
+  double rate = 2.5;   ///< bits per weight: a multiple of 1/4 (halves are what the presets use)
+  int rounds = 3;      ///< searches of each panel; between two of them its scales are fitted to the codes
+  int iterations = 4;  ///< of learning: searches of the sample, tables and scales fitted after each
 
   friend bool operator==(const Trellis&, const Trellis&) = default;
 
-  /// One search of each panel, and tables that were learned on a Gaussian source.
-  [[nodiscard]] static Trellis fast(double rate) { return {.rate = rate, .rounds = 1, .iterations = 1}; }
+  /// A third of the work, for a few percent more squared error: panels are searched once, under guessed scales.
+  [[nodiscard]] static Trellis fast(double rate) { return {.rate = rate, .rounds = 1}; }
 
   /// Throws Errc::kBadConfig.
   void validate() const {
@@ -44,9 +42,12 @@ struct Trellis {
 
   [[nodiscard]] int quarter_bits() const noexcept { return static_cast<int>(rate * 4.0); }
 
-  CodeFormat format() const&& = delete;  // it points into this object
-  [[nodiscard]] CodeFormat format() const& noexcept {
-    return {.bits = 0, .symmetry = Symmetry::kSymmetric, .byte_levels = tables.bytes(), .quarter_bits = quarter_bits()};
+  /// Before the tables are learned.
+  [[nodiscard]] CodeFormat format() const noexcept {
+    return {.bits = 0,
+            .symmetry = Symmetry::kSymmetric,
+            .byte_levels = detail::trellis_start(quarter_bits()).tables.bytes(),
+            .quarter_bits = quarter_bits()};
   }
 
   [[nodiscard]] detail::TrellisEncoder encoder() const;
@@ -72,10 +73,15 @@ class TrellisEncoder {
  public:
   using Memory = PanelMemory;
 
-  explicit TrellisEncoder(const Trellis& settings) : settings_(settings) {}
+  explicit TrellisEncoder(const Trellis& settings)
+      : settings_(settings), tables_(trellis_start(settings.quarter_bits()).tables) {}
 
-  CodeFormat format() const&& = delete;
-  [[nodiscard]] CodeFormat format() const& noexcept { return settings_.format(); }
+  CodeFormat format() const&& = delete;  // it points into this object
+  [[nodiscard]] CodeFormat format() const& noexcept {
+    CodeFormat format = settings_.format();
+    format.byte_levels = tables_.bytes();
+    return format;
+  }
   [[nodiscard]] int rounds() const noexcept { return settings_.rounds; }
 
   /// Learns the tables from pieces of panels, one group of columns each. Before all that follows.
@@ -98,6 +104,7 @@ class TrellisEncoder {
   void calibrate(std::span<const PanelView> sample, const float* scales);
 
   Trellis settings_;
+  TrellisTables tables_;
   std::optional<TrellisSearch> search_;
   std::array<float, static_cast<std::size_t>(TrellisGeometry::kStates)> levels_{};  ///< of every window
   float rms_per_scale_ = 1.0F;                                                      ///< of a group
@@ -115,22 +122,18 @@ inline detail::TrellisEncoder Trellis::encoder() const { return detail::TrellisE
 namespace sinq::inline SINQ_ABI::detail {
 
 SINQ_DECL void TrellisEncoder::prepare(Isa limit) {
-  const TrellisTables& tables = settings_.tables;
-  double square = 0.0;
   for (std::size_t w = 0; w < levels_.size(); ++w) {
-    levels_[w] = static_cast<float>(tables.level(static_cast<std::uint32_t>(w)));
-    square += static_cast<double>(levels_[w]) * static_cast<double>(levels_[w]);
+    levels_[w] = static_cast<float>(tables_.level(static_cast<std::uint32_t>(w)));
   }
-  // Of a source with variance 1 that is coded well, the codes have that less the distortion.
-  const double coded = 1.0 - std::exp2(-2.0 * settings_.rate);
-  rms_per_scale_ = static_cast<float>(std::sqrt(std::max(square, 1.0) / static_cast<double>(levels_.size()) / coded));
-  search_.emplace(tables, settings_.quarter_bits(), limit);
+  search_.emplace(tables_, settings_.quarter_bits(), limit);
 }
 
 SINQ_DECL void TrellisEncoder::learn(std::span<const PanelView> sample, PanelMemory& memory, Isa limit) {
   constexpr auto kRows = static_cast<std::size_t>(PanelView::kRows);
+  const TrellisStart& start = trellis_start(settings_.quarter_bits());
+  tables_ = start.tables;
+  rms_per_scale_ = 1.0F / start.level;
   prepare(limit);
-  if (sample.empty()) return;
   Vector<float> scales(sample.size() * kRows);
   for (std::size_t i = 0; i < sample.size(); ++i) guess_scales(sample[i], scales.data() + i * kRows);
   for (int iteration = 0; iteration < settings_.iterations; ++iteration) {
@@ -147,7 +150,7 @@ SINQ_DECL void TrellisEncoder::learn(std::span<const PanelView> sample, PanelMem
                       all[i].data(), memory.search);
       for (std::size_t k = 0; k < all[i].size(); ++k) fit.add(all[i][k], memory.targets[k], memory.weights[k]);
     }
-    const float unit = fit.solve(settings_.tables);
+    const float unit = fit.solve(tables_);
     prepare(limit);
     for (std::size_t i = 0; i < sample.size(); ++i) {
       float* own = scales.data() + i * kRows;

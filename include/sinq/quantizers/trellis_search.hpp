@@ -51,7 +51,6 @@ struct TrellisPlan {
   struct Bundle {
     int bits = 0;  ///< of all its steps
     int low = 0;   ///< where they stand in the index
-    [[nodiscard]] Index parts() const noexcept { return Index{TrellisGeometry::kStates} >> bits; }
     /// Which part of the states an index belongs to: its bits above and below those of the bundle, joined.
     [[nodiscard]] std::uint32_t part_of(std::uint32_t index) const noexcept {
       const int wrapped = low + bits - TrellisGeometry::kWindowBits;
@@ -76,6 +75,13 @@ struct TrellisPlan {
   float unit = 0.0F;             ///< square of what a distance of one level is multiplied by, at the mean weight
   float most_multiplier = 0.0F;  ///< ... which is bounded by this
   float most_root = 0.0F;        ///< of the greatest cost of one step, in the same unit
+
+  /// What a squared distance is multiplied by, at weight 1, where `count` weights of a lane sum up to `sum`.
+  [[nodiscard]] float unit_of(float sum, Index count) const noexcept {
+    return sum > 1e-30F ? unit * static_cast<float>(count) / sum : 0.0F;
+  }
+  /// What a level (in 64ths) costs a target: the definition of what the kernel does with vectors.
+  [[nodiscard]] std::uint32_t cost(float target, float weight, float lane_unit, std::int16_t level) const noexcept;
 
   static constexpr std::uint32_t rotate(std::uint32_t state, int left) noexcept {
     return (state << left | state >> (TrellisGeometry::kWindowBits - left)) & (TrellisGeometry::kStates - 1);
@@ -108,6 +114,8 @@ class TrellisSearch {
   /// Prepares the search for these tables and rate. `limit`: see Isa.
   TrellisSearch(const TrellisTables& tables, int quarter_bits, Isa limit);
 
+  [[nodiscard]] const TrellisPlan& plan() const noexcept { return plan_; }
+
   /// Decides the first `run.commit` steps: `windows` [commit][64].
   void search(const TrellisRun& run, std::uint16_t* windows, TrellisMemory& memory) const;
 
@@ -132,6 +140,7 @@ class TrellisSearch {
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 namespace sinq::inline SINQ_ABI::detail {
@@ -145,6 +154,22 @@ struct TrellisViterbi;
 #include <sinq/detail/for_each_isa.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
+
+SINQ_DECL std::uint32_t TrellisPlan::cost(float target, float weight, float lane_unit,
+                                          std::int16_t level) const noexcept {
+  const float factor = std::min(std::sqrt(weight * lane_unit), most_multiplier);
+  // Beyond this distance, in 64ths of a level, all are alike.
+  const float far = std::min(64.0F * most_root / std::max(factor, 1e-3F), static_cast<float>(65535 >> target_shift));
+  const float reach = std::min(far, 32000.0F) * 0.5F;
+  const float x =
+      std::clamp(target * 64.0F, static_cast<float>(levels.front()) - reach, static_cast<float>(levels.back()) + reach);
+  const float scale = 65536.0F / (64.0F * static_cast<float>(1 << target_shift));
+  const auto multiplier = static_cast<std::uint32_t>(std::nearbyint(factor * scale));
+  const int bound = static_cast<int>(std::nearbyint(std::min(far, 32767.0F)));
+  const int distance = std::min(std::abs(static_cast<int>(std::nearbyint(x)) - level), bound);
+  const std::uint32_t root = (static_cast<std::uint32_t>(distance) << target_shift) * multiplier >> 16;
+  return root * root >> 16;
+}
 
 SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_bits, Isa limit)
     : isa_(resolve(limit)) {

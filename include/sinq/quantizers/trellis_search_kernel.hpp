@@ -73,14 +73,16 @@ struct TrellisViterbi<SINQ_ISA> {
         weigh_levels(plan, run, s + i, lane, units, i == 0 ? surplus : none, memory.levels.data() + i * level_size);
       }
       const TrellisPlan::Bundle& bundle = plan.bundle_of(run.first_step + s);
+      // As many parts at a time as the first cache holds beside the costs of the levels.
+      const Index states = std::max(Index{1} << bundle.bits, kStatesAtATime);
       Walk walks[kMostBundle];
       for (Index i = 0; i < plan.bundle; ++i) {
         const TrellisPlan::Step& step = plan.step(run.first_step + s + i);
-        walks[i].start(step, bundle, memory.costs.data(), memory.levels.data() + i * level_size,
+        walks[i].start(step, states >> step.bits, memory.costs.data(), memory.levels.data() + i * level_size,
                        choices + i * kWords * kLanes);
       }
       W least = S::set1_word(kMost);
-      for (Index part = 0; part < bundle.parts(); ++part) {
+      for (Index first = 0; first < TrellisGeometry::kStates; first += states) {
         for (Index i = 0; i + 1 < plan.bundle; ++i) take_step(walks[i], marks);
         least = S::min_words(least, take_step(walks[plan.bundle - 1], marks));
       }
@@ -150,22 +152,23 @@ struct TrellisViterbi<SINQ_ISA> {
   }
 
   static constexpr int kMostBundle = 4;
+  static constexpr Index kStatesAtATime = 128;
   static constexpr int kMostMembers = 32;
 
   /// Where a step has come to.
   struct Walk {
     int bits;
-    Index count;  ///< groups of a part
+    Index count;  ///< groups at a time
     const std::uint16_t* group;
     const std::uint16_t* row;    ///< of the table of levels, for every member
     const std::int16_t* levels;  ///< what they cost
     std::int16_t* choices;
     std::int16_t* member[kMostMembers];
 
-    void start(const TrellisPlan::Step& step, const TrellisPlan::Bundle& bundle, std::int16_t* costs,
-               const std::int16_t* level_costs, std::int16_t* to) noexcept {
+    void start(const TrellisPlan::Step& step, Index groups, std::int16_t* costs, const std::int16_t* level_costs,
+               std::int16_t* to) noexcept {
       bits = step.bits;
-      count = Index{1} << (bundle.bits - step.bits);
+      count = groups;
       group = step.groups.data();
       row = step.levels.data();
       levels = level_costs;
@@ -176,7 +179,7 @@ struct TrellisViterbi<SINQ_ISA> {
     }
   };
 
-  /// One step of one part in place; the least cost before it is returned.
+  /// One step of some parts in place; the least cost before it is returned.
   SINQ_TARGET static W take_step(Walk& walk, const std::int16_t* marks) noexcept {
     switch (walk.bits) {
       case 1:
@@ -197,26 +200,37 @@ struct TrellisViterbi<SINQ_ISA> {
     constexpr int kMembers = 1 << kBits;
     constexpr int kGroups = kMembers < 16 ? 16 / kMembers : 1;  // that share words
     constexpr int kOwnWords = kMembers < 16 ? 1 : kMembers / 16;
-    const std::uint16_t* const end = walk.group + walk.count;
+    // Locals, which no store of costs can change.
+    std::int16_t* member[std::size_t{kMembers}];
+    SINQ_UNROLL
+    for (int m = 0; m < kMembers; ++m) member[m] = walk.member[m];
+    const std::uint16_t* group = walk.group;
+    const std::uint16_t* const end = group + walk.count;
+    const std::uint16_t* row = walk.row;
+    const std::int16_t* const levels = walk.levels;
+    std::int16_t* choices = walk.choices;
     W least_of_all = S::set1_word(kMost);
-    while (walk.group != end) {
+    while (group != end) {
       W words[std::size_t{kOwnWords}];
       for (W& word : words) word = S::set1_word(0);
       for (int i = 0; i < kGroups; ++i) {
-        const Index first = *walk.group++ * kLanes;
-        const W least = least_below<1, kMembers>(walk.member, first, marks + i * kMembers * kLanes, words);
+        const Index first = *group++ * kLanes;
+        const W least = least_below<1, kMembers>(member, first, marks + i * kMembers * kLanes, words);
         least_of_all = S::min_words(least_of_all, least);
         SINQ_UNROLL
         for (int m = 0; m < kMembers; ++m) {
-          S::store_words(walk.member[m] + first, S::add_words(least, S::load_words(walk.levels + walk.row[m])));
+          S::store_words(member[m] + first, S::add_words(least, S::load_words(levels + row[m])));
         }
-        walk.row += kMembers;
+        row += kMembers;
       }
       for (const W word : words) {
-        S::store_words(walk.choices, word);
-        walk.choices += kLanes;
+        S::store_words(choices, word);
+        choices += kLanes;
       }
     }
+    walk.group = group;
+    walk.row = row;
+    walk.choices = choices;
     return least_of_all;
   }
 
