@@ -16,3 +16,5 @@ template QuantizedMatrix quantize_any<AnyConfig>(const MatrixView&, const AnyCon
                                                  const ExecutorRef&);
 
 }  // namespace sinq::inline SINQ_ABI::detail
+
+template sinq::AnyConfig sinq::presets::accurate<sinq::presets::Budget>(Budget, std::span<const Shape>);

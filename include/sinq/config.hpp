@@ -4,8 +4,6 @@
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
 #include <sinq/packing/code_layouts.hpp>
-#include <sinq/quantizers/codebook.hpp>
-#include <sinq/quantizers/hqq.hpp>
 #include <sinq/quantizers/panel_quantizer.hpp>
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
@@ -75,7 +73,7 @@ template <class Q, class N>
 }
 
 template <class... Parts>
-[[noreturn]] void refuse_config(const Parts&... parts) {
+[[noreturn, gnu::cold]] void refuse_config(Parts... parts) {
   SINQ_THROW(Errc::kBadConfig, text(parts...));
 }
 
@@ -93,7 +91,7 @@ template <class... Parts>
 }
 
 /// What a quantizer says of its codes.
-inline void validate_format(const Method& method) {
+[[gnu::cold]] inline void validate_format(const Method& method) {
   const CodeFormat& format = method.format;
   const Layout layout = with_format({.group_size = method.group_size}, format);
   if (const auto flaw = with_codes(layout, [&](const auto& codes) { return codes.find_flaw(layout); })) {
@@ -128,7 +126,7 @@ inline void validate_format(const Method& method) {
   }
 }
 
-inline void validate(const Method& method) {
+[[gnu::cold]] inline void validate(const Method& method) {
   if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
   if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
   if (method.group_size > kMaxWeights) {
@@ -164,7 +162,7 @@ inline void validate(const Method& method) {
 
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
-void validate(const Config<Q, N>& config) {
+[[gnu::cold]] void validate(const Config<Q, N>& config) {
   config.quantizer.validate();
   config.normalizer.validate();
   detail::validate(detail::method_of(config));

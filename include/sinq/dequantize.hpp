@@ -13,9 +13,6 @@ namespace sinq::inline SINQ_ABI {
 
 namespace detail {
 
-/// Rows that are decoded together: one block of 8-bit aux values.
-inline constexpr Index kDequantizeRows = kAuxBlockRows;
-
 /// Decodes the rows to `out`, `out_stride` apart.
 SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit);
 
@@ -50,7 +47,7 @@ void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = I
     SINQ_THROW(Errc::kBadShape,
                detail::text("dequantize_into: the buffer has ", out.size(), " floats, needed are ", size));
   }
-  constexpr Index kRowsPerTask = 4 * detail::kDequantizeRows;
+  constexpr Index kRowsPerTask = 256;  // whole blocks of aux values, and panels of a lane trellis
   detail::run_tasks(executor, ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
     const RowRange range{task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, q.rows())};
     dequantize_rows(q, range, out.subspan(static_cast<std::size_t>(range.begin * q.cols())), 0, limit);
@@ -74,10 +71,11 @@ void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit =
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// What one row is decoded with; group g's scale and offset are at [g * kDequantizeRows].
+/// What one row is decoded with; group g's scale and offset are at [g * stride].
 struct DequantizeRow {
   const float* scale;
   const float* offset;
+  Index stride;
   bool adds_offset;  ///< OffsetKind::kOffset
   float matrix_scale;
   const float* levels;  ///< null: a code is its own level, plus `level_zero`; at least 16 entries
@@ -98,11 +96,10 @@ struct Dequantize;
 namespace sinq::inline SINQ_ABI {
 namespace detail {
 
-/// Where the rows that are decoded together end: within one block of aux values, one row block, one panel of codes.
-[[nodiscard]] inline Index chunk_end(const QuantizedView& q, Index row, Index end) noexcept {
+/// Where rows that are decoded together end: at multiples of `rows` of the stored matrix, and with their row block.
+[[nodiscard]] inline Index chunk_end(const QuantizedView& q, Index row, Index rows, Index end) noexcept {
   const Index shift = q.row_range().begin, stored = shift + row, block = q.layout().row_block;
-  const Index aux_end = (stored / kDequantizeRows + 1) * kDequantizeRows;
-  return std::min(end, std::min(aux_end, (stored / block + 1) * block) - shift);
+  return std::min(end, std::min((stored / rows + 1) * rows, (stored / block + 1) * block) - shift);
 }
 
 /// As many rows and columns at a time as the layout of codes likes: unpacks them to bytes, then scales row by row.
@@ -120,18 +117,19 @@ SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* ou
   const Index code_stride = round_up(shape.cols, 16);
   Vector<std::uint8_t> codes(static_cast<std::size_t>(shape.rows * code_stride + 64));  // whole vectors are read
   Vector<float> col_scale(static_cast<std::size_t>(q.cols()));
-  Vector<float> params(static_cast<std::size_t>(2 * q.groups() * kDequantizeRows));
+  const Index chunk_rows = std::max(shape.rows, kAuxBlockRows);
+  Vector<float> params(static_cast<std::size_t>(2 * q.groups() * chunk_rows));
   float* const scale = params.data();
-  float* const offset = scale + q.groups() * kDequantizeRows;
+  float* const offset = scale + q.groups() * chunk_rows;
   Index scaled_block = -1;
   for (RowRange chunk{rows.begin, 0}; chunk.begin < rows.end; chunk.begin = chunk.end) {
-    chunk.end = chunk_end(q, chunk.begin, rows.end);
+    chunk.end = chunk_end(q, chunk.begin, chunk_rows, rows.end);
     for (Index g = 0; g < q.groups(); ++g) {
-      q.group_scales(g, chunk, scale + g * kDequantizeRows);
+      q.group_scales(g, chunk, scale + g * chunk_rows);
       if (layout.offset == OffsetKind::kOffset) {
-        q.stored_offsets(g, chunk, offset + g * kDequantizeRows);
+        q.stored_offsets(g, chunk, offset + g * chunk_rows);
       } else {
-        q.zero_points(g, chunk, offset + g * kDequantizeRows);
+        q.zero_points(g, chunk, offset + g * chunk_rows);
       }
     }
     const Index block = (q.row_range().begin + chunk.begin) / layout.row_block;
@@ -146,6 +144,7 @@ SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* ou
           for (Index r = part.begin; r < part.end; ++r) {
             const DequantizeRow row{scale + r - chunk.begin,
                                     offset + r - chunk.begin,
+                                    chunk_rows,
                                     layout.offset == OffsetKind::kOffset,
                                     layout.matrix_scale,
                                     levels,

@@ -3,6 +3,7 @@
 #include <sinq/any_config.hpp>
 #include <sinq/compiled.hpp>
 
+#include <concepts>
 #include <span>
 
 namespace sinq::inline SINQ_ABI::presets {
@@ -25,16 +26,22 @@ struct Shape {
 /// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
 /// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
 /// Errc::kBadShape.
-[[nodiscard]] SINQ_DECL AnyConfig accurate(Budget budget, std::span<const Shape> shapes);
+/// (Templates, so that files that only include this do not pay for AnyConfig.)
+template <std::same_as<Budget> B = Budget>
+[[nodiscard]] AnyConfig accurate(B budget, std::span<const Shape> shapes);
 
 /// The same for one matrix.
-[[nodiscard]] inline AnyConfig accurate(Budget budget, Index rows, Index cols) {
+template <std::same_as<Budget> B = Budget>
+[[nodiscard]] AnyConfig accurate(B budget, Index rows, Index cols) {
   const Shape shape{rows, cols};
-  return accurate(budget, {&shape, 1});
+  return accurate(budget, std::span<const Shape>(&shape, 1));
 }
 
 /// The same where the shapes are not known: the budget holds from 1024 x 1024 on.
-[[nodiscard]] inline AnyConfig accurate(Budget budget) { return accurate(budget, 1024, 1024); }
+template <std::same_as<Budget> B = Budget>
+[[nodiscard]] AnyConfig accurate(B budget) {
+  return accurate(budget, 1024, 1024);
+}
 
 }  // namespace sinq::inline SINQ_ABI::presets
 
@@ -94,23 +101,23 @@ template <class Config>
   }
   return bits <= budget.max_bits_per_weight * weights;
 }
-[[nodiscard]] inline bool fits(const MeasuredRecipe& recipe, Index group_size, const Budget& budget,
-                               std::span<const Shape> shapes) {
-  return recipe.vector_dim == 1 ? fits(learned_recipe(recipe, group_size), budget, shapes)
-                                : fits(vector_recipe(recipe, group_size), budget, shapes);
-}
 
 }  // namespace detail
 
-SINQ_DECL AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
+template <std::same_as<Budget> B>
+AnyConfig accurate(B budget, std::span<const Shape> shapes) {
   if (shapes.empty()) SINQ_THROW(Errc::kBadShape, "presets::accurate: there are no shapes");
+  const auto fits = [&](const detail::MeasuredRecipe& recipe, Index group_size) {
+    return recipe.vector_dim == 1 ? detail::fits(detail::learned_recipe(recipe, group_size), budget, shapes)
+                                  : detail::fits(detail::vector_recipe(recipe, group_size), budget, shapes);
+  };
   const detail::MeasuredRecipe* best = nullptr;
   Index best_group = 0;
   double least = 0.0;
   for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
     for (Index group_size = 16; group_size <= 128; group_size += 8) {
       const double error = detail::expected_error(recipe, group_size);
-      if ((best != nullptr && error >= least) || !detail::fits(recipe, group_size, budget, shapes)) continue;
+      if ((best != nullptr && error >= least) || !fits(recipe, group_size)) continue;
       best = &recipe;
       best_group = group_size;
       least = error;

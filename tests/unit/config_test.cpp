@@ -1,4 +1,5 @@
 #include <sinq/config.hpp>
+#include <sinq/quantizers/hqq.hpp>
 #include <sinq/quantizers/nf4.hpp>
 
 #include "support/matchers.hpp"

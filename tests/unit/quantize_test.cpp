@@ -3,7 +3,10 @@
 #include <sinq/measure_error.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/quantize.hpp>
+#include <sinq/quantizers/fitted.hpp>
+#include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/nf4.hpp>
+#include <sinq/quantizers/vector_codebook.hpp>
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"

@@ -33,7 +33,7 @@ struct Dequantize<SINQ_ISA> {
     const F matrix = S::set1(from.matrix_scale);
     for (Index c = cols.begin, g = c / from.group_size; c < cols.end; ++g) {
       const Index end = (g + 1) * from.group_size < cols.end ? (g + 1) * from.group_size : cols.end;
-      const F scale = S::set1(from.scale[g * kDequantizeRows]), offset = S::set1(from.offset[g * kDequantizeRows]);
+      const F scale = S::set1(from.scale[g * from.stride]), offset = S::set1(from.offset[g * from.stride]);
       for (; c + S::kWidth <= end; c += S::kWidth) {
         const F w = weight<kLookup>(codes + (c - cols.begin), from, scale, offset);
         S::store(out + c, S::mul(S::mul(w, S::load(col_scale + c)), matrix));

@@ -5,6 +5,8 @@
 //
 // The file sees SINQ_ISA (a tag of isa.hpp), SINQ_TARGET (the attribute that each of its functions carries) and
 // SINQ_INLINE (instead of it, for helpers that must not become calls), and specialises a class template for the tag.
+// A kernel that has a form of its own for plain C++ defines SINQ_VECTORS_ONLY before the include.
+//
 // One source, one symbol per instruction set, no -m flags. (Attributes do not reach a lambda from the function around
 // it, and `#pragma GCC target` differs between g++ and clang: hence the macro.)
 #include <sinq/detail/simd.hpp>
@@ -19,6 +21,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#ifndef SINQ_VECTORS_ONLY
 #define SINQ_ISA ::sinq::isa::Portable
 #define SINQ_TARGET
 #define SINQ_INLINE static inline
@@ -26,6 +29,8 @@
 #undef SINQ_ISA
 #undef SINQ_TARGET
 #undef SINQ_INLINE
+#endif
+#undef SINQ_VECTORS_ONLY
 
 #if SINQ_X86
 #define SINQ_ISA ::sinq::isa::Avx2

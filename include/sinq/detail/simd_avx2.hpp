@@ -213,9 +213,15 @@ struct Simd<isa::Avx2> {
   SINQ_INLINE_AVX2 B bit_and(B a, B b) noexcept { return _mm256_and_si256(a, b); }
   SINQ_INLINE_AVX2 B bit_or(B a, B b) noexcept { return _mm256_or_si256(a, b); }
   SINQ_INLINE_AVX2 B bit_xor(B a, B b) noexcept { return _mm256_xor_si256(a, b); }
+  SINQ_INLINE_AVX2 B keep(B a) noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+x"(a));
+#endif
+    return a;
+  }
   SINQ_INLINE_AVX2 B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
   SINQ_INLINE_AVX2 B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
-  SINQ_INLINE_AVX2 B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  SINQ_INLINE_AVX2 B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
   template <int N>
   SINQ_INLINE_AVX2 B shift_right(B a) noexcept {
     return _mm256_srli_epi32(a, N);

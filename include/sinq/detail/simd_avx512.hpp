@@ -241,9 +241,10 @@ struct Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 B bit_and(B a, B b) noexcept { return _mm512_and_si512(a, b); }
   SINQ_INLINE_AVX512 B bit_or(B a, B b) noexcept { return _mm512_or_si512(a, b); }
   SINQ_INLINE_AVX512 B bit_xor(B a, B b) noexcept { return _mm512_xor_si512(a, b); }
-  SINQ_INLINE_AVX512 B select_bits(B mask, B a, B b) noexcept { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
+  SINQ_INLINE_AVX512 B keep(B a) noexcept { return a; }
+  SINQ_INLINE_AVX512 B select_bits(B mask, B a, B b) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0xe4); }
   SINQ_INLINE_AVX512 B xor_and(B a, B b, B mask) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0x28); }
-  SINQ_INLINE_AVX512 B and_xor(B a, B mask, B b) noexcept { return _mm512_ternarylogic_epi32(a, mask, b, 0x6a); }
+  SINQ_INLINE_AVX512 B xor_masked(B a, B b, B mask) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0x78); }
   template <int N>
   SINQ_INLINE_AVX512 B shift_right(B a) noexcept {
     return _mm512_srli_epi32(a, N);

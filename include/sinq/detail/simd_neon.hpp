@@ -152,9 +152,15 @@ struct Simd<isa::Neon> {
   static B bit_and(B a, B b) noexcept { return vandq_u8(a, b); }
   static B bit_or(B a, B b) noexcept { return vorrq_u8(a, b); }
   static B bit_xor(B a, B b) noexcept { return veorq_u8(a, b); }
+  static B keep(B a) noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+w"(a));
+#endif
+    return a;
+  }
   static B select_bits(B mask, B a, B b) noexcept { return vbslq_u8(mask, a, b); }
   static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
-  static B and_xor(B a, B mask, B b) noexcept { return bit_xor(bit_and(a, mask), b); }
+  static B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
   template <int N>
   static B shift_right(B a) noexcept {
     if constexpr (N == 0) return a;

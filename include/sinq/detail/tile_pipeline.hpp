@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/config.hpp>
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/quantizer_ref.hpp>
 #include <sinq/detail/tile_apply.hpp>
 #include <sinq/detail/tile_balancer.hpp>
@@ -81,7 +82,7 @@ class TilePipeline {
 
   /// Lets a quantizer that has levels of its own learn them from a sample of the normalized matrix. Before the first
   /// `run`.
-  void learn(TileWorker& worker) {
+  [[gnu::cold]] void learn(TileWorker& worker) {
     if (quantizer_.do_learn == nullptr) return;
     // A quarter of a million weights place 16 levels within a thousandth; a table of vectors wants a million, and some
     // hundred vectors per entry. 16 tiles see the whole width of the matrix.
@@ -155,18 +156,17 @@ class TilePipeline {
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
   /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
   /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
-  [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
+  [[nodiscard, gnu::cold]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
-    std::vector<double> squares(static_cast<std::size_t>(count), 0.0);
+    Vector<double> squares(static_cast<std::size_t>(count), 0.0);
     for (Index i = 0; i < count * stride; ++i) {
       const auto x = static_cast<double>(sample[static_cast<std::size_t>(i)]);
       squares[static_cast<std::size_t>(i / stride)] += x * x;
     }
-    std::vector<double> sorted = squares;
-    const auto quartile = sorted.begin() + (count - 1) * 3 / 4;
-    std::nth_element(sorted.begin(), quartile, sorted.end());
-    if (!(*quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
-    const double most = *quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
+    Vector<double> sorted = squares;
+    const double quartile = nth_smallest(sorted.data(), sorted.size(), static_cast<std::size_t>((count - 1) * 3 / 4));
+    if (!(quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
+    const double most = quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
     double sum = 0.0;
     for (Index g = 0; g < count; ++g) {
       const double square = squares[static_cast<std::size_t>(g)];

@@ -44,6 +44,13 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
       return dot<kMaxCode>(sum, _mm256_and_si256(top, codes), x);
     }
   }
+  static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = true;
+  SINQ_INLINE_AVX2 I dot_signed(I sum, B levels, B x) noexcept {
+    // maddubs takes one operand without a sign: |x| times levels that have got the sign of x.
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(levels, x));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
   template <int N>
   SINQ_INLINE_AVX2 I scale_up(I a) noexcept {
     return _mm256_slli_epi32(a, N);
@@ -58,6 +65,12 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
     if constexpr (J == 3) return _mm256_srli_epi32(a, 24);
     return _mm256_and_si256(_mm256_srli_epi32(a, 8 * J), _mm256_set1_epi32(0xff));
   }
+  template <int J>
+  SINQ_INLINE_AVX2 I signed_byte_of_lane(B a) noexcept {
+    return _mm256_srai_epi32(J == 3 ? a : _mm256_slli_epi32(a, 24 - 8 * J), 24);
+  }
+  SINQ_INLINE_AVX2 I load_sums(const std::int32_t* p) noexcept { return load_bytes(p); }
+  SINQ_INLINE_AVX2 void store_sums(std::int32_t* p, I a) noexcept { store_bytes(p, a); }
 
   static constexpr bool kFloatTableIsFast = false;
   struct FloatTable {

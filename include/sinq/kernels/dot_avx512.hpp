@@ -51,6 +51,14 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
       return dot<kMaxCode>(sum, _mm512_and_si512(top, codes), x);
     }
   }
+  static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = false;
+  SINQ_INLINE_AVX512 I dot_signed(I sum, B levels, B x) noexcept {
+    // maddubs takes one operand without a sign: |x| times levels that have got the sign of x.
+    const __m512i with_sign = _mm512_mask_sub_epi8(levels, _mm512_movepi8_mask(x), _mm512_setzero_si512(), levels);
+    const __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), with_sign);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  }
   template <int N>
   SINQ_INLINE_AVX512 I scale_up(I a) noexcept {
     return _mm512_slli_epi32(a, N);
@@ -65,6 +73,12 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
     if constexpr (J == 3) return _mm512_srli_epi32(a, 24);
     return _mm512_and_si512(_mm512_srli_epi32(a, 8 * J), _mm512_set1_epi32(0xff));
   }
+  template <int J>
+  SINQ_INLINE_AVX512 I signed_byte_of_lane(B a) noexcept {
+    return _mm512_srai_epi32(J == 3 ? a : _mm512_slli_epi32(a, 24 - 8 * J), 24);
+  }
+  SINQ_INLINE_AVX512 I load_sums(const std::int32_t* p) noexcept { return load_bytes(p); }
+  SINQ_INLINE_AVX512 void store_sums(std::int32_t* p, I a) noexcept { store_bytes(p, a); }
 
   static constexpr bool kFloatTableIsFast = true;
   SINQ_INLINE_AVX512 F load_float_table(const float* p) noexcept { return _mm512_loadu_ps(p); }
@@ -182,6 +196,8 @@ struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
     return _mm512_dpbusd_epi32(sum, codes, x);
 #endif
   }
+  static constexpr int kSignedZero = 128;
+  SINQ_INLINE_AVX512VNNI I dot_signed(I sum, B levels, B x) noexcept { return dot<255>(sum, levels, x); }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -49,6 +49,9 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
       return dot<kMaxCode>(vaddq_s32(sum, scale_up<7>(top)), bit_and(codes, set1_byte(0x7f)), x);
     }
   }
+  static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = false;
+  static I dot_signed(I sum, B levels, B x) noexcept { return dot<kMaxCode>(sum, levels, x); }
   template <int N>
   static I scale_up(I a) noexcept {
     return vshlq_n_s32(a, N);
@@ -63,6 +66,13 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
   static I byte_of_lane(B a) noexcept {
     return vreinterpretq_s32_u32(vandq_u32(vreinterpretq_u32_u8(shift_right<8 * J>(a)), vdupq_n_u32(0xffU)));
   }
+  template <int J>
+  static I signed_byte_of_lane(B a) noexcept {
+    const int32x4_t top = vreinterpretq_s32_u8(J == 3 ? a : shift_left<24 - 8 * J>(a));
+    return vshrq_n_s32(top, 24);
+  }
+  static I load_sums(const std::int32_t* p) noexcept { return vld1q_s32(p); }
+  static void store_sums(std::int32_t* p, I a) noexcept { vst1q_s32(p, a); }
 
   static constexpr bool kFloatTableIsFast = false;
   static uint8x16x4_t load_float_table(const float* p) noexcept {
@@ -158,6 +168,7 @@ struct Dot<isa::NeonDot> : Dot<isa::Neon> {
       return vdotq_s32(vaddq_s32(sum, scale_up<7>(top)), rest, b);
     }
   }
+  SINQ_INLINE_NEON_DOT I dot_signed(I sum, B levels, B x) noexcept { return dot<kMaxCode>(sum, levels, x); }
 };
 #endif
 

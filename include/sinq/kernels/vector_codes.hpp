@@ -82,8 +82,8 @@ const VectorKernels kVectorKernels
 inline constexpr VectorKernels kVectorKernels
 #endif
     {&vectors_to_panel, &vectors_to_rows,
-     [](const RepackedView& view, const ScaledInput& x, RowRange rows, const ResultView& result, Isa limit) {
-       dispatch_dot(limit, [&](auto tag) { vector_rows<decltype(tag)>(view, x, rows, result); });
+     [](const RepackedView& view, const ScaledInput& x, RowRange rows, const ResultView& result, DotKind kind) {
+       dispatch_dot(kind, [&](auto tag) { vector_rows<decltype(tag)>(view, x, rows, result); });
      }};
 
 }  // namespace detail

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <sinq/isa.hpp>
 #include <sinq/packing/code_layout.hpp>
 #include <sinq/packing/lane_trellis.hpp>
+#include <sinq/packing/trellis_lines.hpp>
+#include <sinq/packing/trellis_lookup.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -84,23 +87,21 @@ class TrellisCodes {
 
   [[nodiscard]] constexpr Index row_step() const noexcept { return Geometry::kPanelRows; }
   [[nodiscard]] constexpr Index col_step() const noexcept { return Geometry::kBlockCols; }
-  /// Half a panel, which is a block of aux values, as far as the first cache has room for bytes.
-  [[nodiscard]] constexpr UnpackShape unpack_shape() const noexcept { return {Geometry::kPanelRows / 2, 256}; }
+  /// A panel, as far as half of the first cache holds its bytes.
+  [[nodiscard]] constexpr UnpackShape unpack_shape() const noexcept { return {Geometry::kPanelRows, 2 * kPieceCols}; }
 
   /// Reads the lines of these columns, and the two before them.
   template <class Tag>
   void unpack(const CodeRegions& from, RowRange rows, ColRange cols, std::uint8_t* out, Index stride) const noexcept {
-    // A few blocks of lines at a time, whose levels stay in the first cache.
-    constexpr Index kBlocks = 4, kPieceCols = kBlocks * Geometry::kBlockCols;
     alignas(64) std::uint8_t levels[kPieceCols * Geometry::kPanelRows];
-    const TrellisTables table = tables(from.levels);
+    const TrellisLookup lookup(tables(from.levels), kLevelZero);
     while (rows.begin < rows.end) {
       const Index panel = rows.begin / Geometry::kPanelRows, first_row = panel * Geometry::kPanelRows;
       const RowRange part{rows.begin - first_row, std::min(rows.end - first_row, Geometry::kPanelRows)};
       const std::uint8_t* const lines = from.codes + panel * geometry_.panel_bytes();
       for (Index c = cols.begin; c < cols.end; c += kPieceCols) {
         const Index blocks = ceil_div(std::min(cols.end - c, kPieceCols), Geometry::kBlockCols);
-        TrellisDecoder<Tag>::run(geometry_, lines, c / Geometry::kBlockCols, blocks, table, kLevelZero, levels);
+        TrellisDecoder<Tag>::run(TrellisLines(geometry_, lines, c / Geometry::kBlockCols, blocks), lookup, levels);
         copy_rows(levels, part, blocks, out + c - cols.begin, stride);
       }
       out += part.size() * stride;
@@ -109,14 +110,21 @@ class TrellisCodes {
   }
 
  private:
+  /// Columns that are unpacked at once: four blocks of lines, 8 KB of levels.
+  static constexpr Index kPieceCols = 4 * Geometry::kBlockCols;
+
   /// Rows of a panel out of the levels of its steps, quad by quad.
   static void copy_rows(const std::uint8_t* levels, RowRange rows, Index blocks, std::uint8_t* out,
                         Index stride) noexcept {
     constexpr Index kQuad = Geometry::kLaneCols, kQuadLevels = kQuad * Geometry::kPanelRows;
     for (Index r = rows.begin; r < rows.end; ++r, out += stride) {
-      const std::uint8_t* quad = levels + Geometry::step_of(r, 0) * Geometry::kLineBytes + Geometry::lane_of(r, 0);
-      for (Index c = 0; c < blocks * Geometry::kBlockCols; c += kQuad, quad += kQuadLevels)
-        std::memcpy(out + c, quad, kQuad);
+      const std::uint8_t* from = levels + Geometry::step_of(r, 0) * Geometry::kLineBytes + Geometry::lane_of(r, 0);
+      std::uint8_t* to = out;
+      for (Index b = 0; b < blocks; ++b) {
+        SINQ_UNROLL
+        for (Index c = 0; c < Geometry::kBlockCols; c += kQuad, from += kQuadLevels) std::memcpy(to + c, from, kQuad);
+        to += Geometry::kBlockCols;
+      }
     }
   }
 

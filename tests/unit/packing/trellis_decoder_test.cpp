@@ -30,8 +30,10 @@ TrellisTables random_tables(std::mt19937& random) {
 void expect_plain_decode(const Geometry& g, const std::vector<std::uint8_t>& panel, Index first, Index count,
                          const TrellisTables& tables, int zero, Isa isa) {
   std::vector<std::uint8_t> levels(static_cast<std::size_t>(count * detail::kTrellisBlockLevels + 64), 77);
+  const detail::TrellisLookup lookup(tables, zero);
   dispatch(isa, [&](auto tag) {
-    detail::TrellisDecoder<decltype(tag)>::run(g, panel.data(), first, count, tables, zero, levels.data());
+    detail::TrellisDecoder<decltype(tag)>::run(detail::TrellisLines(g, panel.data(), first, count), lookup,
+                                               levels.data());
   });
   for (Index s = 0; s < count * Geometry::kBlockSteps; ++s) {
     for (Index lane = 0; lane < Geometry::kLineBytes; ++lane) {
