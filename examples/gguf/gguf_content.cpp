@@ -82,14 +82,14 @@ GgufType GgufContent::wanted_type(const GgufTensorInfo& stored, TensorRole role)
 }
 
 void GgufContent::plan_folding() {
-  constexpr const char* kRopeFactors = "rope_freqs.weight";
+  constexpr const char* kNoWeights = "rope_freqs.weight";  // factors of rotary frequencies
   std::vector<sinq::fold::TensorShape> shapes;
   try {
     const bool tied_head = files_.find("output.weight") == nullptr;
     const auto architecture = fold_program::architecture_from_json(llm::config_from_gguf(files_.metadata(), tied_head));
     for (const auto& tensor : files_.tensors()) {
       const std::string& file_name = tensor.info.name;
-      if (file_name == kRopeFactors) continue;
+      if (file_name == kNoWeights) continue;
       const std::string plan_name = llm::hugging_face_name(file_name);
       shapes.push_back({plan_name, tensor.info.shape});
       plan_names_.emplace(file_name, plan_name);

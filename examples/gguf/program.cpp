@@ -1,6 +1,7 @@
 #include "gguf/program.hpp"
 
 #include <sinq/error.hpp>
+#include <sinq/io/gguf.hpp>
 #include <sinq/io/printable.hpp>
 #include <sinq/version.hpp>
 

@@ -2,7 +2,6 @@
 #include "gguf/gguf_content.hpp"
 
 #include "gguf/convert.hpp"
-#include "gguf/program.hpp"
 #include "gguf_models.hpp"
 #include "llm/program.hpp"
 #include "unit/io/io_support.hpp"
@@ -271,16 +270,6 @@ TEST(GgufContent, NumbersThatAreNoneAreRefusedByName) {
   refused("blk.0.attn_norm.weight", 4, inf, GgufType::kQ4_0, "row 0, column 4 is inf");
   refused("blk.0.attn_q.weight", 1, 1e6F, GgufType::kF16, "row 0, column 1 is 9");
   refused("v.patch_embd.weight", 17, nan, GgufType::kQ8_0, "row 4, column 1 is nan");
-}
-
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
 }
 
 TEST(GgufContent, ShardsAreReadAndWritten) {

@@ -27,7 +27,7 @@ using testing::ElementsAre;
 
 using Floats = std::vector<float>;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNoNumber = std::numeric_limits<float>::quiet_NaN();
 
 /// The older format: one entry's name, calls and values.
 GgufBytes& entry(GgufBytes& out, const std::string& name, std::int32_t calls, const Floats& values) {
@@ -103,7 +103,7 @@ TEST(Imatrix, WhatAnOldFileMustNotSayIsRefused) {
     entry(out, "a", 1, {1.0F});
     return entry(out, "a", 1, {1.0F});
   };
-  refuse(sinq::Errc::kBadData, one("a", 1, {1.0F, kNan}), "tensor 'a': value 1 is nan");
+  refuse(sinq::Errc::kBadData, one("a", 1, {1.0F, kNoNumber}), "tensor 'a': value 1 is nan");
   refuse(sinq::Errc::kBadData, one("a", 1, {-std::numeric_limits<float>::infinity()}), "tensor 'a': value 0 is -inf");
   refuse(sinq::Errc::kBadData, one("a", 1, {0.0F, 1.0F, -2.0F}), "tensor 'a': value 2 is -2, but squares");
   refuse(sinq::Errc::kBadFile, one("", 1, {1.0F, 1.0F}), "entry 0, tensor ''");
@@ -175,7 +175,7 @@ TEST(Imatrix, WhatAGgufFileMustNotSayIsRefused) {
   refuse(sinq::Errc::kBadFile, "2 sums for 3 counts");
   write_gguf(path, {sums, counts}, "imatrix", GgufType::kF16);
   refuse(sinq::Errc::kBadFile, "tensor 'q.in_sum2' is f16");
-  write_gguf(path, {{"q.in_sum2", {1, 2}, {4.0F, kNan}}, counts});
+  write_gguf(path, {{"q.in_sum2", {1, 2}, {4.0F, kNoNumber}}, counts});
   refuse(sinq::Errc::kBadData, "tensor 'q.in_sum2': value 1 is nan");
   write_gguf(path, {sums, {"q.counts", {1, 1}, {-4.0F}}});
   refuse(sinq::Errc::kBadData, "tensor 'q.counts': value 0 is -4");

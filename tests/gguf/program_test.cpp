@@ -14,17 +14,6 @@ namespace {
 
 using testing::HasSubstr;
 
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
-}
-
 TEST(SinqGguf, DryRunSaysTheSizeAndWritesNothing) {
   const TemporaryFolder folder("gguf_dry");
   const std::string file = (folder.path() / "x.gguf").string();

@@ -1,5 +1,7 @@
-// Loads GGUF files in llama.cpp and prints, as JSON, one line per file: what it makes of given tokens and texts.
-//   node llama_cpp.mjs TOKENS.safetensors FILE... , with node-llama-cpp in ./node_modules
+// Loads GGUF files in llama.cpp and compares what it makes of tokens and texts with what sinq-lm made of them: one line
+// per file, exit status 1 if something differs.
+//   node llama_cpp.mjs LOSSES TOKENS.safetensors FILE...     with node-llama-cpp in ./node_modules
+// LOSSES: a line of JSON per file, {"file", "loss", "text"}.
 import {readFileSync} from "node:fs";
 import {createRequire} from "node:module";
 import {pathToFileURL} from "node:url";
@@ -42,21 +44,34 @@ async function generate(model, context) {
   return kPrompt + model.detokenize(tokens);
 }
 
-const [tokens, ...files] = process.argv.slice(2);
+/** llama.cpp multiplies blocks with activations of 8 bits, sinq-lm with floats: what that may change. */
+function tolerance(file) {
+  return /f32|f16|bf16/.test(file) ? 2e-3 : 3e-2;
+}
+
+const [losses, tokens, ...files] = process.argv.slice(2);
+const ours = new Map(readFileSync(losses, "utf8").trim().split("\n").map((line) => JSON.parse(line)).map((x) => [x.file, x]));
 const blocks = readTokens(tokens);
 const texts = ["The war", " of  the\n\nyears, 1914-1918!", "don't We'LL café 中文 🙂", "cafe\u0301", "<|endoftext|>x"];
 const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
+let failed = false, firstTokens;
 for (const path of files) {
   const model = await llama.loadModel({modelPath: path});
-  const context = await model.createContext({contextSize: 2 * kContext});
-  console.log(JSON.stringify({
-    file: path,
-    loss: await loss(context, blocks),
-    text: await generate(model, context),
-    tokens: texts.map((text) => model.tokenize(text, true)),
-    round: texts.every((text) => model.detokenize(model.tokenize(text, true), true) === text),
-    bytes: model.size
-  }));
+  const context = await model.createContext({contextSize: 2 * kContext, threads: 1});
+  const found = {loss: await loss(context, blocks), text: await generate(model, context)};
+  const ids = texts.map((text) => model.tokenize(text, true));
+  const roundTrip = texts.every((text, i) => model.detokenize(ids[i], true) === text);
+  firstTokens ??= JSON.stringify(ids);
+  const expected = ours.get(path), difference = Math.abs(found.loss - expected.loss);
+  const problems = [
+    !(difference < tolerance(path)) && `loss ${found.loss} differs from ${expected.loss} by more than ${tolerance(path)}`,
+    JSON.stringify(ids) !== firstTokens && "tokens differ from those of the first file",
+    !roundTrip && "texts do not come back from their tokens",
+    path.includes("f32") && found.text !== expected.text && `text ${JSON.stringify(found.text)} is not ${JSON.stringify(expected.text)}`
+  ].filter(Boolean);
+  failed ||= problems.length > 0;
+  console.log(`${path}: loss ${found.loss.toFixed(5)}, sinq-lm ${expected.loss.toFixed(5)}${problems.map((x) => "\n  " + x).join("")}`);
   await model.dispose();
 }
 await llama.dispose();
+process.exit(failed ? 1 : 0);
