@@ -99,11 +99,11 @@ TEST(TrellisBlocksTest, IndependentChannelsGetNearlyTheBestPath) {
 
 TEST(TrellisBlocksTest, ShortMatricesAreCyclicToo) {
   for (const Index cols : {4, 16, 17, 33}) {
-    const TestMatrix w = sinq::test::generators::gaussian(20, cols, 4);
+    const TestMatrix w = sinq::test::generators::gaussian(130, cols, 4);
     const TestMatrix x = caused_activations(100, cols, 5);
     const Config<Trellis> config = config_of(3.0, 16, AuxFormat::kF16);
-    const QuantizedMatrix plain = quantize(view(w), config), q = quantize_gptq(view(w), stats_of(x), config);
-    EXPECT_LT(output_error(w, q, x), 1.5 * output_error(w, plain, x)) << cols;
+    const QuantizedMatrix q = quantize_gptq(view(w), stats_of(x), config), zeros(q.layout());
+    EXPECT_LT(output_error(w, q, x), 0.03 * output_error(w, zeros, x)) << cols;
   }
 }
 
