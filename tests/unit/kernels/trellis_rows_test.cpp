@@ -21,10 +21,8 @@ namespace {
 using namespace sinq;
 using namespace sinq::test;
 
-constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Precision::kInt8};
-
 /// Every kernel and precision, one vector and batches, against double precision.
-void check(const QuantizedView& matrix, const std::string& what, std::initializer_list<Index> batches) {
+void check_trellis(const QuantizedView& matrix, const std::string& what, std::initializer_list<Index> batches) {
   const TrellisView view(matrix);
   for (const Index batch : batches) {
     const std::vector<float> x = gaussian(batch * view.cols(), 40);
@@ -52,9 +50,9 @@ void check(const QuantizedView& matrix, const std::string& what, std::initialize
   }
 }
 
-void check(const Layout& layout, std::initializer_list<Index> batches = {1}) {
+void check_trellis(const Layout& layout, std::initializer_list<Index> batches = {1}) {
   const QuantizedMatrix q = random_matrix(layout);
-  check(q.view(), describe(layout), batches);
+  check_trellis(q.view(), describe(layout), batches);
 }
 
 class TrellisRows : public testing::TestWithParam<int> {};
@@ -62,9 +60,9 @@ INSTANTIATE_TEST_SUITE_P(Rates, TrellisRows,
                          testing::Range(TrellisGeometry::kMinQuarterBits, TrellisGeometry::kMaxQuarterBits + 1));
 
 TEST_P(TrellisRows, AgreesWithDouble) {
-  check(make_trellis_layout(256, 192, GetParam(), 64), {1, 3});
+  check_trellis(make_trellis_layout(256, 192, GetParam(), 64), {1, 3});
   // Neither whole panels, nor blocks of lines, nor quads.
-  check(make_trellis_layout(131, 113, GetParam(), 32), {1});
+  check_trellis(make_trellis_layout(131, 113, GetParam(), 32), {1});
 }
 
 TEST(TrellisRows, AgreesWithDoubleForEveryFormat) {
@@ -73,7 +71,7 @@ TEST(TrellisRows, AgreesWithDoubleForEveryFormat) {
       for (const Index rows : {1, 60, 70, 128, 200}) {
         Layout layout = make_trellis_layout(rows, 400, 10, group);
         layout.aux = aux;
-        check(layout);
+        check_trellis(layout);
       }
     }
   }
@@ -83,16 +81,16 @@ TEST(TrellisRows, RowBlocksHaveColumnScalesOfTheirOwn) {
   for (const Index row_block : {32, 64, 100, 128}) {
     Layout layout = make_trellis_layout(300, 128, 14, 64);
     layout.row_block = row_block;
-    check(layout, {1, 2});
+    check_trellis(layout, {1, 2});
   }
   Layout layout = make_trellis_layout(300, 128, 14, 64);
   layout.col_scale = ColScaleKind::kNone;
-  check(layout, {1, 2});
+  check_trellis(layout, {1, 2});
 }
 
 TEST(TrellisRows, Batches) {
   for (const Index group : {32, 64, 384}) {
-    check(make_trellis_layout(150, 330, 11, group), {2, 8, 33, 70});
+    check_trellis(make_trellis_layout(150, 330, 11, group), {2, 8, 33, 70});
   }
 }
 
@@ -127,10 +125,10 @@ TEST(TrellisRows, ExtremesDoNotSaturate) {
 TEST(TrellisRows, Windows) {
   for (const int quarter_bits : {6, 9, 16}) {
     const QuantizedMatrix q = random_matrix(make_trellis_layout(400, 256, quarter_bits, 32));
-    check(q.view().row_slice({128, 400}), "rows", {1, 2});
-    check(q.view().row_slice({256, 400}), "last rows", {1});
-    check(q.view().col_slice({32, 160}), "columns", {1, 2});
-    check(q.view().row_slice({128, 256}).col_slice({224, 256}), "both", {1});
+    check_trellis(q.view().row_slice({128, 400}), "rows", {1, 2});
+    check_trellis(q.view().row_slice({256, 400}), "last rows", {1});
+    check_trellis(q.view().col_slice({32, 160}), "columns", {1, 2});
+    check_trellis(q.view().row_slice({128, 256}).col_slice({224, 256}), "both", {1});
   }
 }
 
