@@ -22,7 +22,6 @@ using sinq::io::GgufTensorInfo;
 using sinq::io::GgufType;
 using sinq_test::expect_error;
 using sinq_test::GgufBytes;
-using sinq_test::TemporaryFolder;
 using testing::ElementsAre;
 
 using Floats = std::vector<float>;
@@ -46,7 +45,7 @@ GgufBytes old_file() {
 }
 
 TEST(Imatrix, ReadsTheOlderBinaryFormat) {
-  const TemporaryFolder folder;
+  const sinq_test::TemporaryFolder folder;
   const auto short_file = Imatrix::open(folder.file("a.dat", old_file().bytes()));
   EXPECT_EQ(short_file.chunks, 0);
   auto file = old_file();
@@ -61,7 +60,7 @@ TEST(Imatrix, ReadsTheOlderBinaryFormat) {
 }
 
 TEST(Imatrix, OldFilesCutOffOrChangedAreReadOrRefused) {
-  const TemporaryFolder folder;
+  const sinq_test::TemporaryFolder folder;
   auto file = old_file();
   file.number(std::int32_t{37}).number(std::int32_t{8}).raw("text.txt");
   const std::string whole = file.bytes();
@@ -86,7 +85,7 @@ TEST(Imatrix, OldFilesCutOffOrChangedAreReadOrRefused) {
 }
 
 TEST(Imatrix, WhatAnOldFileMustNotSayIsRefused) {
-  const TemporaryFolder folder;
+  const sinq_test::TemporaryFolder folder;
   const auto refuse = [&](sinq::Errc code, const GgufBytes& file, auto... parts) {
     const auto path = folder.file("x.dat", file.bytes());
     expect_error(
@@ -140,7 +139,7 @@ void write_gguf(const std::filesystem::path& path, const std::vector<Entry>& ten
 }
 
 TEST(Imatrix, ReadsGgufFiles) {
-  const TemporaryFolder folder;
+  const sinq_test::TemporaryFolder folder;
   const auto path = folder.path() / "i.gguf";
   write_gguf(path, {{"q.in_sum2", {1, 3}, {4.0F, 8.0F, 0.0F}},
                     {"q.counts", {1, 1}, {4.0F}},
@@ -156,7 +155,7 @@ TEST(Imatrix, ReadsGgufFiles) {
 }
 
 TEST(Imatrix, WhatAGgufFileMustNotSayIsRefused) {
-  const TemporaryFolder folder;
+  const sinq_test::TemporaryFolder folder;
   const auto path = folder.path() / "i.gguf";
   const auto refuse = [&](sinq::Errc code, auto... parts) {
     expect_error(

@@ -8,7 +8,6 @@
 namespace gguf::test {
 namespace {
 
-using sinq_test::TemporaryFolder;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
@@ -45,7 +44,7 @@ TEST(FrontMatter, IsThereOrNot) {
 }
 
 TEST(ModelCard, BecomesMetadata) {
-  const TemporaryFolder folder;
+  const sinq_test::TemporaryFolder folder;
   sinq::io::GgufMetadata none("m"), out("m");
   add_model_card(folder.path(), none);
   EXPECT_THAT(none.entries(), IsEmpty());

@@ -38,14 +38,14 @@ std::vector<GgufTensorInfo> tensors() {
   return {{"t0", GgufType::kF32, {2, 3, 4}}, {"t1", GgufType::kI32, {5}}, {"t2", GgufType::kQ8_0, {2, 2, 32}}};
 }
 
-GgufMetadata metadata() {
+GgufMetadata any_metadata() {
   GgufMetadata out("m");
   out.add("general.architecture", "any");
   return out;
 }
 
 /// In three files, `m-0000i-of-00003.gguf`.
-std::vector<GgufPlan> plans() { return sinq::io::plan_gguf_shards(metadata(), tensors(), 1); }
+std::vector<GgufPlan> plans() { return sinq::io::plan_gguf_shards(any_metadata(), tensors(), 1); }
 
 void write_all(const TemporaryFolder& folder, const std::vector<GgufPlan>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -56,7 +56,7 @@ void write_all(const TemporaryFolder& folder, const std::vector<GgufPlan>& files
 
 TEST(GgufModel, AnyOfItsFilesStandsForAll) {
   const TemporaryFolder folder;
-  write(folder.path() / "whole.gguf", sinq::io::plan_gguf(metadata(), tensors()));
+  write(folder.path() / "whole.gguf", sinq::io::plan_gguf(any_metadata(), tensors()));
   const auto whole = GgufModel::open(folder.path() / "whole.gguf");
   EXPECT_EQ(whole.files().size(), 1U);
   write_all(folder, plans());
@@ -123,7 +123,8 @@ TEST(GgufModel, FilesThatDoNotBelongTogetherAreRefused) {
       },
       "m-00003-of-00003.gguf: split.no is 1, its name asks for 2");
   refuse(
-      Errc::kBadFile, [&](const TemporaryFolder& f) { write(file(f, 2), sinq::io::plan_gguf(metadata(), tensors())); },
+      Errc::kBadFile,
+      [&](const TemporaryFolder& f) { write(file(f, 2), sinq::io::plan_gguf(any_metadata(), tensors())); },
       "m-00002-of-00003.gguf: there is no metadata 'split.no'");
   const auto with_tensors = [&](std::vector<GgufTensorInfo> other) {
     return [=](const TemporaryFolder& f) {
@@ -150,7 +151,7 @@ TEST(GgufModel, TheNameSaysWhereTheOthersAre) {
   expect_error(
       Errc::kBadFile, [&] { static_cast<void>(GgufModel::open(folder.path() / "m-00001-of-00002.gguf")); },
       "split.count is 3");
-  GgufMetadata one = metadata();
+  GgufMetadata one = any_metadata();
   one.add("split.no", std::uint16_t{0});
   one.add("split.count", std::uint16_t{1});
   write(folder.path() / "one.gguf", sinq::io::plan_gguf(one, tensors()));

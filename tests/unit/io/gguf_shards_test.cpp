@@ -27,7 +27,7 @@ TEST(GgufShardName, IsReadAndWritten) {
   }
 }
 
-GgufMetadata metadata() {
+GgufMetadata of_a_shard() {
   GgufMetadata out("m");
   out.add("a", std::uint32_t{1});
   out.add("split.no", std::uint16_t{7});
@@ -50,16 +50,16 @@ sinq::io::GgufHeader header_of(const sinq::io::GgufPlan& plan) {
 }
 
 TEST(GgufShards, OneThatIsEnoughIsAPlainFile) {
-  const auto plans = plan_gguf_shards(metadata(), vectors({10, 20}), 4 * 30);
+  const auto plans = plan_gguf_shards(of_a_shard(), vectors({10, 20}), 4 * 30);
   ASSERT_EQ(plans.size(), 1U);
   const auto header = header_of(plans[0]);
   EXPECT_EQ(header.metadata.entries().size(), 2U) << "what was said of other files is left out";
   EXPECT_EQ(header.tensors, plans[0].tensors);
-  EXPECT_EQ(plan_gguf_shards(metadata(), {}, 0).size(), 1U);
+  EXPECT_EQ(plan_gguf_shards(of_a_shard(), {}, 0).size(), 1U);
 }
 
 TEST(GgufShards, TensorsStayWholeAndInOrder) {
-  const auto plans = plan_gguf_shards(metadata(), vectors({10, 20, 31, 0, 1, 30, 1}), 4 * 30);
+  const auto plans = plan_gguf_shards(of_a_shard(), vectors({10, 20, 31, 0, 1, 30, 1}), 4 * 30);
   const std::vector<std::vector<std::string>> expected{{"t0", "t1"}, {"t2"}, {"t3", "t4"}, {"t5"}, {"t6"}};
   ASSERT_EQ(plans.size(), expected.size());
   for (std::size_t i = 0; i < plans.size(); ++i) {
