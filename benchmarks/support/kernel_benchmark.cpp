@@ -1,5 +1,6 @@
 #include "support/kernel_benchmark.hpp"
 
+#include <sinq/kernels/trellis.hpp>
 #include <sinq/kernels/vector_codes.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
@@ -83,7 +84,9 @@ class KernelRun {
   /// The whole product, column scales and quantization of the activations included, with a layer in `bytes`.
   template <class Executor>
   void multiply(std::span<const std::byte> bytes, const Executor& executor) {
-    if (runs_as_stored()) {
+    if (setup_.format.levels == Levels::kTrellis) {
+      multiply_with(TrellisView(QuantizedView::from_buffer(row_major_.layout(), bytes)), executor);
+    } else if (runs_as_stored()) {
       multiply_with(QuantizedView::from_buffer(row_major_.layout(), bytes), executor);
     } else {
       multiply_with(RepackedView::from_buffer(interleaved_.layout(), bytes, kVectorCodes), executor);

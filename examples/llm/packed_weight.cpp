@@ -4,6 +4,7 @@
 #include <sinq/io/finite.hpp>
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/repack.hpp>
+#include <sinq/kernels/trellis.hpp>
 #include <sinq/kernels/vector_codes.hpp>
 
 #include "llm/tensors.hpp"
@@ -17,7 +18,10 @@
 namespace llm {
 namespace {
 
-/// `Matrix`: RepackedMatrix, or QuantizedMatrix for what runs as it is stored.
+sinq::RepackedView runnable(const sinq::RepackedMatrix& matrix) { return matrix.view(); }
+sinq::TrellisView runnable(const sinq::QuantizedMatrix& matrix) { return sinq::TrellisView(matrix.view()); }
+
+/// `Matrix`: RepackedMatrix, or QuantizedMatrix for a lane trellis, which runs as it is stored.
 template <class Matrix>
 class PackedWeight final : public Weight {
  public:
@@ -28,10 +32,11 @@ class PackedWeight final : public Weight {
   void multiply(const float* x, Index count, float* y) const override {
     constexpr Index kBatch = 64;           // prepared activations then stay in the cache while all rows pass
     thread_local sinq::ScaledInput input;  // scratch that grows once
+    const auto matrix = runnable(matrix_);
     for (Index t = 0; t < count; t += kBatch) {
       const Index batch = std::min(kBatch, count - t);
-      input.assign(matrix_.view(), sinq::Activations(x + t * cols(), batch, cols()), activations_);
-      sinq::matmul(matrix_.view(), input, {0, rows()}, y + t * rows(), rows());
+      input.assign(matrix, sinq::Activations(x + t * cols(), batch, cols()), activations_);
+      sinq::matmul(matrix, input, {0, rows()}, y + t * rows(), rows());
     }
   }
 

@@ -322,7 +322,7 @@ Json weights_to_json(const QuantizeSettings& settings) {
              {"kurtosis_gate", config.kurtosis_gate},
              {"reference", settings.semantics == Semantics::kReference}};
     if constexpr (requires { config.quantizer.rate; }) {
-      out["rate"] = config.quantizer.rate;
+      out["bits"] = config.quantizer.rate;
     } else {
       out["bits"] = config.quantizer.format().bits;
     }

@@ -8,19 +8,11 @@
 #include <sinq/executor.hpp>
 #include <sinq/finite.hpp>
 #include <sinq/matrix_view.hpp>
+#include <sinq/progress.hpp>
 #include <sinq/quantize_report.hpp>
 #include <sinq/quantized_matrix.hpp>
 
-#include <functional>
-
 namespace sinq::inline SINQ_ABI {
-
-/// What a progress callback answers.
-enum class ProgressAction : std::uint8_t { kContinue, kCancel };
-
-/// Called after each task (a tile or a few neighbours, or a panel of 128 rows) with tasks done and in all, by whichever
-/// thread finished it, one call at a time.
-using ProgressCallback = std::function<ProgressAction(Index done, Index total)>;
 
 /// How one call runs, and what is known beside the matrix.
 struct QuantizeOptions {

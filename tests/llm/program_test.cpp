@@ -114,6 +114,10 @@ TEST(ProgramTest, SettingsReachTheQuantizer) {
   for (const std::string quantizer : {"symmetric", "hqq", "fitted", "learned", "nf3", "fp4", "ternary"}) {
     EXPECT_EQ(settings({"--quantizer", quantizer})["settings"]["quantizer"], quantizer);
   }
+  json = settings({"--quantizer", "trellis", "--rate", "2.5", "--aux", "u6"});
+  EXPECT_EQ(json["settings"]["quantizer"], "trellis");
+  EXPECT_EQ(json["settings"]["bits"], 2.5);
+  EXPECT_LT(json["bits_per_weight"].get<double>(), 3.5) << "rows are padded to 128";
   json = settings({"--method", "fp32"});
   EXPECT_EQ(json["settings"], (Json{{"method", "fp32"}}));
   EXPECT_EQ(json["kl"], 0.0);
@@ -276,6 +280,9 @@ TEST(ProgramTest, RefusesWrongFlags) {
   refused(command("perplexity", {"--quantizer", "nf5"}), "nf5");
   refused(command("perplexity", {"--quantizer", "nf4", "--bits", "3"}), "--bits 3");
   refused(command("perplexity", {"--quantizer", "symmetric", "--zero-point", "real"}), "--zero-point");
+  refused(command("perplexity", {"--quantizer", "trellis", "--rate", "2.6"}), "rate 2.6");
+  refused(command("perplexity", {"--quantizer", "trellis", "--bits", "3"}), "--bits");
+  refused(command("perplexity", {"--quantizer", "fitted", "--rate", "3"}), "--rate");
   refused(command("perplexity", {"--normalizer", "none", "--iterations", "3"}), "--iterations");
   refused(command("perplexity", {"--aux", "f64"}), "f64");
   refused(command("perplexity", {"--method", "sinq", "--normalizer", "none"}), "--method");

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <sinq/detail/executor_ref.hpp>
 #include <sinq/error.hpp>
-#include <sinq/quantize.hpp>
+#include <sinq/progress.hpp>
 
 #include <atomic>
 #include <mutex>

@@ -58,7 +58,9 @@ struct Simd<isa::Portable> {
   static F sqrt(F a) noexcept {
     return each_lane(a, [](float x) { return std::sqrt(x); });
   }
-  static F abs(F a) noexcept { return as_floats({bits(a.low) & 0x7fffffff, bits(a.high) & 0x7fffffff}); }
+  static F abs(F a) noexcept {
+    return as_floats({reinterpret_cast<Ints>(a.low) & 0x7fffffff, reinterpret_cast<Ints>(a.high) & 0x7fffffff});
+  }
   /// To the nearest integer, half to even.
   static F round(F a) noexcept {
     return each_lane(a, [](float x) { return std::nearbyint(x); });
@@ -66,7 +68,8 @@ struct Simd<isa::Portable> {
   static F copysign(F magnitude, F sign) noexcept {
     const F m = abs(magnitude);
     constexpr std::int32_t kSign = std::numeric_limits<std::int32_t>::min();
-    return as_floats({bits(m.low) | (bits(sign.low) & kSign), bits(m.high) | (bits(sign.high) & kSign)});
+    return as_floats({reinterpret_cast<Ints>(m.low) | (reinterpret_cast<Ints>(sign.low) & kSign),
+                      reinterpret_cast<Ints>(m.high) | (reinterpret_cast<Ints>(sign.high) & kSign)});
   }
 
   static M less(F a, F b) noexcept { return {a.low < b.low, a.high < b.high}; }
@@ -124,7 +127,7 @@ struct Simd<isa::Portable> {
   /// The greater of `most` and the bits of |a|. Those of Inf and NaN are above all others, and no compiler flag
   /// declares that there are none.
   static I max_bits(I most, F a) noexcept {
-    const Ints low = bits(a.low) & 0x7fffffff, high = bits(a.high) & 0x7fffffff;
+    const Ints low = reinterpret_cast<Ints>(a.low) & 0x7fffffff, high = reinterpret_cast<Ints>(a.high) & 0x7fffffff;
     return {low > most.low ? low : most.low, high > most.high ? high : most.high};
   }
   static std::int32_t reduce_max_index(I a) noexcept {
@@ -230,11 +233,12 @@ struct Simd<isa::Portable> {
 
   /// x = mantissa * 2^exponent with mantissa in [1, 2), for positive normal x.
   static F exponent(F a) noexcept {
-    return {__builtin_convertvector((bits(a.low) >> 23) - 127, Floats),
-            __builtin_convertvector((bits(a.high) >> 23) - 127, Floats)};
+    return {__builtin_convertvector((reinterpret_cast<Ints>(a.low) >> 23) - 127, Floats),
+            __builtin_convertvector((reinterpret_cast<Ints>(a.high) >> 23) - 127, Floats)};
   }
   static F mantissa(F a) noexcept {
-    return as_floats({(bits(a.low) & 0x7fffff) | 0x3f800000, (bits(a.high) & 0x7fffff) | 0x3f800000});
+    return as_floats({(reinterpret_cast<Ints>(a.low) & 0x7fffff) | 0x3f800000,
+                      (reinterpret_cast<Ints>(a.high) & 0x7fffff) | 0x3f800000});
   }
   /// 2^n for whole n in -126..127.
   static F power_of_two(F n) noexcept {
@@ -294,7 +298,6 @@ struct Simd<isa::Portable> {
 
  protected:
   /// A cast of a vector keeps its bits.
-  static Ints bits(Floats a) noexcept { return reinterpret_cast<Ints>(a); }
   static F as_floats(I a) noexcept { return {reinterpret_cast<Floats>(a.low), reinterpret_cast<Floats>(a.high)}; }
 
   template <class Lanes>

@@ -44,10 +44,10 @@ template <class View>
 void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
 
 /// Rows that kernels take together at most.
-[[nodiscard]] inline Index rows_of_share(const QuantizedView& view) noexcept {
-  return TrellisCodes::holds(view.layout()) ? TrellisGeometry::kPanelRows : 2 * kPanelRows;
+template <class View>
+[[nodiscard]] Index rows_of_share(const View&) noexcept {
+  return std::is_same_v<View, TrellisView> ? TrellisGeometry::kPanelRows : 2 * kPanelRows;
 }
-[[nodiscard]] inline Index rows_of_share(const RepackedView&) noexcept { return 2 * kPanelRows; }
 
 /// Splits all rows of a matrix over the workers of an executor; results do not depend on their number.
 template <class View, Executor E, class F>
@@ -66,35 +66,30 @@ void for_each_share(const View& view, const E& executor, F f) {
 
 #if SINQ_HAS_BODIES(MULTIPLY)
 #include <sinq/kernels/row_kernels.hpp>
-#include <sinq/kernels/trellis_rows.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// Whether the codes have kernels of their own, which have multiplied them: interleaved vector codes, which carry
-/// theirs, and the lane trellis, which runs as it is stored. A template, so that only programs with row-major matrices
-/// compile the latter.
-template <class View>
-[[nodiscard]] bool multiply_specially(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result,
-                                      DotKind kind) {
-  if constexpr (std::is_same_v<View, QuantizedView>) {
-    if (!TrellisCodes::holds(view.layout())) return false;
-    dispatch_dot(kind, [&](auto tag) { trellis_rows<decltype(tag)>(view, in, rows, result); });
-  } else {
-    if (view.layout().vector_dim == 1) return false;
-    view.vectors()->multiply(view, in, rows, result, kind);
-  }
+/// Whether interleaved vector codes were multiplied by the kernels that they carry.
+[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&,
+                                           DotKind) {
+  return false;
+}
+[[nodiscard]] inline bool multiply_vectors(const RepackedView& view, const ScaledInput& in, RowRange rows,
+                                           const ResultView& result, DotKind kind) {
+  if (view.layout().vector_dim == 1) return false;
+  view.vectors()->multiply(view, in, rows, result, kind);
   return true;
 }
 
 template <class View>
 void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
-  if (multiply_specially(view, in, rows, result, kind)) return;
+  if (multiply_vectors(view, in, rows, result, kind)) return;
   dispatch_dot(kind, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
 }
 
 template <class View>
 void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
-  if (multiply_specially(view, in, rows, result, kind)) return;
+  if (multiply_vectors(view, in, rows, result, kind)) return;
   dispatch_dot(kind, [&](auto tag) {
     using Tag = decltype(tag);
     matmul_rows<Tag, Dot<Tag>::kBatchTile>(view, in, rows, result);

@@ -127,9 +127,10 @@ class ScaledInput {
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
 
   [[nodiscard]] static bool needs_floats(const QuantizedView& matrix) noexcept {
-    return detail::VectorCodes::holds(matrix.layout());
+    return !detail::ScalarCodes::holds(matrix.layout());
   }
   [[nodiscard]] static bool needs_floats(const RepackedView&) noexcept { return false; }
+  [[nodiscard]] static bool needs_floats(const TrellisView&) noexcept { return false; }
 
   void prepare(const detail::InputFactors& factors, const Activations& x, Precision precision, Isa limit);
 

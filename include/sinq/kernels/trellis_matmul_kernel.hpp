@@ -30,7 +30,7 @@ struct TrellisMatmul<SINQ_ISA> {
       alignas(64) std::uint8_t levels[kTrellisPieceCols * kTrellisRows];
       for (Index col = 0; col < cols; col += kTrellisPieceCols) {
         const Index n = std::min(cols - col, kTrellisPieceCols);
-        TrellisDecoder<Tag>::run(source.lines(panel, first_col + col, n), source.lookup(), levels);
+        TrellisWalk<Tag>::run(source.lines(panel, first_col + col, n), source.lookup(), levels);
         for (Index r = 0; r < kTrellisRows; r += Tiles::kRows) {
           if constexpr (AreFloats) {
             const float* const x = in.values + (block * in.blocks.stride + col) * in.batch + first;

@@ -16,10 +16,10 @@ struct TrellisMatvec<SINQ_ISA> {
   static constexpr int kParts = static_cast<int>(kPanelRows) / S::kWidth;
   static constexpr int kStepsPerQuad = static_cast<int>(TrellisGeometry::kStepsPerQuad);
   /// Vectors of rows at once, and their sums: as many as registers hold.
-  static constexpr int kAll = static_cast<int>(kTrellisRows) / S::kWidth;
+  static constexpr int kRowVectors = static_cast<int>(kTrellisRows) / S::kWidth;
   static constexpr int kSums = S::kTilePanels * S::kBatchTile * kParts;
   template <int Digits>
-  static constexpr int kVectors = kSums / Digits < kAll ? kSums / Digits : kAll;
+  static constexpr int kVectors = kSums / Digits < kRowVectors ? kSums / Digits : kRowVectors;
 
   /// out[kTrellisRows] = the panel's rows times `in` (a batch of one) of `Digits` digits, or floats (0): those with
   /// a Tag whose kSignedZero is 0. `source` has levels with kSignedZero added.
@@ -59,7 +59,7 @@ struct TrellisMatvec<SINQ_ISA> {
     });
     finish<Digits>(sums, in, block, scale, out);
   }
-  template <int QuarterBits, class Decoder = TrellisDecoder<Tag>>
+  template <int QuarterBits, class Walk = TrellisWalk<Tag>>
   SINQ_TARGET static void integers_at_once(const TrellisLines& lines, const TrellisLookup& tables, const InputView& in,
                                            Index block, const float* scale, float* out) noexcept {
     alignas(64) std::int32_t sums[1][kTrellisRows];
@@ -68,7 +68,7 @@ struct TrellisMatvec<SINQ_ISA> {
       dots.x = in.high + block * in.blocks.stride;
       SINQ_UNROLL_VECTORS
       for (int i = 0; i < kStepsPerQuad; ++i) dots.sum[i] = S::set1_index(0);
-      Decoder::template walk<QuarterBits>(lines, part * S::kBytes, tables, dots);
+      Walk::template walk<QuarterBits>(lines, part * S::kBytes, tables, dots);
       SINQ_UNROLL_VECTORS
       for (int i = 0; i < kStepsPerQuad; ++i) S::store_sums(sums[0] + i * kPanelRows + part * S::kWidth, dots.sum[i]);
     }
@@ -105,7 +105,7 @@ struct TrellisMatvec<SINQ_ISA> {
     alignas(64) std::uint8_t levels[kTrellisPieceCols * kTrellisRows];
     for (Index step = 0; step < lines.steps; step += kTrellisPieceSteps) {
       const TrellisLines piece = lines.part(step, std::min(lines.steps - step, kTrellisPieceSteps));
-      TrellisDecoder<Tag>::run(piece, tables, levels);
+      TrellisWalk<Tag>::run(piece, tables, levels);
       f(levels, step / kStepsPerQuad * 4, piece.steps / kStepsPerQuad);
     }
   }

@@ -2,8 +2,8 @@
 
 #include <sinq/kernels/input_blocks.hpp>
 #include <sinq/kernels/panel_aux.hpp>
+#include <sinq/kernels/trellis_walk.hpp>
 #include <sinq/packing/trellis_codes.hpp>
-#include <sinq/packing/trellis_decoder.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <cstdint>

@@ -27,7 +27,7 @@ struct Trellis {
 
   friend bool operator==(const Trellis&, const Trellis&) = default;
 
-  /// A third of the work, for a few percent more squared error: panels are searched once, under guessed scales.
+  /// Half the work, for some percent more squared error: panels are searched once, under guessed scales.
   [[nodiscard]] static Trellis fast(double rate) { return {.rate = rate, .rounds = 1}; }
 
   /// Throws Errc::kBadConfig.

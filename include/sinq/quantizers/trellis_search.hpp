@@ -17,8 +17,8 @@ struct TrellisRun {
   Index steps = 0;                 ///< this, first_step and commit are multiples of 8: whole quads of columns
   Index commit = 0;                ///< the first so many are decided, the others behind them only lend foresight
   const float* targets = nullptr;  ///< [steps][64] in units of one level; finite
-  /// [steps][64] of squared errors, in any unit in which the greatest is some power of two near 1; not negative, zero
-  /// for padding. Above some times the mean of its lane a weight counts as that (`TrellisSearch::kMostWeight`).
+  /// [steps][64] of squared errors, in any unit whose sums float holds; not negative, zero for padding. A weight above
+  /// two to nine times (by rate) the mean of its lane counts as that: costs have 16 bits.
   const float* weights = nullptr;
   /// [64] windows of the step before the first; null: the bits in front of the run are free, too.
   const std::uint16_t* start = nullptr;
@@ -26,7 +26,7 @@ struct TrellisRun {
   const std::uint16_t* end = nullptr;
 };
 
-/// Working memory of one thread: at most `TrellisSearch::kMostBytes`, however long a run is.
+/// Working memory of one thread: at most 17 MB with AVX-512, 9 with AVX2, however long a run is.
 struct TrellisMemory {
   Vector<std::int16_t> costs;    ///< [4096 and gaps][lanes of a vector]
   Vector<std::int16_t> levels;   ///< what each level costs [steps of a bundle][levels][lanes of a vector]

@@ -22,8 +22,6 @@ namespace {
 using namespace sinq;
 using namespace sinq::test;
 
-constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Precision::kInt8};
-
 static_assert(!noexcept(matvec(std::declval<const QuantizedView&>(), std::declval<const ScaledInput&>(), RowRange{},
                                std::span<float>{})),
               "broken preconditions are named, in every build");

@@ -17,6 +17,8 @@
 
 namespace sinq::test {
 
+inline constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kInt15, Precision::kInt8};
+
 inline Layout make_layout(Index rows, Index cols, int bits, Index group) {
   Layout layout;
   layout.rows = rows;
