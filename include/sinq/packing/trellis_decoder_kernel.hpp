@@ -35,7 +35,7 @@ struct TrellisDecoder<SINQ_ISA> {
                         S::load_table16(lookup.bytes() + 2 * TrellisTables::kEntries)};
     const Index q = lines.quarter_bits, bits = kLineBits * q;
     B last = lowest_nibble(S::load_bytes(lines.line(-2) + part));
-    last = put_nibbles(S::load_bytes(lines.line(-1) + part), last, nibbles - kLineBits * S::kBytes);
+    last = put_nibbles(S::load_bytes(lines.line(-1) + part), last, room);
     const std::uint8_t* from = lines.begin + part;
     // Where the four steps of `q` bits end.
     const Index step[4] = {q / 4 * S::kBytes, q / 2 * S::kBytes, 3 * q / 4 * S::kBytes, q * S::kBytes};
@@ -43,7 +43,7 @@ struct TrellisDecoder<SINQ_ISA> {
       Index made = 0;
       for (Index end = q; end <= bits; end += q) {
         for (; made < end; made += kLineBits, from += kLineBytes) {
-          last = put_nibbles(S::load_bytes(from), last, nibbles + made * S::kBytes);
+          last = put_nibbles(S::load_bytes(from), last, nibbles + (made + 1) * S::kBytes);
         }
         const std::uint8_t* const begin = nibbles + (end - q) * S::kBytes;
         for (const Index at : step) {
@@ -62,19 +62,19 @@ struct TrellisDecoder<SINQ_ISA> {
   SINQ_INLINE B nibble(B bytes) noexcept {
     return lowest_nibble(S::template shift_right<N>(bytes));
   }
-  /// Writes N(1) .. N(8) of a line (t = 0 is at `to`), and returns N(8); `last` is that of the line before.
+  /// Writes N(1) .. N(8) of a line to `to`, and returns N(8); `last` is that of the line before.
   SINQ_INLINE B put_nibbles(B line, B last, std::uint8_t* to) noexcept {
     const B middle = nibble<4>(line);
     const B across = S::bit_or(middle, S::template shift_left<4>(last));  // the byte that ends at bit 4
     const B end = lowest_nibble(line);
-    S::store_bytes(to + 1 * S::kBytes, nibble<3>(across));
-    S::store_bytes(to + 2 * S::kBytes, nibble<2>(across));
-    S::store_bytes(to + 3 * S::kBytes, nibble<1>(across));
-    S::store_bytes(to + 4 * S::kBytes, middle);
-    S::store_bytes(to + 5 * S::kBytes, nibble<3>(line));
-    S::store_bytes(to + 6 * S::kBytes, nibble<2>(line));
-    S::store_bytes(to + 7 * S::kBytes, nibble<1>(line));
-    S::store_bytes(to + 8 * S::kBytes, end);
+    S::store_bytes(to, nibble<3>(across));
+    S::store_bytes(to + S::kBytes, nibble<2>(across));
+    S::store_bytes(to + 2 * S::kBytes, nibble<1>(across));
+    S::store_bytes(to + 3 * S::kBytes, middle);
+    S::store_bytes(to + 4 * S::kBytes, nibble<3>(line));
+    S::store_bytes(to + 5 * S::kBytes, nibble<2>(line));
+    S::store_bytes(to + 6 * S::kBytes, nibble<1>(line));
+    S::store_bytes(to + 7 * S::kBytes, end);
     return end;
   }
   /// The levels of a step that ends at bit 0 of `nibbles`.
