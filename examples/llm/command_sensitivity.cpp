@@ -1,4 +1,5 @@
 #include <sinq/io/atomic_file.hpp>
+#include <sinq/presets.hpp>
 #include <sinq/version.hpp>
 
 #include "common/checks.hpp"
@@ -12,9 +13,11 @@
 #include "llm/measure_sensitivity.hpp"
 #include "llm/model_identity.hpp"
 #include "llm/progress.hpp"
+#include "llm/quantize_model.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <iomanip>
 #include <memory>
@@ -115,12 +118,35 @@ TokenBlocks blocks_of(const SensitivityOptions& options, const Model& model) {
   return draw_blocks(model, options.blocks, options.context, options.seed, options.threads, [&] { progress.step(); });
 }
 
+const MatrixSensitivity& of(const std::vector<MatrixSensitivity>& matrices, const std::string& name) {
+  return *std::find_if(matrices.begin(), matrices.end(), [&](const auto& matrix) { return matrix.name == name; });
+}
+
+/// Brings alphas to the scale of the whole model. Alone and at two bits, matrices cost more for each error than all of
+/// them do at the sizes that people run: their sum is compared once with the model quantized at four bits.
+void scale(Sensitivities& result, const Model& model, const TokenBlocks& blocks, int threads) {
+  constexpr const char* kWholeRecipe = "learned-4-g64";
+  const auto recipes = sinq::presets::recipes();
+  const auto recipe =
+      std::find_if(recipes.begin(), recipes.end(), [](const auto& r) { return r.name == kWholeRecipe; });
+  Progress progress("whole model", static_cast<std::ptrdiff_t>(model.linears().size()) + 2 * blocks.count());
+  const Step step = [&] { progress.step(); };
+  const QuantizedModel quantized = quantize_model(model, with_recipe({}, *recipe), threads, step);
+  const Baseline baseline = read_baseline(model, blocks, 0, threads, step);
+  const double kl = evaluate(quantized.model, blocks, &baseline, threads, step).kl;
+  double sum = 0;
+  for (const LayerError& layer : quantized.layers) {
+    const double relative = layer.squared_weight > 0 ? layer.report.relative_frobenius : 0.0;
+    sum += of(result.matrices, layer.id.name() + ".weight").alpha * relative * relative;
+  }
+  result.measured["whole"] = {{"recipe", kWholeRecipe}, {"kl", kl}, {"sum", sum}};
+  if (!(sum > 0 && kl > 0)) return;
+  for (MatrixSensitivity& matrix : result.matrices) matrix.alpha *= kl / sum;
+}
+
 /// alpha of all matrices, a line per layer.
 void print_table(const Model& model, const std::vector<MatrixSensitivity>& matrices, std::ostream& out) {
-  const auto alpha_of = [&](const std::string& name) {
-    const auto at = std::find_if(matrices.begin(), matrices.end(), [&](const auto& m) { return m.name == name; });
-    return fixed(at->alpha, 4);
-  };
+  const auto alpha_of = [&](const std::string& name) { return fixed(of(matrices, name).alpha, 4); };
   out << "layer";
   for (const BlockLinear& linear : kBlockLinears) {
     const std::string name = linear.name;
@@ -157,6 +183,7 @@ void run_sensitivity(const SensitivityOptions& options, std::ostream& out) {
   result.measured["tokens"] = blocks.tokens.size();
   result.matrices = measure_sensitivities(model, blocks, work.matrices(), options.threads,
                                           [&](const auto& matrices) { work.keep(blocks.tokens, matrices); });
+  scale(result, model, blocks, options.threads);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   file.write(to_json(result).dump(1) + "\n");
   work.remove();

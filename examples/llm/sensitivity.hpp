@@ -13,13 +13,13 @@ struct MatrixSensitivity {
   std::string name;    ///< of the tensor
   double alpha = 0.0;  ///< nats per token that the model's output moves away (KL) for each relative squared error of 1
   double kl = 0.0;     ///< what was measured: of the model with this matrix alone quantized
-  double error = 0.0;  ///< the relative squared error that did it
+  double error = 0.0;  ///< the relative squared error that did it; alpha is kl / error on the scale of the whole model
 };
 
 /// The matrices of a model, and what their sensitivities were measured with.
 struct Sensitivities {
   Json model;     ///< {"name", "files": model_identity}
-  Json measured;  ///< {"text", "seed", "blocks", "context", "recipe", "method", ...}
+  Json measured;  ///< {"text", "seed", "blocks", "context", "recipe", "whole", "method", ...}
   std::vector<MatrixSensitivity> matrices;
 };
 

@@ -147,6 +147,13 @@ TEST_F(SensitivityCommand, WritesWhatItMeasuredAndWithWhat) {
   for (const auto& matrix : read.matrices) EXPECT_GT(matrix.alpha, 0.0) << matrix.name;
   EXPECT_THAT(said_, AllOf(HasSubstr("29 matrices, 48 tokens"), HasSubstr("down")));
   EXPECT_FALSE(std::filesystem::exists(work_));
+  // All alphas are on the scale of the model quantized at four bits.
+  const Json& whole = json["measured"]["whole"];
+  const double scale = whole["kl"].get<double>() / whole["sum"].get<double>();
+  EXPECT_GT(scale, 0.3);
+  EXPECT_LT(scale, 1.5);
+  for (const auto& matrix : read.matrices)
+    EXPECT_NEAR(matrix.alpha, scale * matrix.kl / matrix.error, 1e-9) << matrix.name;
 
   EXPECT_EQ(measured({"--force"}), json);
   EXPECT_NE(measured({"--force", "--seed", "2"})["matrices"], json["matrices"]);
@@ -168,15 +175,17 @@ TEST_F(SensitivityCommand, GoesOnWithWhatAKilledRunLeft) {
   std::filesystem::remove(file_);
   Json identity{{"model", whole["model"]["files"]}, {"measured", whole["measured"]}};
   identity["measured"].erase("tokens");
+  identity["measured"].erase("whole");
   Json known(whole["matrices"].begin(), whole["matrices"].begin() + 8);
-  known[3]["alpha"] = 77.0;  // what is known is not measured again
+  for (Json& matrix : known) matrix["alpha"] = matrix["kl"].get<double>() / matrix["error"].get<double>();
+  known[3]["kl"] = 77.0;  // what is known is not measured again
   const auto tokens = draw_blocks(Model::open(embedded_model()), 2, 24, 1, 0).tokens;
   const auto leave = [&] {
     write_text(work_, Json{{"identity", identity}, {"tokens", tokens}, {"matrices", known}}.dump());
   };
   leave();
   Json expected = whole;
-  expected["matrices"][3]["alpha"] = 77.0;
+  expected["matrices"][3]["kl"] = 77.0;
   EXPECT_EQ(measured(), expected);
   EXPECT_THAT(said_, HasSubstr("8 matrices that were measured before"));
   EXPECT_FALSE(std::filesystem::exists(work_));
