@@ -16,8 +16,9 @@ FOLDERS = {
     "normalize": 1, "quantizers": 1, "packing": 1, "block_formats": 1, "kernels": 3, "io": 3, "calibration": 4, "fold": 4, "parallel": 4,
 }
 FILES = {
-    "abi.hpp": 0, "compiled.hpp": 0, "quantize_report.hpp": 0, "version.hpp": 0, "error.hpp": 0, "types.hpp": 0, "half.hpp": 0, "finite.hpp": 0, "isa.hpp": 0, "matrix_view.hpp": 0,
-    "tile.hpp": 0, "executor.hpp": 0,
+    "abi.hpp": 0, "compiled.hpp": 0, "progress.hpp": 0, "quantize_report.hpp": 0, "version.hpp": 0, "error.hpp": 0, "types.hpp": 0, "half.hpp": 0, "finite.hpp": 0, "isa.hpp": 0, "matrix_view.hpp": 0,
+    "tile.hpp": 0, "layout.hpp": 0, "executor.hpp": 0,
+    "packing/lane_trellis.hpp": 0,  # what its bits mean: the encoder under quantizers/ needs that, too
     "quantized_matrix.hpp": 2,
     "allocation.hpp": 1, "config.hpp": 3, "quantize.hpp": 3, "dequantize.hpp": 3, "any_config.hpp": 3, "presets.hpp": 3, "measure_error.hpp": 3, "eigen.hpp": 3,
     "sinq.hpp": 5, "run.hpp": 5, "io.hpp": 5, "calibration.hpp": 5, "fold.hpp": 5,
@@ -31,7 +32,7 @@ def folder(header):
 
 
 def layer(header):
-    return FOLDERS.get(folder(header)) if "/" in header else FILES.get(header)
+    return FILES.get(header, FOLDERS.get(folder(header)))
 
 
 def read_includes():
@@ -69,7 +70,7 @@ def problem_of(a, b):
         return f"{folder(a)}/ needs only L{limit}, this is L{layer(b)}"
     if layer(b) > layer(a):
         return f"L{layer(a)} includes L{layer(b)}"
-    if layer(b) == layer(a) and (folder(a) or folder(b)) and layer(a) != 5:
+    if layer(b) == layer(a) and (folder(a) or folder(b)) and layer(a) not in (0, 5):
         return f"folders of L{layer(a)} do not include each other"
     return None
 

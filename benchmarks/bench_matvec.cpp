@@ -20,6 +20,12 @@ void add_formats(Place place) {
       setup.format = {.bits = bits, .levels = Levels::kVector};
       add_kernel(setup);
     }
+    for (int q = TrellisGeometry::kMinQuarterBits; q <= TrellisGeometry::kMaxQuarterBits; ++q) {
+      setup.format = {.quarter_bits = q, .levels = Levels::kTrellis};
+      add_kernel(setup);
+    }
+    setup.format = {.quarter_bits = 10, .levels = Levels::kTrellis, .aux = AuxFormat::kU6};
+    add_kernel(setup);
     for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU6}) {
       setup.format = {.bits = 6, .levels = Levels::kVector, .group = 16, .aux = aux};
       add_kernel(setup);
@@ -40,6 +46,8 @@ void add_formats(Place place) {
     add_kernel(setup);
     setup = {.precision = precision, .place = place, .threads = 2};
     add_kernel(setup);
+    setup.format = {.quarter_bits = 10, .levels = Levels::kTrellis};
+    add_kernel(setup);
   }
 }
 
@@ -56,6 +64,9 @@ int main(int argc, char** argv) {
       if (resolve(isa) != isa || resolve(Isa::kBest) == isa) continue;
       add_kernel({.precision = precision, .isa = isa});
       add_kernel({.precision = precision, .format = {.bits = 6, .levels = Levels::kVector}, .isa = isa});
+      for (int q = TrellisGeometry::kMinQuarterBits; q <= TrellisGeometry::kMaxQuarterBits; q += 2) {
+        add_kernel({.precision = precision, .format = {.quarter_bits = q, .levels = Levels::kTrellis}, .isa = isa});
+      }
     }
   }
   return run_all(argc, argv);

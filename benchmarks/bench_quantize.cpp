@@ -228,6 +228,11 @@ template <class Config>
 void add(const std::string& method, const Config& config, const Setup& setup = {}) {
   const CodeFormat format = config.quantizer.format();
   std::string bits = std::to_string(format.bits);
+  if (format.quarter_bits != 0) {
+    bits = std::to_string(format.quarter_bits / 4);
+    constexpr const char* kQuarters[] = {"", ".25", ".5", ".75"};
+    bits.append(kQuarters[format.quarter_bits % 4]);
+  }
   if (format.vector_dim != 1) bits.append("v").append(std::to_string(format.vector_dim));
   const std::string name = name_of("quantize", method, bits, config.group_size, setup);
   benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
@@ -307,6 +312,10 @@ void add_searched() {
   }
   add("sinq_vector_u6",
       Config<VectorCodebook>{.quantizer = VectorCodebook(9, 8), .group_size = 64, .aux = AuxFormat::kU6});
+  for (const double rate : {2.0, 2.5, 3.0, 4.0}) {
+    add("sinq_trellis_u6", Config<Trellis>{.quantizer = {.rate = rate}, .aux = AuxFormat::kU6});
+  }
+  add("sinq_trellis_fast_u6", Config<Trellis>{.quantizer = Trellis::fast(2.0), .aux = AuxFormat::kU6});
 }
 
 /// What a Sinkhorn pass, its early end and the storage of scales cost: the same matrix with less of each.

@@ -24,6 +24,36 @@ function(sinq_set_warnings target)
   endif()
 endfunction()
 
+# sinq_share_headers(<name> HEADERS <headers>... LIBS <libraries>...): with SINQ_PRECOMPILE, targets that are given to
+# sinq_precompile(<target> <name>) start from these headers, which are read once.
+function(sinq_share_headers name)
+  if(NOT SINQ_PRECOMPILE)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "HEADERS;LIBS" ${ARGN})
+  file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp CONTENT "// CMake makes precompiled headers for a source.\n")
+  add_library(${name} OBJECT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+  target_link_libraries(${name} PRIVATE sinq::sinq sinq::compiled ${ARG_LIBS})
+  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF UNITY_BUILD OFF)
+  sinq_set_warnings(${name})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+  sinq_tell_ccache(${name})
+endfunction()
+
+# Flags without which ccache keeps nothing that was compiled with precompiled headers.
+function(sinq_tell_ccache target)
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+                                           "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+endfunction()
+
+# Of no use to targets with flags of their own: compilers refuse headers that were precompiled with others.
+function(sinq_precompile target name)
+  if(TARGET ${name})
+    target_precompile_headers(${target} REUSE_FROM ${name})
+    sinq_tell_ccache(${target})
+  endif()
+endfunction()
+
 # Splits "<name> <sources>... [SOURCES <sources>...] [LIBS <libraries>...] [HEADER_ONLY] [flags]" and makes the
 # executable, from headers and sinq::compiled, or from headers alone.
 # Sets `name` and the flags' ARG_<flag> in the caller.
@@ -43,15 +73,22 @@ macro(sinq_make_executable flags)
   sinq_set_warnings(${name})
 endmacro()
 
-# sinq_add_test(<name> <sources>... [LIBS <libraries>...] [ONE_PROCESS])
+# sinq_add_test(<name> <sources>... [LIBS <libraries>...] [HEADER_ONLY] [OWN_FLAGS] [ONE_PROCESS])
 # A GoogleTest program; ctest sees each of its tests as <name>.<suite>.<test>, or, with ONE_PROCESS (for many short
-# tests), the program as one. Headers of tests/support are included as "support/x.hpp".
+# tests), the program as one. Headers of tests/support are included as "support/x.hpp". OWN_FLAGS: it is not compiled
+# with SINQ_TEST_OPTIONS, and may add flags.
 function(sinq_add_test)
-  sinq_make_executable("ONE_PROCESS" ${ARGN})
+  sinq_make_executable("ONE_PROCESS;OWN_FLAGS" ${ARGN})
+  if(NOT ARG_OWN_FLAGS AND NOT ARG_HEADER_ONLY)
+    target_compile_options(${name} PRIVATE ${SINQ_TEST_OPTIONS})
+    sinq_precompile(${name} sinq_test_headers)
+  endif()
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
   if(ARG_ONE_PROCESS)
     add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    # Whole programs before single tests, so that none of them is left alone at the end.
+    set_tests_properties(${name} PROPERTIES COST 10)
   else()
     gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120)
   endif()

@@ -9,7 +9,7 @@ install_packages cmake make g++ libeigen3-dev nlohmann-json3-dev libcli11-dev li
 # Shares tests/run.sh's folder, so that nothing is compiled twice; the tests need more packages than the examples.
 build=${SINQ_BUILD_DIR:-build}
 options=()
-[[ -e $build/CMakeCache.txt ]] || options=(-D SINQ_BUILD_TESTS=OFF -D SINQ_BUILD_BENCHMARKS=OFF -D CMAKE_UNITY_BUILD=ON)
+[[ -e $build/CMakeCache.txt ]] || options=(-D SINQ_BUILD_TESTS=OFF -D SINQ_BUILD_BENCHMARKS=OFF -D CMAKE_UNITY_BUILD=ON -D SINQ_PRECOMPILE=ON)
 cmake -S . -B "$build" "${options[@]}" > /dev/null
 cmake --build "$build" -j "$(nproc)" --target quantize_matrix quantize_model sinq-quantize sinq-lm sinq-fold sinq-gguf
 

@@ -24,6 +24,12 @@ std::string tail_of(const PackedFormat& format, Index batch, Index threads) {
          "/cols:" + std::to_string(format.shape.cols) + "/threads:" + std::to_string(threads);
 }
 
+std::string bits_of(const PackedFormat& format) {
+  if (format.levels != Levels::kTrellis) return std::to_string(format.bits);
+  constexpr const char* kQuarters[] = {"", ".25", ".5", ".75"};
+  return std::to_string(format.quarter_bits / 4) + kQuarters[format.quarter_bits % 4];
+}
+
 std::string name_of(const KernelSetup& setup) {
   std::string name = setup.batch == 1 ? "matvec/" : "matmul/";
   name += setup.precision == Precision::kFloat ? "float" : setup.precision == Precision::kInt8 ? "int8" : "int15";
@@ -32,9 +38,10 @@ std::string name_of(const KernelSetup& setup) {
   if (setup.format.aux == AuxFormat::kU8) name += "_u8aux";
   if (setup.format.aux == AuxFormat::kU6) name += "_u6aux";
   name += setup.place == Place::kHot ? "/hot" : "/cold";
-  name += "/bits:" + std::to_string(setup.format.bits);
+  name += "/bits:" + bits_of(setup.format);
   if (setup.format.levels == Levels::kCodebook) name += "nf";
   if (setup.format.levels == Levels::kVector) name += "v4";
+  if (setup.format.levels == Levels::kTrellis) name += "t";
   name += "/group:" + std::to_string(setup.format.group) + tail_of(setup.format, setup.batch, setup.threads);
   if (setup.format.col_scale == ColScaleKind::kNone) name += "/no_col_scale";
   return name;
@@ -63,12 +70,12 @@ class KernelRun {
   explicit KernelRun(const KernelSetup& setup)
       : setup_(setup),
         row_major_(quantize_layer(setup.format)),
-        interleaved_(repack(row_major_, kVectorCodes)),
+        interleaved_(runs_as_stored() ? RepackedMatrix() : repack(row_major_, kVectorCodes)),
         x_(activations(setup.batch, setup.format.shape.cols)),
         y_(static_cast<std::size_t>(setup.batch * setup.format.shape.rows)) {}
 
   [[nodiscard]] std::span<const std::byte> bytes() const {
-    return setup_.order == Order::kRowMajor ? row_major_.storage() : interleaved_.storage();
+    return runs_as_stored() ? row_major_.storage() : interleaved_.storage();
   }
   /// Stored bits per weight, all scales included.
   [[nodiscard]] double bits_per_weight() const { return row_major_.bits_per_weight(); }
@@ -76,7 +83,7 @@ class KernelRun {
   /// The whole product, column scales and quantization of the activations included, with a layer in `bytes`.
   template <class Executor>
   void multiply(std::span<const std::byte> bytes, const Executor& executor) {
-    if (setup_.order == Order::kRowMajor) {
+    if (runs_as_stored()) {
       multiply_with(QuantizedView::from_buffer(row_major_.layout(), bytes), executor);
     } else {
       multiply_with(RepackedView::from_buffer(interleaved_.layout(), bytes, kVectorCodes), executor);
@@ -112,12 +119,16 @@ class KernelRun {
   }
 
  private:
+  [[nodiscard]] bool runs_as_stored() const {
+    return setup_.order == Order::kRowMajor || setup_.format.levels == Levels::kTrellis;
+  }
+
   template <class View, class Executor>
   void multiply_with(const View& view, const Executor& executor) {
     const Index rows = view.rows();
     input_.assign(view, Activations(x_.data(), setup_.batch, view.cols()), setup_.precision, setup_.isa);
     const Index shares = executor.concurrency() == 1 ? 1 : 4 * executor.concurrency();
-    const Index step = round_up(ceil_div(rows, shares), 32);
+    const Index step = round_up(ceil_div(rows, shares), TrellisGeometry::kPanelRows);
     executor.run(ceil_div(rows, step), [&](Index share, Index) {
       const RowRange range{share * step, std::min(rows, (share + 1) * step)};
       if (setup_.batch == 1) {

@@ -4,7 +4,9 @@
 
 namespace sinq::inline SINQ_ABI::detail {
 
-template void multiply_vector<RepackedView>(const RepackedView&, const ScaledInput&, RowRange, const ResultView&, Isa);
-template void multiply_batch<RepackedView>(const RepackedView&, const ScaledInput&, RowRange, const ResultView&, Isa);
+template void multiply_vector<RepackedView>(const RepackedView&, const ScaledInput&, RowRange, const ResultView&,
+                                            DotKind);
+template void multiply_batch<RepackedView>(const RepackedView&, const ScaledInput&, RowRange, const ResultView&,
+                                           DotKind);
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -5,7 +5,8 @@
 namespace sinq::inline SINQ_ABI::detail {
 
 template void multiply_vector<QuantizedView>(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&,
-                                             Isa);
-template void multiply_batch<QuantizedView>(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&, Isa);
+                                             DotKind);
+template void multiply_batch<QuantizedView>(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&,
+                                            DotKind);
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -52,6 +52,7 @@ struct Options {
   double max_shard_gigabytes = 5.0;
   bool check = false;
   std::optional<SearchLoss> search;
+  std::optional<std::uint64_t> random_factors;  ///< seed
   sinq::BlockFormat format = sinq::BlockFormat::kQ4_0;
 };
 
@@ -71,6 +72,15 @@ void add_options(CLI::App& app, Options& options) {
   search->excludes(searched.tile)->excludes(searched.iterations)->excludes(searched.repeats);
   common::add_choice(app, "--for", options.format, kFormats, "block format that --search quantizes to (default q4_0)")
       ->needs(search);
+  app.add_option(
+         "--random-factors", options.random_factors,
+         "instead of balancing, move random factors of this seed: the same function, harder to quantize, to see "
+         "what a method makes of it")
+      ->option_text("SEED")
+      ->excludes(search)
+      ->excludes(searched.tile)
+      ->excludes(searched.iterations)
+      ->excludes(searched.repeats);
   app.add_flag("--check", options.check, "run both models on the text and say how far they are apart");
   auto* text = app.add_option("--text", options.data.text, "text file for --check and --search");
   app.add_option("--tokens", options.data.tokens,
@@ -113,14 +123,19 @@ std::string scientific(double value) {
   return text;
 }
 
-void describe(const sinq::fold::ScaleOptions& scales, const sinq::fold::FactorMap& factors, std::ostream& out) {
+void describe(const Options& options, const sinq::fold::FactorMap& factors, std::ostream& out) {
+  const sinq::fold::ScaleOptions& scales = options.scales;
   double most = 0.0;
   for (const auto& [name, tensor] : factors) {
     for (const double f : tensor.cols) most = std::max(most, std::abs(std::log(f)));
   }
-  out << "scales           tile " << scales.tile << ", " << scales.iterations << " iterations, " << scales.repeats
-      << " repeats\n"
-      << "factors          within 1/" << llm::fixed(std::exp(most), 3) << " .. " << llm::fixed(std::exp(most), 3)
+  if (options.random_factors) {
+    out << "scales           random, seed " << *options.random_factors << "\n";
+  } else {
+    out << "scales           tile " << scales.tile << ", " << scales.iterations << " iterations, " << scales.repeats
+        << " repeats\n";
+  }
+  out << "factors          within 1/" << llm::fixed(std::exp(most), 3) << " .. " << llm::fixed(std::exp(most), 3)
       << ", of " << factors.size() << " tensors\n";
 }
 
@@ -152,10 +167,14 @@ void run(const CLI::App& app, Options options, std::ostream& out) {
     factors = std::move(best.factors);
     out << "least loss       " << llm::fixed(best.loss, 6) << " of " << best.losses.size() << " candidates, "
         << llm::fixed(*std::max_element(best.losses.begin(), best.losses.end()), 6) << " the most\n";
+  } else if (options.random_factors) {
+    factors = sinq::fold::random_factors(
+        source.plan,
+        {.seed = *options.random_factors, .rounding = options.scales.rounding, .edges = options.scales.edges});
   } else {
     factors = find_factors(source.files, source.plan, options.scales);
   }
-  describe(options.scales, factors, out);
+  describe(options, factors, out);
   const Index cut = write_folded(source, factors, folder, options.write);
   if (cut > 0) out << "lost digits      " << cut << " values that are too small for their type\n";
   if (!options.check) return;

@@ -4,16 +4,21 @@
 #include <sinq/fold/factors.hpp>
 #include <sinq/matrix_view.hpp>
 
+#include <span>
 #include <vector>
 
 namespace gguf {
 
-/// What an error in each column weighs [cols], guessed from the matrix alone: training makes columns small whose inputs
-/// are large, and Sinkhorn finds how small they are beside what their rows ask for.
-[[nodiscard]] std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix);
+/// What an error in each column weighs [cols], guessed from rows `rows` of a matrix alone: training makes columns small
+/// whose inputs are large, and Sinkhorn finds how small they are beside what their rows ask for.
+[[nodiscard]] std::vector<float> sinkhorn_importance(const sinq::MatrixView& matrix, sinq::RowRange rows);
 
-/// The mean squares of the layer's inputs [cols], over the power of two of the greatest: the units of activations leave
-/// float's range more easily than their ratios.
+/// What errors in columns weigh, from their inputs' mean squares [cols], divided by a power of two so that float holds
+/// them. Zeros are no knowledge, and neutral: such a column weighs as the others on average; if all are zero, the
+/// result is empty, and all columns weigh alike.
+[[nodiscard]] std::vector<float> importance_of(std::span<const double> mean_squares);
+
+/// The same of what was measured on a layer's inputs.
 [[nodiscard]] std::vector<float> activation_importance(const sinq::ActivationStats& stats);
 
 /// The same importance for a matrix whose columns were multiplied by factors: their inputs were divided by them.

@@ -1,17 +1,21 @@
 #include "gguf/gguf_metadata.hpp"
 
 #include <sinq/error.hpp>
+#include <sinq/io/mapped_file.hpp>
 
+#include "gguf/file_type.hpp"
+#include "gguf/model_card.hpp"
 #include "llm/gguf_description.hpp"
 #include "llm/json_file.hpp"
 #include "llm/pre_tokenizer.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace gguf {
@@ -28,44 +32,6 @@ using sinq::io::GgufMetadata;
 using sinq::io::GgufType;
 
 [[noreturn]] void refuse(const std::string& what) { throw sinq::Error(sinq::Errc::kUnsupported, what); }
-
-/// general.file_type: what llama.cpp calls the mixture of types; the nearest name, it is shown and no more.
-std::uint32_t file_type(GgufType type) {
-  switch (type) {
-    case GgufType::kF16:
-      return 1;
-    case GgufType::kQ4_0:
-      return 2;
-    case GgufType::kQ4_1:
-      return 3;
-    case GgufType::kQ8_0:
-      return 7;
-    case GgufType::kQ5_0:
-      return 8;
-    case GgufType::kQ5_1:
-      return 9;
-    case GgufType::kQ2K:
-      return 10;
-    case GgufType::kQ3K:
-      return 11;
-    case GgufType::kQ4K:
-      return 14;
-    case GgufType::kQ5K:
-      return 16;
-    case GgufType::kQ6K:
-      return 18;
-    case GgufType::kIq4Nl:
-      return 25;
-    case GgufType::kIq4Xs:
-      return 30;
-    case GgufType::kBf16:
-      return 32;
-    case GgufType::kF32:
-    case GgufType::kF64:
-      break;
-  }
-  return 0;
-}
 
 void add_sizes(const std::string& architecture, const llm::ModelConfig& config, GgufMetadata& out) {
   const auto key = [&](const char* name) { return architecture + "." + name; };
@@ -138,52 +104,120 @@ void add_tokens(const Json& tokenizer, Index vocab_size, GgufMetadata& out) {
   out.add("tokenizer.ggml.merges", GgufArray(std::move(merges)));
 }
 
-/// The id of the special token `kind` ("bos"): by its text in tokenizer_config.json, else by its id in config.json.
+/// The id of the added token that is spelled so.
+std::optional<Index> added_token(const Json& tokenizer, const std::string& text) {
+  for (const Json& token : value_or(tokenizer, "added_tokens", Json::array())) {
+    if (required<std::string>(token, "content") == text) return required<Index>(token, "id");
+  }
+  return std::nullopt;
+}
+
+/// The id of the special token `kind` ("bos"): by its text in tokenizer_config.json, else by its id in config.json, the
+/// first of several.
 std::optional<Index> special_token(const std::string& kind, const Json& tokenizer, const Json& tokenizer_config,
                                    const Json& config) {
   const std::string key = kind + "_token";
   if (has(tokenizer_config, key.c_str())) {
     const Json& entry = tokenizer_config[key];
     const auto text = entry.is_object() ? required<std::string>(entry, "content") : entry.get<std::string>();
-    for (const Json& token : value_or(tokenizer, "added_tokens", Json::array())) {
-      if (required<std::string>(token, "content") == text) return required<Index>(token, "id");
-    }
+    if (const auto id = added_token(tokenizer, text)) return id;
   }
   const std::string id_key = key + "_id";
-  if (!has(config, id_key.c_str()) || !config[id_key].is_number_integer()) return std::nullopt;
-  return config[id_key].get<Index>();
+  if (!has(config, id_key.c_str())) return std::nullopt;
+  const Json& ids = config[id_key];
+  const Json& id = ids.is_array() && !ids.empty() ? ids.front() : ids;
+  return id.is_number_integer() ? std::optional(id.get<Index>()) : std::nullopt;
 }
 
-/// Whether text begins with the "bos" token: as tokenizer_config.json says, or as the template of tokenizer.json does.
-std::optional<bool> adds_bos(const Json& tokenizer, const Json& tokenizer_config) {
-  if (has(tokenizer_config, "add_bos_token")) return required<bool>(tokenizer_config, "add_bos_token");
+/// Whether text gets a special token at its front ("bos") or back ("eos"): as tokenizer_config.json says, or as the
+/// template of tokenizer.json does. `id`: of that token, if it is known; another one at that end is none of it.
+std::optional<bool> adds_token(const std::string& kind, std::optional<Index> id, const Json& tokenizer,
+                               const Json& tokenizer_config) {
+  const std::string key = "add_" + kind + "_token";
+  if (has(tokenizer_config, key.c_str())) return required<bool>(tokenizer_config, key.c_str());
   const Json post = value_or(tokenizer, "post_processor", Json::object());
   for (const Json& step : value_or(post, "processors", Json::array({post}))) {
     if (value_or<std::string>(step, "type", "") != "TemplateProcessing") continue;
     const Json single = value_or(step, "single", Json::array());
-    if (single.size() > 1 && single[0].contains("SpecialToken")) return true;
+    if (single.size() < 2) continue;
+    const Json& end = kind == "bos" ? single.front() : single.back();
+    if (!end.contains("SpecialToken")) continue;
+    const auto text = required<std::string>(end["SpecialToken"], "id");
+    return id && added_token(tokenizer, text) == id;
   }
   return std::nullopt;
 }
 
-/// One template, or several with names, of which "default" is the one.
-void add_chat_template(const std::filesystem::path& folder, const Json& tokenizer_config, GgufMetadata& out) {
+std::string text_of(const std::filesystem::path& path) {
+  const auto file = sinq::io::MappedFile::open(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+/// Templates with names: "default" is the template, the others have keys of their own.
+void add_named_templates(const std::vector<std::pair<std::string, std::string>>& templates, GgufMetadata& out) {
   constexpr const char* kKey = "tokenizer.chat_template";
-  if (has(tokenizer_config, "chat_template")) {
-    const Json& entry = tokenizer_config["chat_template"];
-    if (entry.is_string()) return out.add(kKey, entry.get<std::string>());
-    std::vector<std::string> names;
-    for (const Json& named : entry) {
-      const auto name = required<std::string>(named, "name");
-      if (name != "default") names.push_back(name);
-      out.add(name == "default" ? kKey : kKey + ("." + name), required<std::string>(named, "template"));
-    }
-    if (!names.empty()) out.add("tokenizer.chat_templates", GgufArray(std::move(names)));
-  } else if (std::ifstream file(folder / "chat_template.jinja", std::ios::binary); file) {
-    std::ostringstream text;
-    text << file.rdbuf();
-    out.add(kKey, text.str());
+  std::vector<std::string> names;
+  for (const auto& [given, text] : templates) {
+    std::string name = given;
+    std::replace_if(
+        name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+    if (name != "default") names.push_back(name);
+    out.add(name == "default" ? kKey : kKey + ("." + name), text);
   }
+  if (!names.empty()) out.add("tokenizer.chat_templates", GgufArray(std::move(names)));
+}
+
+/// From tokenizer_config.json, else chat_template.jinja and additional_chat_templates, else chat_template.json: in the
+/// order in which llama.cpp's converter looks.
+void add_chat_template(const std::filesystem::path& folder, const Json& tokenizer_config, GgufMetadata& out) {
+  namespace fs = std::filesystem;
+  Json entry;
+  if (has(tokenizer_config, "chat_template")) {
+    entry = tokenizer_config["chat_template"];
+  } else if (fs::is_regular_file(folder / "chat_template.jinja")) {
+    std::vector<std::pair<std::string, std::string>> templates{{"default", text_of(folder / "chat_template.jinja")}};
+    std::error_code none;
+    for (const auto& file : fs::directory_iterator(folder / "additional_chat_templates", none)) {
+      if (file.path().extension() == ".jinja") {
+        templates.emplace_back(file.path().stem().string(), text_of(file.path()));
+      }
+    }
+    std::sort(templates.begin() + 1, templates.end());
+    return add_named_templates(templates, out);
+  } else if (fs::is_regular_file(folder / "chat_template.json")) {
+    entry = value_or(llm::read_json(folder / "chat_template.json"), "chat_template", Json());
+  }
+  if (entry.is_null()) return;
+  if (entry.is_string()) return add_named_templates({{"default", entry.get<std::string>()}}, out);
+  std::vector<std::pair<std::string, std::string>> templates;
+  for (const Json& named : entry) {
+    templates.emplace_back(required<std::string>(named, "name"), required<std::string>(named, "template"));
+  }
+  add_named_templates(templates, out);
+}
+
+/// What generation_config.json says of sampling, as far as llama.cpp's converter takes it over.
+void add_sampling(const std::filesystem::path& folder, GgufMetadata& out) {
+  if (!std::filesystem::exists(folder / "generation_config.json")) return;
+  const Json config = llm::read_json(folder / "generation_config.json");
+  const auto real = [&](const char* key, const char* name) {
+    if (has(config, key)) out.add(std::string("general.sampling.") + name, required<float>(config, key));
+  };
+  const auto integer = [&](const char* key) {
+    if (has(config, key)) out.add(std::string("general.sampling.") + key, required<std::int32_t>(config, key));
+  };
+  if (has(config, "sequence")) out.add("general.sampling.sequence", required<std::string>(config, "sequence"));
+  integer("top_k");
+  real("top_p", "top_p");
+  real("min_p", "min_p");
+  real("xtc_probability", "xtc_probability");
+  real("xtc_threshold", "xtc_threshold");
+  real("temperature", "temp");
+  integer("penalty_last_n");
+  real("penalty_repeat", "penalty_repeat");
+  integer("mirostat");
+  real("mirostat_tau", "mirostat_tau");
+  real("mirostat_eta", "mirostat_eta");
 }
 
 void add_tokenizer(const std::filesystem::path& folder, const llm::ModelConfig& config, GgufMetadata& out) {
@@ -196,19 +230,19 @@ void add_tokenizer(const std::filesystem::path& folder, const llm::ModelConfig& 
   out.add("tokenizer.ggml.pre", pre_tokenizer_name(tokenizer));
   add_tokens(tokenizer, config.vocab_size, out);
   // Their key for "separator" is spelled so.
+  std::map<std::string, std::optional<Index>> ids;
   for (const auto& [kind, key] : {std::pair{"bos", "bos"},
                                   {"eos", "eos"},
                                   {"unk", "unknown"},
                                   {"sep", "seperator"},
                                   {"pad", "padding"},
                                   {"mask", "mask"}}) {
-    if (const auto id = special_token(kind, tokenizer, tokenizer_config, description)) {
-      out.add("tokenizer.ggml." + std::string(key) + "_token_id", static_cast<std::uint32_t>(*id));
-    }
+    const auto id = ids[kind] = special_token(kind, tokenizer, tokenizer_config, description);
+    if (id) out.add("tokenizer.ggml." + std::string(key) + "_token_id", static_cast<std::uint32_t>(*id));
   }
-  if (const auto bos = adds_bos(tokenizer, tokenizer_config)) out.add("tokenizer.ggml.add_bos_token", *bos);
-  if (has(tokenizer_config, "add_eos_token")) {
-    out.add("tokenizer.ggml.add_eos_token", required<bool>(tokenizer_config, "add_eos_token"));
+  for (const char* kind : {"bos", "eos"}) {
+    const auto adds = adds_token(kind, ids[kind], tokenizer, tokenizer_config);
+    if (adds) out.add("tokenizer.ggml.add_" + std::string(kind) + "_token", *adds);
   }
   add_chat_template(folder, tokenizer_config, out);
 }
@@ -218,15 +252,18 @@ void add_tokenizer(const std::filesystem::path& folder, const llm::ModelConfig& 
 std::string architecture_of(const llm::ModelConfig& config) { return config.query_key_norm ? "qwen3" : "llama"; }
 
 GgufMetadata metadata_of(const std::filesystem::path& folder, const llm::ModelConfig& config, const std::string& name,
-                         GgufType type) {
+                         GgufType type, double weights) {
   GgufMetadata out(folder.string());
   const std::string architecture = architecture_of(config);
   out.add("general.architecture", architecture);
   out.add("general.type", "model");
   out.add("general.name", name);
+  out.add("general.size_label", size_label(weights));
+  add_model_card(folder, out);
+  add_sampling(folder, out);
   add_sizes(architecture, config, out);
   out.add("general.file_type", file_type(type));
-  out.add("general.quantization_version", std::uint32_t{2});
+  out.add("general.quantization_version", kQuantizationVersion);
   try {
     add_tokenizer(folder, config, out);
   } catch (const Json::exception& e) {

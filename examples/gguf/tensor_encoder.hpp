@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sinq/io/gguf_tensor.hpp>
+#include <sinq/io/gguf_model.hpp>
 #include <sinq/matrix_view.hpp>
 #include <sinq/types.hpp>
 
@@ -22,15 +22,24 @@ class TensorEncoder {
 
   explicit TensorEncoder(int threads) : threads_(threads) {}
 
-  /// `matrix` as `type`, from the first row to the last; `importance` [cols] as for sinq::encode_row. The same bytes
-  /// for every number of threads. Throws kBadData, naming row and column, for weights that are not finite or that the
-  /// type cannot hold.
-  void encode(const sinq::MatrixView& matrix, sinq::io::GgufType type, std::span<const float> importance,
-              const Sink& sink);
+  /// Rows `rows` of `matrix` as `type`, from the first to the last; `importance` [cols] as for sinq::encode_row. The
+  /// same bytes for every number of threads. Throws kBadData, naming row and column, for weights that are not finite or
+  /// that the type cannot hold.
+  void encode(const sinq::MatrixView& matrix, sinq::RowRange rows, sinq::io::GgufType type,
+              std::span<const float> importance, const Sink& sink);
+
+  /// A tensor as it is stored. Throws kBadData, naming row and column, for numbers that are not finite, as far as they
+  /// can be read.
+  void copy(const sinq::io::GgufModel::Tensor& tensor, const Sink& sink);
 
  private:
+  /// Calls body(row, its floats) for rows of a piece, on all threads.
+  template <class Body>
+  void for_each_row(const sinq::MatrixView& matrix, sinq::RowRange rows, const Body& body);
+
   int threads_;
   std::vector<std::byte> piece_;
+  std::vector<std::vector<float>> rows_;  ///< of each thread
 };
 
 }  // namespace gguf

@@ -23,7 +23,7 @@ struct CompareOptions {
   std::vector<int> bits{4, 3, 2};
   std::vector<Index> group_sizes{64, 128};
   std::vector<double> budgets;
-  std::filesystem::path baseline, json, svg, reference_points;
+  std::filesystem::path baseline, moved, json, svg, reference_points;
   std::vector<std::string> reference_prefixes{"ggml:"};
   Index kl_blocks = 0;
 };
@@ -32,6 +32,7 @@ struct Row {
   std::string method;
   QuantizeSettings settings;
   Measurement result;
+  std::optional<Measurement> moved{};  ///< the same of the model with factors moved
 };
 
 /// Every method at every width it has and every group size, and for every budget the preset and an allocation.
@@ -64,9 +65,14 @@ std::vector<Row> rows_of(const CompareOptions& options) {
   return rows;
 }
 
-void print_header(const Evaluation& fp32, std::ostream& out) {
-  out << "fp32 perplexity " << fixed(fp32.perplexity, 4) << "\n\n"
-      << "method          bits  group     bpw  perplexity        kl     flips  weight error\n";
+void print_header(const Measurement& fp32, const std::optional<Measurement>& moved, std::ostream& out) {
+  out << "fp32 perplexity " << fixed(fp32.evaluation.perplexity, 4) << "\n";
+  if (moved) {
+    out << "factors moved: fp32 perplexity " << fixed(moved->evaluation.perplexity, 4) << ", kl "
+        << fixed(moved->evaluation.kl, 6) << "\n";
+  }
+  out << "\nmethod          bits  group     bpw  perplexity        kl     flips  weight error"
+      << (moved ? "  kl moved" : "") << "\n";
 }
 
 void print_row(const Row& row, std::ostream& out) {
@@ -81,7 +87,9 @@ void print_row(const Row& row, std::ostream& out) {
   out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << bits << std::setw(8) << group
       << std::setw(7) << fixed(m.bits_per_weight, 3) << std::setw(12) << fixed(m.evaluation.perplexity, 4)
       << std::setw(10) << fixed(m.evaluation.kl, 5) << std::setw(9) << fixed(100.0 * m.evaluation.flips, 2) << "%"
-      << std::setw(14) << fixed(m.weight_error.value_or(0), 4) << std::endl;  // flushed: the next row takes a while
+      << std::setw(14) << fixed(m.weight_error.value_or(0), 4);
+  if (row.moved) out << std::setw(10) << fixed(row.moved->evaluation.kl, 5);
+  out << std::endl;  // flushed: the next row takes a while
 }
 
 /// What others measured, a series for each of them.
@@ -112,8 +120,8 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const DataOptions& data = options.data;
   std::vector<Row> rows = rows_of(options);
   common::Paths inputs_of_files = data.inputs();
-  inputs_of_files.insert(inputs_of_files.end(), {options.baseline, options.format.calibrate, options.format.sensitivity,
-                                                 options.reference_points});
+  inputs_of_files.insert(inputs_of_files.end(), {options.baseline, options.moved, options.format.calibrate,
+                                                 options.format.sensitivity, options.reference_points});
   const common::OutputFile json_file(options.json, data.existing, inputs_of_files);
   const common::OutputFile svg_file(options.svg, data.existing, inputs_of_files);
   if (json_file.wanted() && svg_file.wanted() &&
@@ -129,23 +137,37 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
   if (other) require_same_vocabulary(model, *other);
+  const std::optional<Model> moved = options.moved.empty() ? std::nullopt : std::optional(Model::open(options.moved));
+  if (moved) {
+    require_same_vocabulary(model, *moved);
+    static_cast<void>(settings_for(*moved, options.format));
+  }
   const Baseline baseline = read_baseline_shown(other ? *other : model, blocks, options.kl_blocks, data.threads);
   const QuantizeSettings as_stored{.weights = Weights::kAsStored};
   out << "model            " << what_runs(model, data.model, as_stored) << ", then quantized in each of these ways"
       << std::endl;
   const Measurement fp32 = measure(model, as_stored, blocks, other ? &baseline : nullptr, nullptr, data.threads, "fp32",
                                    nullptr, other ? &*other : nullptr);
-  print_header(fp32.evaluation, out);
+  std::optional<Measurement> fp32_moved;
+  if (moved) fp32_moved = measure(*moved, as_stored, blocks, &baseline, nullptr, data.threads, "fp32, factors moved");
+  print_header(fp32, fp32_moved, out);
   const std::optional<InputStats> inputs = calibrate(model, text, data.threads);
+  const std::optional<InputStats> moved_inputs = moved ? calibrate(*moved, text, data.threads) : std::nullopt;
   Json json = to_json(data, blocks);
   json["fp32"] = to_json(fp32);
+  if (fp32_moved) json["fp32"]["moved"] = to_json(*fp32_moved);
   json["rows"] = Json::array();
   for (Row& row : rows) {
     row.result =
         measure(model, row.settings, blocks, &baseline, nullptr, data.threads, row.method, inputs ? &*inputs : nullptr);
+    if (moved) {
+      row.moved = measure(*moved, row.settings, blocks, &baseline, nullptr, data.threads,
+                          row.method + ", factors moved", moved_inputs ? &*moved_inputs : nullptr);
+    }
     print_row(row, out);
     json["rows"].push_back(to_json(row.result));
     json["rows"].back()["method"] = row.method;
+    if (row.moved) json["rows"].back()["moved"] = to_json(*row.moved);
   }
   json_file.write(json.dump(2) + "\n");
   svg_file.write(to_svg(chart_of(options, rows)));
@@ -174,6 +196,8 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
       ->check(common::kNotNegative);
   command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
+  command->add_option("--moved", options->moved,
+                      "folder of a model of the same function, made by sinq-fold --random-factors: its KL, too");
   command->add_option("--json", options->json, "write the table to this file");
   auto* svg = command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
   auto* points = command

@@ -5,6 +5,7 @@
 #include "llm/pre_tokenizer.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace llm {
 namespace {
@@ -38,9 +39,10 @@ const std::vector<GgufPreTokenizer>& gguf_pre_tokenizers() {
 
 Json config_from_gguf(const GgufMetadata& metadata, bool tied_head) {
   const auto& architecture = metadata.get<std::string>("general.architecture");
-  if (architecture != "qwen3" && architecture != "llama") {
-    refuse(metadata, "general.architecture " + architecture, "qwen3, llama");
-  }
+  const std::map<std::string_view, const char*> known{
+      {"qwen3", "Qwen3ForCausalLM"}, {"llama", "LlamaForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"}};
+  const auto described = known.find(architecture);
+  if (described == known.end()) refuse(metadata, "general.architecture " + architecture, "qwen3, llama, qwen2");
   const auto key = [&](const char* name) { return architecture + "." + name; };
   if (metadata.has(key("rope.scaling.type")) && metadata.get<std::string>(key("rope.scaling.type")) != "none") {
     refuse(metadata, key("rope.scaling.type") + " " + metadata.get<std::string>(key("rope.scaling.type")));
@@ -54,7 +56,7 @@ Json config_from_gguf(const GgufMetadata& metadata, bool tied_head) {
     }
   }
   const auto tokens = static_cast<Index>(metadata.array<std::string>("tokenizer.ggml.tokens").size());
-  Json out{{"architectures", {architecture == "qwen3" ? "Qwen3ForCausalLM" : "LlamaForCausalLM"}},
+  Json out{{"architectures", {described->second}},
            {"vocab_size", metadata.integer_or(key("vocab_size"), tokens)},
            {"hidden_size", hidden},
            {"intermediate_size", metadata.integer(key("feed_forward_length"))},

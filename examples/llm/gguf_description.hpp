@@ -14,8 +14,8 @@ namespace llm {
 /// GGUF files too.
 
 /// What config.json would say; `tied_head` says whether the file has no head of its own. Throws kUnsupported for an
-/// architecture other than qwen3 and llama and for rotary embeddings other than the plain one; kBadFile for missing
-/// keys.
+/// architecture other than qwen3, llama and qwen2 and for rotary embeddings other than the plain one; kBadFile for
+/// missing keys.
 [[nodiscard]] Json config_from_gguf(const sinq::io::GgufMetadata& metadata, bool tied_head);
 
 /// What tokenizer.json would say. Throws kUnsupported for tokenizers that are not byte-level BPE and for unknown

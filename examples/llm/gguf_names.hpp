@@ -13,6 +13,9 @@ using sinq::Index;
 /// "model.layers.3.mlp.up_proj.weight". Throws kUnsupported for a tensor that Qwen3 and Llama do not have.
 [[nodiscard]] std::string gguf_name(const std::string& name);
 
+/// The other way round: what Hugging Face calls the tensor `name` of a GGUF file. Throws kUnsupported likewise.
+[[nodiscard]] std::string hugging_face_name(const std::string& name);
+
 /// Whether the rows of `name` (queries and keys, biases too) are reordered in files of architecture "llama".
 [[nodiscard]] bool has_rope_order(const std::string& name);
 

@@ -24,25 +24,24 @@ auto named(const std::string& file, const Read& read) {
 
 }  // namespace
 
-GgufSource::GgufSource(const std::filesystem::path& path) : file_(sinq::io::GgufFile::open(path)) {
-  named(file_.name(), [&] {
-    const bool tied_head = file_.find("output.weight") == nullptr;
-    Json description = config_from_gguf(file_.metadata(), tied_head);
-    description["attention_bias"] = file_.find("blk.0.attn_q.bias") != nullptr;
-    description["mlp_bias"] = file_.find("blk.0.ffn_up.bias") != nullptr;
+GgufSource::GgufSource(const std::filesystem::path& path) : model_(sinq::io::GgufModel::open(path)) {
+  named(model_.name(), [&] {
+    const bool tied_head = model_.find("output.weight") == nullptr;
+    Json description = config_from_gguf(model_.metadata(), tied_head);
+    description["attention_bias"] = model_.find("blk.0.attn_q.bias") != nullptr;
+    description["mlp_bias"] = model_.find("blk.0.ffn_up.bias") != nullptr;
     config_ = ModelConfig::from_json(description);
-    if (file_.find(kRopeFactors) != nullptr) {
+    if (model_.find(kRopeFactors) != nullptr) {
       config_.rope_factors = floats(kRopeFactors, config_.head_dim / 2);
     }
     for (Index layer = 0; layer < config_.layers; ++layer) {
       for (std::size_t linear = 0; linear < kBlockLinears.size(); ++linear) {
         const std::string name = LinearId{layer, linear}.name() + ".weight";
-        const auto& info = file_.at(gguf_name(name));
-        is_quantized_ = is_quantized_ || !scalar_type(info.type);
+        is_quantized_ = is_quantized_ || !scalar_type(model_.at(gguf_name(name)).info.type);
         if (!config_.query_key_norm && has_rope_order(name)) {
           const Index heads = linear == 0 ? config_.heads : config_.kv_heads;
           const auto& stored = of_shape(gguf_name(name), {heads * config_.head_dim, config_.hidden_size});
-          heads_.emplace(name, ReorderedHeads(file_.matrix_view(stored), RopeOrder::kHalves, config_.head_dim));
+          heads_.emplace(name, ReorderedHeads(stored.matrix_view(), RopeOrder::kHalves, config_.head_dim));
         }
       }
     }
@@ -50,14 +49,14 @@ GgufSource::GgufSource(const std::filesystem::path& path) : file_(sinq::io::Gguf
 }
 
 std::vector<float> GgufSource::floats(const std::string& gguf_tensor, Index size) const {
-  const auto& info = of_shape(gguf_tensor, {size});
-  const auto type = scalar_type(info.type);
+  const auto& tensor = of_shape(gguf_tensor, {size});
+  const auto type = scalar_type(tensor.info.type);
   if (!type) {
-    throw sinq::Error(sinq::Errc::kUnsupported, file_.name() + ": " + gguf_tensor + " has type " +
-                                                    std::string(name(info.type)) + ", which is no float type");
+    throw sinq::Error(sinq::Errc::kUnsupported, tensor.file.name() + ": " + gguf_tensor + " has type " +
+                                                    std::string(name(tensor.info.type)) + ", which is no float type");
   }
   std::vector<float> out(static_cast<std::size_t>(size));
-  read_row(gguf_tensor, sinq::MatrixView::row_major(file_.bytes(info).data(), *type, 1, size), 0, out.data());
+  read_row(gguf_tensor, sinq::MatrixView::row_major(tensor.bytes().data(), *type, 1, size), 0, out.data());
   return out;
 }
 
@@ -73,9 +72,9 @@ std::vector<float> GgufSource::vector(const std::string& name, Index size) const
 }
 
 sinq::MatrixView GgufSource::matrix(const std::string& name, Index rows, Index cols) const {
-  const auto& info = of_shape(gguf_name(name), {rows, cols});
+  const auto& tensor = of_shape(gguf_name(name), {rows, cols});
   const auto heads = heads_.find(name);
-  return heads == heads_.end() ? file_.matrix_view(info) : heads->second.view();
+  return heads == heads_.end() ? tensor.matrix_view() : heads->second.view();
 }
 
 std::optional<sinq::QuantizedView> GgufSource::quantized(const std::string&) const { return std::nullopt; }
@@ -84,34 +83,34 @@ std::vector<std::string> GgufSource::others(const std::set<std::string>& known) 
   std::set<std::string> stored{kRopeFactors};
   for (const std::string& name : known) stored.insert(gguf_name(name));
   std::vector<std::string> out;
-  for (const auto& tensor : file_.tensors()) {
-    if (!stored.contains(tensor.name)) out.push_back(tensor.name);
+  for (const auto& tensor : model_.tensors()) {
+    if (!stored.contains(tensor.info.name)) out.push_back(tensor.info.name);
   }
   return out;
 }
 
 std::string GgufSource::stored_type(const std::string& name) const {
-  return std::string(sinq::io::name(file_.at(gguf_name(name)).type));
+  return std::string(sinq::io::name(model_.at(gguf_name(name)).info.type));
 }
 
 double GgufSource::stored_bits(const std::string& name) const {
-  return 8.0 * static_cast<double>(file_.bytes(file_.at(gguf_name(name))).size());
+  return 8.0 * static_cast<double>(model_.at(gguf_name(name)).bytes().size());
 }
 
-const sinq::io::GgufTensorInfo& GgufSource::of_shape(const std::string& gguf_tensor,
-                                                     const std::vector<Index>& expected) const {
-  const auto& info = file_.at(gguf_tensor);
-  if (info.shape != expected) {
-    throw sinq::Error(sinq::Errc::kBadFile, file_.name() + ": " + gguf_tensor + " at byte " +
-                                                std::to_string(info.begin) + " has shape " +
-                                                sinq::io::detail::shape_text(info.shape) + ", the metadata ask for " +
-                                                sinq::io::detail::shape_text(expected));
+const sinq::io::GgufModel::Tensor& GgufSource::of_shape(const std::string& gguf_tensor,
+                                                        const std::vector<Index>& expected) const {
+  const auto& tensor = model_.at(gguf_tensor);
+  if (tensor.info.shape != expected) {
+    throw sinq::Error(sinq::Errc::kBadFile, tensor.file.name() + ": " + gguf_tensor + " at byte " +
+                                                std::to_string(tensor.info.begin) + " has shape " +
+                                                sinq::io::detail::shape_text(tensor.info.shape) +
+                                                ", the metadata ask for " + sinq::io::detail::shape_text(expected));
   }
-  return info;
+  return tensor;
 }
 
 Tokenizer gguf_tokenizer(const std::filesystem::path& path) {
-  const auto file = sinq::io::GgufFile::open(path);
+  const auto file = sinq::io::GgufModel::open(path);
   return named(file.name(), [&] { return Tokenizer(tokenizer_from_gguf(file.metadata())); });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sinq/io/gguf.hpp>
+#include <sinq/io/gguf_model.hpp>
 
 #include "llm/gguf_names.hpp"
 #include "llm/model_config.hpp"
@@ -13,10 +13,10 @@
 
 namespace llm {
 
-/// The tensors of a GGUF file, mapped; blocks are decoded when they are read.
+/// The tensors of a GGUF file, or of all its shards, mapped; blocks are decoded when they are read.
 class GgufSource final : public TensorSource {
  public:
-  /// Throws what sinq::io::GgufFile::open throws, and as `config_from_gguf`.
+  /// Throws what sinq::io::GgufModel::open throws, and as `config_from_gguf`.
   explicit GgufSource(const std::filesystem::path& path);
 
   [[nodiscard]] const ModelConfig& config() const noexcept { return config_; }
@@ -32,10 +32,10 @@ class GgufSource final : public TensorSource {
 
  private:
   [[nodiscard]] std::vector<float> floats(const std::string& gguf_tensor, Index size) const;
-  [[nodiscard]] const sinq::io::GgufTensorInfo& of_shape(const std::string& gguf_tensor,
-                                                         const std::vector<Index>& expected) const;
+  [[nodiscard]] const sinq::io::GgufModel::Tensor& of_shape(const std::string& gguf_tensor,
+                                                            const std::vector<Index>& expected) const;
 
-  sinq::io::GgufFile file_;
+  sinq::io::GgufModel model_;
   ModelConfig config_;
   bool is_quantized_ = false;                    ///< some matrix of a block is in few bits
   std::map<std::string, ReorderedHeads> heads_;  ///< queries and keys of "llama", by Hugging Face's name

@@ -9,6 +9,7 @@
 #include "llm/tensors.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <span>
 #include <utility>
 #include <vector>
@@ -16,10 +17,11 @@
 namespace llm {
 namespace {
 
+/// `Matrix`: RepackedMatrix, or QuantizedMatrix for what runs as it is stored.
+template <class Matrix>
 class PackedWeight final : public Weight {
  public:
-  PackedWeight(const sinq::QuantizedView& matrix, sinq::Precision activations)
-      : matrix_(sinq::repack(matrix, sinq::kVectorCodes)), activations_(activations) {}
+  PackedWeight(Matrix matrix, sinq::Precision activations) : matrix_(std::move(matrix)), activations_(activations) {}
 
   [[nodiscard]] Index rows() const noexcept override { return matrix_.rows(); }
   [[nodiscard]] Index cols() const noexcept override { return matrix_.cols(); }
@@ -34,9 +36,20 @@ class PackedWeight final : public Weight {
   }
 
  private:
-  sinq::RepackedMatrix matrix_;
+  Matrix matrix_;
   sinq::Precision activations_;
 };
+
+/// Of a whole matrix.
+sinq::QuantizedMatrix copy_of(const sinq::QuantizedView& q) {
+  sinq::QuantizedMatrix copy(q.layout());
+  for (int i = 0; i < sinq::kRegionCount; ++i) {
+    const auto region = static_cast<sinq::Region>(i);
+    const std::span<std::byte> to = copy.region(region);
+    if (!to.empty()) std::copy_n(q.region(region), to.size(), to.data());
+  }
+  return copy;
+}
 
 /// What codes are multiplied with; levels were checked when the file was opened.
 void require_finite(const std::string& tensor, const sinq::QuantizedView& q) {
@@ -69,8 +82,12 @@ void require_finite(const std::string& tensor, const sinq::QuantizedView& q) {
 std::shared_ptr<const Weight> weight_of(const std::string& tensor, const sinq::QuantizedView& q,
                                         sinq::Precision activations) {
   require_finite(tensor, q);
-  const sinq::Layout& layout = q.layout();
-  if (layout.vector_dim == 1 || sinq::is_panel_vector(layout)) return std::make_shared<PackedWeight>(q, activations);
+  if (sinq::can_repack(q.layout())) {
+    return std::make_shared<PackedWeight<sinq::RepackedMatrix>>(sinq::repack(q, sinq::kVectorCodes), activations);
+  }
+  if (q.layout().quarter_bits != 0) {
+    return std::make_shared<PackedWeight<sinq::QuantizedMatrix>>(copy_of(q), activations);
+  }
   std::vector<float> weights(static_cast<std::size_t>(q.rows() * q.cols()));
   sinq::dequantize_into(q, weights);
   return std::make_shared<DenseWeight>(pack(tensor, sinq::MatrixView::row_major(weights.data(), q.rows(), q.cols())));

@@ -24,8 +24,9 @@ using common::Names;
 const Names<QuantizerName> kQuantizers{{"uniform", QuantizerName::kUniform}, {"symmetric", QuantizerName::kSymmetric},
                                        {"hqq", QuantizerName::kHqq},         {"fitted", QuantizerName::kFitted},
                                        {"learned", QuantizerName::kLearned}, {"vector", QuantizerName::kVector},
-                                       {"nf4", QuantizerName::kNf4},         {"nf3", QuantizerName::kNf3},
-                                       {"fp4", QuantizerName::kFp4},         {"ternary", QuantizerName::kTernary}};
+                                       {"trellis", QuantizerName::kTrellis}, {"nf4", QuantizerName::kNf4},
+                                       {"nf3", QuantizerName::kNf3},         {"fp4", QuantizerName::kFp4},
+                                       {"ternary", QuantizerName::kTernary}};
 const Names<NormalizerName> kNormalizers{{"sinkhorn", NormalizerName::kSinkhorn}, {"none", NormalizerName::kNone}};
 const Names<sinq::AuxFormat> kAuxFormats{{"f32", sinq::AuxFormat::kF32},
                                          {"f16", sinq::AuxFormat::kF16},
@@ -63,6 +64,9 @@ sinq::AnyConfig filled(const QuantizeSettings& settings, Config config) {
   }
   if (settings.vector_dim && settings.quantizer != QuantizerName::kVector) {
     throw sinq::Error(sinq::Errc::kBadConfig, "--vector-dim belongs to --quantizer vector");
+  }
+  if (settings.rate && settings.quantizer != QuantizerName::kTrellis) {
+    throw sinq::Error(sinq::Errc::kBadConfig, "--rate belongs to --quantizer trellis");
   }
   if constexpr (requires { config.quantizer.zero_point; }) {
     if (settings.zero_point) config.quantizer.zero_point = *settings.zero_point;
@@ -107,6 +111,8 @@ const std::vector<Method>& methods() {
       {"sinq-learned", QuantizerName::kLearned, NormalizerName::kSinkhorn, {}},
       {"vector", QuantizerName::kVector, NormalizerName::kNone, {}},
       {"sinq-vector", QuantizerName::kVector, NormalizerName::kSinkhorn, {}},
+      {"trellis", QuantizerName::kTrellis, NormalizerName::kNone, {}},
+      {"sinq-trellis", QuantizerName::kTrellis, NormalizerName::kSinkhorn, {}},
       {"symmetric", QuantizerName::kSymmetric, NormalizerName::kNone, {}},
       {"sinq-symmetric", QuantizerName::kSymmetric, NormalizerName::kSinkhorn, {}},
       {"nf4", QuantizerName::kNf4, NormalizerName::kNone, 4},
@@ -159,10 +165,11 @@ void add_run_options(CLI::App& app, QuantizeSettings& settings) {
 /// Refuses flags that say how to quantize what is not quantized, or how to balance what is not balanced.
 void refuse_ineffective(const CLI::App& app, const QuantizeSettings& settings) {
   if (settings.weights == Weights::kAsStored) {
-    common::refuse_flags(app,
-                         {"--bits", "--vector-dim", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point",
-                          "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--activations"},
-                         "is of no use with --method fp32, which leaves the weights as they are");
+    common::refuse_flags(
+        app,
+        {"--bits", "--vector-dim", "--rate", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point",
+         "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--activations"},
+        "is of no use with --method fp32, which leaves the weights as they are");
   }
   // Learned levels are found tile by tile, whether tiles are balanced or not.
   const bool learns = settings.quantizer == QuantizerName::kLearned || settings.quantizer == QuantizerName::kVector;
@@ -179,10 +186,10 @@ void validate_calibration(const QuantizeSettings& settings) {
                       "--calibrate-with " + name_of(kCalibrationMethods, settings.calibrate_with) + why);
   };
   const bool weighs = settings.quantizer == QuantizerName::kFitted || settings.quantizer == QuantizerName::kLearned ||
-                      settings.quantizer == QuantizerName::kVector;
+                      settings.quantizer == QuantizerName::kVector || settings.quantizer == QuantizerName::kTrellis;
   if (settings.calibrate_with == CalibrationMethod::kImportance && !weighs) {
     refuse(" is of no use: " + name_of(kQuantizers, settings.quantizer) +
-           " weighs all columns alike; fitted, learned and vector do not");
+           " weighs all columns alike; fitted, learned, vector and trellis do not");
   }
   const bool scales =
       settings.calibrate_with == CalibrationMethod::kAwq || settings.calibrate_with == CalibrationMethod::kAwqGptq;
@@ -234,6 +241,8 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
   auto* bits = app.add_option("--bits", settings.bits, "per code, 1..8 (default 4; codebooks have their own)");
   auto* vector_dim =
       app.add_option("--vector-dim", settings.vector_dim, "columns per code of --quantizer vector (default 4)");
+  auto* rate = app.add_option("--rate", settings.rate,
+                              "bits per weight of --quantizer trellis, 1.5..4.5 in quarters (default 2.5)");
   auto* group_size =
       app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
   add_grid_options(app, settings);
@@ -247,7 +256,7 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
   add_allocation_options(app, settings);
   for (const char* flag : {"--sensitivity", "--fixed"}) app.get_option(flag)->needs(budget)->excludes(one);
   for (auto* other :
-       {quantizer, normalizer, method, bits, vector_dim, group_size, app.get_option("--aux"),
+       {quantizer, normalizer, method, bits, vector_dim, rate, group_size, app.get_option("--aux"),
         app.get_option("--tile-cols"), app.get_option("--tiling"), app.get_option("--zero-point"),
         app.get_option("--iterations"), app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
     budget->excludes(other);
@@ -262,9 +271,10 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
     refuse_ineffective(app, settings);
     if (app.count("--method") != 0 && settings.weights == Weights::kQuantized) settings.asked = "--method";
     for (const char* flag :
-         {"--quantizer", "--normalizer", "--bits", "--vector-dim", "--group-size", "--max-bits-per-weight",
-          "--one-recipe", "--sensitivity", "--fixed", "--aux", "--tile-cols", "--tiling", "--zero-point",
-          "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--calibrate-blocks", "--calibrate-with"}) {
+         {"--quantizer",     "--normalizer",          "--bits",       "--vector-dim",       "--rate",
+          "--group-size",    "--max-bits-per-weight", "--one-recipe", "--sensitivity",      "--fixed",
+          "--aux",           "--tile-cols",           "--tiling",     "--zero-point",       "--iterations",
+          "--kurtosis-gate", "--reference",           "--calibrate",  "--calibrate-blocks", "--calibrate-with"}) {
       if (app.count(flag) != 0) settings.asked = flag;
     }
   });
@@ -285,6 +295,11 @@ sinq::AnyConfig to_config(const QuantizeSettings& settings) {
     case QuantizerName::kVector:
       return with_quantizer(settings, sinq::VectorCodebook(settings.bits.value_or(sinq::VectorCodebook().bits),
                                                            settings.vector_dim.value_or(sinq::VectorCodebook().dim)));
+    case QuantizerName::kTrellis:
+      if (settings.bits) {
+        throw sinq::Error(sinq::Errc::kBadConfig, "--bits: --quantizer trellis has a --rate instead");
+      }
+      return with_quantizer(settings, sinq::Trellis{.rate = settings.rate.value_or(sinq::Trellis().rate)});
     case QuantizerName::kNf4:
       return with_quantizer(settings, of_bits(settings, sinq::codebooks::kNf4));
     case QuantizerName::kNf3:
@@ -343,13 +358,17 @@ Json weights_to_json(const QuantizeSettings& settings) {
   const auto from = [&](const auto& config) {
     Json out{{"quantizer", name_of(kQuantizers, settings.quantizer)},
              {"normalizer", name_of(kNormalizers, settings.normalizer)},
-             {"bits", config.quantizer.format().bits},
              {"group_size", config.group_size},
              {"tile_cols", config.tile_cols},
              {"tiling", name_of(kTilings, config.tiling)},
              {"aux", name_of(kAuxFormats, config.aux)},
              {"kurtosis_gate", config.kurtosis_gate},
              {"reference", settings.semantics == Semantics::kReference}};
+    if constexpr (requires { config.quantizer.rate; }) {
+      out["rate"] = config.quantizer.rate;
+    } else {
+      out["bits"] = config.quantizer.format().bits;
+    }
     if constexpr (requires { config.quantizer.zero_point; }) {
       out["zero_point"] = name_of(kZeroPoints, config.quantizer.zero_point);
     }

@@ -139,12 +139,6 @@ void Tokenizer::add_to_vocabulary(Token id, std::string bytes) {
 }
 
 std::vector<Token> Tokenizer::encode(std::string_view text) const {
-  if (normal_form_c_) {
-    if (const auto where = first_outside_nfc(text)) {
-      refuse("text outside of Unicode normal form C, as it may be from byte " + std::to_string(*where) +
-             " on (normalize it first),");
-    }
-  }
   std::vector<Token> out;
   std::vector<std::size_t> next(added_.size());  // where each added token stands next
   for (std::size_t i = 0; i < added_.size(); ++i) next[i] = text.find(added_[i].text);
@@ -170,6 +164,8 @@ std::vector<Token> Tokenizer::encode(std::string_view text) const {
 }
 
 void Tokenizer::encode_plain(std::string_view text, std::vector<Token>& out) const {
+  const std::string normal = normal_form_c_ ? to_nfc(text) : std::string();
+  if (normal_form_c_) text = normal;
   std::unordered_map<std::string_view, std::vector<Token>> seen;  // most pieces of a text are words it has had before
   for (const std::string_view piece : pre_tokenizer_.split(text)) {
     auto it = seen.find(piece);

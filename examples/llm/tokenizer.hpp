@@ -23,9 +23,8 @@ class Tokenizer {
   [[nodiscard]] static Tokenizer open(const std::filesystem::path& folder);
   explicit Tokenizer(const Json& description);
 
-  /// Token ids of `text`. Added tokens (such as <|endoftext|>) that are spelled out in it are recognised; none is
-  /// put in front or behind. Throws kUnsupported if the tokenizer wants Unicode normal form C and `text` may not be in
-  /// it.
+  /// Token ids of `text`, in Unicode normal form C if the tokenizer wants that, else as it is. Added tokens (such as
+  /// <|endoftext|>) that are spelled out in it are recognised; none is put in front or behind.
   [[nodiscard]] std::vector<Token> encode(std::string_view text) const;
   [[nodiscard]] std::string decode(std::span<const Token> tokens) const;
   /// The bytes one token stands for. Throws kBadData for an id that is not in the vocabulary.

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <map>
+#include <utility>
+#include <vector>
 
 namespace llm {
 namespace {
@@ -11,6 +14,12 @@ struct Range {
   std::uint32_t first, last;
   std::uint8_t combining_class;
 };
+
+struct Decomposition {
+  std::uint32_t composed, first, second;
+};
+
+#include "llm/unicode_decompositions.inl"
 
 // From the Unicode character database 14.0, ascending.
 // clang-format off
@@ -129,19 +138,78 @@ const Range* find(const Range* begin, const Range* end, std::uint32_t code) {
   return it != end && it->first <= code ? it : nullptr;
 }
 
+/// Stands for a byte that is no UTF-8, plus that byte.
+constexpr std::uint32_t kRawByte = 0x110000;
+
 /// Reads the character at `at` and moves behind it; a byte that starts none counts as a character of its own.
 std::uint32_t next_code_point(std::string_view text, std::size_t& at) {
   const auto lead = static_cast<unsigned char>(text[at++]);
   const std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
-  if (more == 0 || at + more > text.size()) return lead < 0x80 ? lead : 0xfffd;
+  if (more == 0 || at + more > text.size()) return lead < 0x80 ? lead : kRawByte + lead;
   std::uint32_t code = lead & (0x3fU >> more);
   for (std::size_t i = 0; i < more; ++i) {
     const auto byte = static_cast<unsigned char>(text[at + i]);
-    if ((byte & 0xc0) != 0x80) return 0xfffd;
+    if ((byte & 0xc0) != 0x80) return kRawByte + lead;
     code = code << 6 | (byte & 0x3fU);
   }
+  constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+  if (code < kLeast[more] || code >= kRawByte) return kRawByte + lead;  // too long a form
   at += more;
   return code;
+}
+
+void append(std::uint32_t code, std::string& out) {
+  const auto put = [&](std::uint32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (code >= kRawByte) return put(code - kRawByte);
+  if (code < 0x80) return put(code);
+  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  put((0xf00U >> (more + 1) & 0xffU) | code >> 6 * more);
+  for (int i = more - 1; i >= 0; --i) put(0x80U | (code >> 6 * i & 0x3fU));
+}
+
+std::uint8_t combining_class_of(std::uint32_t code) {
+  const Range* combining = find(std::begin(kCombining), std::end(kCombining), code);
+  return combining == nullptr ? std::uint8_t{0} : combining->combining_class;
+}
+
+/// Hangul: syllables are a leading consonant, a vowel and perhaps a trailing consonant, in this order.
+constexpr std::uint32_t kSyllables = 0xac00, kLeads = 0x1100, kVowels = 0x1161, kTrails = 0x11a7;  // trail 0: none
+constexpr std::uint32_t kLeadCount = 19, kVowelCount = 21, kTrailCount = 28;
+constexpr std::uint32_t kSyllableCount = kLeadCount * kVowelCount * kTrailCount;
+
+void decompose(std::uint32_t code, std::vector<std::uint32_t>& out) {
+  if (code - kSyllables < kSyllableCount) {
+    const std::uint32_t index = code - kSyllables;
+    out.push_back(kLeads + index / (kVowelCount * kTrailCount));
+    out.push_back(kVowels + index / kTrailCount % kVowelCount);
+    if (index % kTrailCount != 0) out.push_back(kTrails + index % kTrailCount);
+    return;
+  }
+  const auto search = [&](const Decomposition* begin, const Decomposition* end) {
+    const auto* at = std::lower_bound(begin, end, code, [](const auto& d, std::uint32_t c) { return d.composed < c; });
+    return at != end && at->composed == code ? at : nullptr;
+  };
+  const Decomposition* found = search(std::begin(kComposed), std::end(kComposed));
+  if (found == nullptr) found = search(std::begin(kReplaced), std::end(kReplaced));
+  if (found == nullptr) return out.push_back(code);
+  decompose(found->first, out);
+  if (found->second != 0) decompose(found->second, out);
+}
+
+/// The character that two make, or 0.
+std::uint32_t compose(std::uint32_t first, std::uint32_t second) {
+  if (first - kLeads < kLeadCount && second - kVowels < kVowelCount) {
+    return kSyllables + ((first - kLeads) * kVowelCount + (second - kVowels)) * kTrailCount;
+  }
+  const bool open = first - kSyllables < kSyllableCount && (first - kSyllables) % kTrailCount == 0;
+  if (open && second > kTrails && second - kTrails < kTrailCount) return first + (second - kTrails);
+  static const auto by_parts = [] {
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> out;
+    for (const auto& [composed, one, other] : kComposed) out.emplace(std::pair(one, other), composed);
+    return out;
+  }();
+  const auto found = by_parts.find({first, second});
+  return found == by_parts.end() ? 0 : found->second;
 }
 
 }  // namespace
@@ -151,17 +219,51 @@ std::optional<std::size_t> first_outside_nfc(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t start = at;
     const std::uint32_t code = next_code_point(text, at);
-    if (code < 0xc0) {  // most text
+    if (code < 0xc0 || code >= kRawByte) {  // most text
       last_class = 0;
       continue;
     }
     if (find(std::begin(kChanging), std::end(kChanging), code) != nullptr) return start;
-    const Range* combining = find(std::begin(kCombining), std::end(kCombining), code);
-    const std::uint8_t combining_class = combining == nullptr ? std::uint8_t{0} : combining->combining_class;
+    const std::uint8_t combining_class = combining_class_of(code);
     if (combining_class != 0 && last_class > combining_class) return start;  // marks out of order
     last_class = combining_class;
   }
   return std::nullopt;
+}
+
+std::string to_nfc(std::string_view text) {
+  if (!first_outside_nfc(text)) return std::string(text);
+  std::vector<std::uint32_t> codes;
+  for (std::size_t at = 0; at < text.size();) decompose(next_code_point(text, at), codes);
+  // Marks behind one another in the order of their classes.
+  for (auto begin = codes.begin(); begin != codes.end();) {
+    const auto is_mark = [](std::uint32_t code) { return combining_class_of(code) != 0; };
+    begin = std::find_if(begin, codes.end(), is_mark);
+    const auto end = std::find_if_not(begin, codes.end(), is_mark);
+    std::stable_sort(begin, end, [](auto a, auto b) { return combining_class_of(a) < combining_class_of(b); });
+    begin = end;
+  }
+  // Each joins the last starter, unless one of its class or above it stands between them.
+  constexpr std::size_t kNone = ~std::size_t{0};
+  std::size_t starter = kNone, kept = 0;
+  std::uint8_t last_class = 0;
+  for (const std::uint32_t code : codes) {
+    const std::uint8_t combining_class = combining_class_of(code);
+    const bool adjacent = starter != kNone && kept == starter + 1;
+    if (starter != kNone && (adjacent || last_class < combining_class)) {
+      if (const std::uint32_t joined = compose(codes[starter], code); joined != 0) {
+        codes[starter] = joined;
+        continue;
+      }
+    }
+    if (combining_class == 0) starter = kept;
+    last_class = combining_class;
+    codes[kept++] = code;
+  }
+  codes.resize(kept);
+  std::string out;
+  for (const std::uint32_t code : codes) append(code, out);
+  return out;
 }
 
 }  // namespace llm

@@ -3,11 +3,12 @@
 #include <sinq/finite.hpp>
 #include <sinq/normalize/identity.hpp>
 #include <sinq/normalize/sinkhorn.hpp>
-#include <sinq/packing/aux_codec.hpp>
-#include <sinq/quantizers/codebook.hpp>
-#include <sinq/quantizers/hqq.hpp>
+#include <sinq/packing/code_layouts.hpp>
+#include <sinq/quantizers/panel_quantizer.hpp>
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
+
+#include <utility>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -24,9 +25,9 @@ enum class CodesAgainst : std::uint8_t {
 };
 
 /// Everything about how a matrix is quantized. Plain data; every field has the default that `quantize(w)` uses.
-/// Q: a TileQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
+/// Q: a TileQuantizer, a PanelQuantizer, or a user's GroupQuantizer. N: Sinkhorn, Identity or a user's own.
 template <class Q = Uniform, Normalizer N = Sinkhorn>
-requires(TileQuantizer<Q> || GroupQuantizer<Q>) struct Config {
+requires(TileQuantizer<Q> || PanelQuantizer<Q> || GroupQuantizer<Q>) struct Config {
   Q quantizer{};
   N normalizer{};
   Index group_size = 64;  ///< columns sharing one scale and zero point; a multiple of 8, may exceed the columns
@@ -59,41 +60,73 @@ struct Method {
   RaggedTile ragged = RaggedTile::kKeep;
   CodesAgainst codes_against = CodesAgainst::kStored;
   InputRounding input_rounding = InputRounding::kNone;
+  bool codes_panels = false;  ///< by a PanelQuantizer
 };
 
 /// The method of `config`, which it refers to for its levels.
 template <class Q, class N>
 [[nodiscard]] Method method_of(const Config<Q, N>& config) {
-  return {config.quantizer.format(), N::kColScale,         config.group_size,
-          config.tile_cols,          config.tiling,        config.aux,
-          config.thresholds,         config.kurtosis_gate, config.ragged,
-          config.codes_against,      config.input_rounding};
+  return {config.quantizer.format(), N::kColScale,          config.group_size,
+          config.tile_cols,          config.tiling,         config.aux,
+          config.thresholds,         config.kurtosis_gate,  config.ragged,
+          config.codes_against,      config.input_rounding, PanelQuantizer<Q>};
 }
 
 template <class... Parts>
-[[noreturn]] void refuse_config(const Parts&... parts) {
+[[noreturn, gnu::cold]] void refuse_config(Parts... parts) {
   SINQ_THROW(Errc::kBadConfig, text(parts...));
 }
 
-inline void validate_vectors(const Method& method) {
+/// `layout` with what a quantizer says of its codes.
+[[nodiscard]] inline Layout with_format(Layout layout, const CodeFormat& format) {
+  const bool is_shared = format.symmetry == Symmetry::kSymmetric;
+  layout.bits = format.bits;
+  layout.vector_dim = format.vector_dim;
+  layout.quarter_bits = format.quarter_bits;
+  layout.level_count = format.level_count();
+  layout.signs = format.signs;
+  layout.offset = is_shared ? OffsetKind::kShared : OffsetKind::kZeroPoint;
+  layout.shared_zero_point = is_shared ? format.shared_zero_point : 0.0F;
+  return layout;
+}
+
+/// What a quantizer says of its codes.
+[[gnu::cold]] inline void validate_format(const Method& method) {
   const CodeFormat& format = method.format;
+  const Layout layout = with_format({.group_size = method.group_size}, format);
+  if (const auto flaw = with_codes(layout, [&](const auto& codes) { return codes.find_flaw(layout); })) {
+    refuse_config("quantizer: ", flaw->text);
+  }
+  if (TrellisCodes::holds(layout) != method.codes_panels) {
+    refuse_config("quantizer: quarter_bits ", layout.quarter_bits,
+                  method.codes_panels ? ": whole panels are coded by" : ": codes of single groups are not",
+                  " the lane trellis");
+  }
+  if (method.codes_panels && method.codes_against != CodesAgainst::kStored) {
+    refuse_config("codes_against: panels are coded against stored scales only");
+  }
+  for (std::size_t i = 0; i < format.levels.size(); ++i) {
+    if (!is_finite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
+      refuse_config("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
+    }
+  }
+  const auto [table, step] =
+      with_codes(layout, [](const auto& codes) { return std::pair(codes.level_shape().size(), codes.col_step()); });
+  if (static_cast<Index>(format.levels.size() + format.byte_levels.size()) != table) {
+    refuse_config("quantizer: a table of ", format.levels.size() + format.byte_levels.size(), " numbers is not the ",
+                  table, " that its format has");
+  }
   const Index strip = method.tile_cols == 0 ? method.group_size : method.tile_cols;
-  const Index bits = strip / format.vector_dim * format.bits;
-  if (bits % 8 != 0) {
-    refuse_config(method.tile_cols == 0 ? "group_size " : "tile_cols ", strip, " makes ", bits,
-                  " bits of vector codes, which are not whole bytes");
+  if (strip % step != 0) {
+    refuse_config(method.tile_cols == 0 ? "group_size " : "tile_cols ", strip, " is not a multiple of ", step,
+                  " columns, whose codes are whole bytes");
   }
-  if (method.kurtosis_gate > 0.0F) {
-    refuse_config("kurtosis_gate ", method.kurtosis_gate, ": there is no plain rounding in the size of vector codes");
-  }
-  const auto entries = std::size_t{1} << format.bits;
-  if (format.vector_levels.size() != entries * static_cast<std::size_t>(format.vector_dim)) {
-    refuse_config("quantizer: ", format.vector_levels.size(), " bytes of table are not 2^bits vectors of ",
-                  format.vector_dim, ", bits = ", format.bits);
+  if (method.kurtosis_gate > 0.0F && !ScalarCodes::holds(layout)) {
+    refuse_config("kurtosis_gate ", method.kurtosis_gate, ": there is no plain rounding in the size of these codes");
   }
 }
 
-inline void validate(const Method& method) {
+[[gnu::cold]] inline void validate(const Method& method) {
   if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
   if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
   if (method.group_size > kMaxWeights) {
@@ -104,17 +137,7 @@ inline void validate(const Method& method) {
   }
   if (is_nan(method.kurtosis_gate) || method.kurtosis_gate < 0.0F)
     refuse_config("kurtosis_gate ", method.kurtosis_gate, " is not 0 or positive");
-  const CodeFormat& format = method.format;
-  if (format.vector_dim != 1) return validate_vectors(method);
-  if (format.bits < 1 || format.bits > 8) refuse_config("quantizer: bits ", format.bits, " is not in 1..8");
-  if (!format.levels.empty() && format.levels.size() != std::size_t{1} << format.bits) {
-    refuse_config("quantizer: ", format.levels.size(), " levels are not 2^bits, bits = ", format.bits);
-  }
-  for (std::size_t i = 0; i < format.levels.size(); ++i) {
-    if (!is_finite(format.levels[i]) || (i > 0 && format.levels[i] < format.levels[i - 1])) {
-      refuse_config("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
-    }
-  }
+  validate_format(method);
 }
 
 /// See the public one.
@@ -139,7 +162,7 @@ inline void validate(const Method& method) {
 
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
-void validate(const Config<Q, N>& config) {
+[[gnu::cold]] void validate(const Config<Q, N>& config) {
   config.quantizer.validate();
   config.normalizer.validate();
   detail::validate(detail::method_of(config));

@@ -7,14 +7,11 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
+#include <utility>
 
 namespace sinq::inline SINQ_ABI {
 
 namespace detail {
-
-/// Rows that are decoded together: one block of 8-bit aux values.
-inline constexpr Index kDequantizeRows = kAuxBlockRows;
 
 /// Decodes the rows to `out`, `out_stride` apart.
 SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit);
@@ -50,7 +47,7 @@ void dequantize_into(const QuantizedView& q, std::span<float> out, Isa limit = I
     SINQ_THROW(Errc::kBadShape,
                detail::text("dequantize_into: the buffer has ", out.size(), " floats, needed are ", size));
   }
-  constexpr Index kRowsPerTask = 4 * detail::kDequantizeRows;
+  constexpr Index kRowsPerTask = 256;  // whole blocks of aux values, and panels of a lane trellis
   detail::run_tasks(executor, ceil_div(q.rows(), kRowsPerTask), [&](Index task, Index) {
     const RowRange range{task * kRowsPerTask, std::min((task + 1) * kRowsPerTask, q.rows())};
     dequantize_rows(q, range, out.subspan(static_cast<std::size_t>(range.begin * q.cols())), 0, limit);
@@ -70,15 +67,15 @@ void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit =
 }  // namespace sinq::inline SINQ_ABI
 
 #if SINQ_HAS_BODIES(RUN)
-#include <sinq/packing/pack_rows.hpp>
-#include <sinq/packing/vector_levels.hpp>
+#include <sinq/packing/unpack_codes.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// What one row is decoded with; group g's scale and offset are at [g * kDequantizeRows].
+/// What one row is decoded with; group g's scale and offset are at [g * stride].
 struct DequantizeRow {
   const float* scale;
   const float* offset;
+  Index stride;
   bool adds_offset;  ///< OffsetKind::kOffset
   float matrix_scale;
   const float* levels;  ///< null: a code is its own level, plus `level_zero`; at least 16 entries
@@ -99,84 +96,65 @@ struct Dequantize;
 namespace sinq::inline SINQ_ABI {
 namespace detail {
 
-/// What a row is decoded through: room for its codes, one byte for each column at last.
-struct CodeBuffers {
-  Vector<std::uint8_t> codes, vectors;
-  explicit CodeBuffers(const QuantizedView& q)
-      : codes(room(q.cols())), vectors(q.layout().vector_dim == 1 ? 0 : room(q.layout().codes_per_row())) {}
-
- private:
-  /// Eight codes at a time are written, whole vectors read.
-  static std::size_t room(Index count) { return static_cast<std::size_t>(round_up(count, 8) + 64); }
-};
-
-/// One row of vector codes to its levels as bytes, level + kLevelZero.
-template <class Tag>
-void unpack_vector_levels(const QuantizedView& q, Index row, CodeBuffers& buffers) {
-  const Layout& layout = q.layout();
-  const Index count = ceil_div(q.cols(), Index{layout.vector_dim});
-  const std::uint8_t* const packed = q.codes(row);
-  const auto copy = [&](auto code) {
-    copy_entries(q.vector_levels(), layout.vector_dim, count, code, buffers.codes.data());
-  };
-  if (layout.bits <= 8) {
-    std::uint8_t* const codes = buffers.vectors.data();
-    with_bits(layout.bits,
-              [&](auto bits) { PackRows<Tag>::template unpack<decltype(bits)::value>(packed, count, codes); });
-    copy([codes](Index i) { return codes[i]; });
-  } else {
-    copy(CodeReader(packed, packed_bytes(count, layout.bits), layout.bits));
-  }
-  bias_levels(q.signs(row), q.cols(), buffers.codes.data());
+/// Where rows that are decoded together end: at multiples of `rows` of the stored matrix, and with their row block.
+[[nodiscard]] inline Index chunk_end(const QuantizedView& q, Index row, Index rows, Index end) noexcept {
+  const Index shift = q.row_range().begin, stored = shift + row, block = q.layout().row_block;
+  return std::min(end, std::min((stored / rows + 1) * rows, (stored / block + 1) * block) - shift);
 }
 
-/// Row by row, so that both sides are read and written in their order: unpacks a row, then scales it.
+/// As many rows and columns at a time as the layout of codes likes: unpacks them to bytes, then scales row by row.
 SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* out, Index out_stride, Isa limit) {
   const Layout& layout = q.layout();
-  const bool is_vector = layout.vector_dim != 1;
   std::array<float, 16> small_table{};  // lookup16 reads sixteen entries, whatever the table has
   const float* levels = q.levels();
   if (levels != nullptr && layout.bits < 4) {
     std::copy(levels, levels + layout.level_count, small_table.begin());
     levels = small_table.data();
   }
+  const float level_zero = level_type(layout) == LevelType::kI8 ? static_cast<float>(-kLevelZero) : 0.0F;
+  UnpackShape shape = with_codes(layout, [](const auto& codes) { return codes.unpack_shape(); });
+  shape.cols = std::min(shape.cols, q.cols());
+  const Index code_stride = round_up(shape.cols, 16);
+  Vector<std::uint8_t> codes(static_cast<std::size_t>(shape.rows * code_stride + 64));  // whole vectors are read
   Vector<float> col_scale(static_cast<std::size_t>(q.cols()));
-  CodeBuffers buffers(q);
-  Vector<float> params(static_cast<std::size_t>(2 * q.groups() * kDequantizeRows));
+  const Index chunk_rows = std::max(shape.rows, kAuxBlockRows);
+  Vector<float> params(static_cast<std::size_t>(2 * q.groups() * chunk_rows));
   float* const scale = params.data();
-  float* const offset = scale + q.groups() * kDequantizeRows;
+  float* const offset = scale + q.groups() * chunk_rows;
   Index scaled_block = -1;
-  for (Index r0 = rows.begin; r0 < rows.end; r0 += kDequantizeRows) {
-    const RowRange chunk{r0, std::min(r0 + kDequantizeRows, rows.end)};
+  for (RowRange chunk{rows.begin, 0}; chunk.begin < rows.end; chunk.begin = chunk.end) {
+    chunk.end = chunk_end(q, chunk.begin, chunk_rows, rows.end);
     for (Index g = 0; g < q.groups(); ++g) {
-      q.group_scales(g, chunk, scale + g * kDequantizeRows);
+      q.group_scales(g, chunk, scale + g * chunk_rows);
       if (layout.offset == OffsetKind::kOffset) {
-        q.stored_offsets(g, chunk, offset + g * kDequantizeRows);
+        q.stored_offsets(g, chunk, offset + g * chunk_rows);
       } else {
-        q.zero_points(g, chunk, offset + g * kDequantizeRows);
+        q.zero_points(g, chunk, offset + g * chunk_rows);
       }
     }
+    const Index block = (q.row_range().begin + chunk.begin) / layout.row_block;
+    if (std::exchange(scaled_block, block) != block) q.col_scales(chunk.begin, {0, q.cols()}, col_scale.data());
     dispatch(limit, [&](auto tag) {
       using Tag = decltype(tag);
-      for (Index r = chunk.begin; r < chunk.end; ++r) {
-        const Index block = (q.row_range().begin + r) / layout.row_block;
-        if (block != scaled_block) {
-          q.col_scales(r, {0, q.cols()}, col_scale.data());
-          scaled_block = block;
+      for (Index c = 0; c < q.cols(); c += shape.cols) {
+        const ColRange cols{c, std::min(c + shape.cols, q.cols())};
+        for (Index first = chunk.begin; first < chunk.end; first += shape.rows) {
+          const RowRange part{first, std::min(first + shape.rows, chunk.end)};
+          unpack_codes<Tag>(layout, q.code_regions(), q.stored(part), q.stored(cols), codes.data(), code_stride);
+          for (Index r = part.begin; r < part.end; ++r) {
+            const DequantizeRow row{scale + r - chunk.begin,
+                                    offset + r - chunk.begin,
+                                    chunk_rows,
+                                    layout.offset == OffsetKind::kOffset,
+                                    layout.matrix_scale,
+                                    levels,
+                                    level_zero,
+                                    layout.bits,
+                                    layout.group_size};
+            Dequantize<Tag>::row(codes.data() + (r - part.begin) * code_stride, cols, row, col_scale.data(),
+                                 out + (r - rows.begin) * out_stride);
+          }
         }
-        if (is_vector) {
-          unpack_vector_levels<Tag>(q, r, buffers);
-        } else {
-          with_bits(layout.bits, [&](auto bits) {
-            PackRows<Tag>::template unpack<decltype(bits)::value>(q.codes(r), q.cols(), buffers.codes.data());
-          });
-        }
-        const DequantizeRow row{
-            scale + r - r0,      offset + r - r0,  layout.offset == OffsetKind::kOffset,
-            layout.matrix_scale, levels,           is_vector ? static_cast<float>(-kLevelZero) : 0.0F,
-            layout.bits,         layout.group_size};
-        Dequantize<Tag>::row(buffers.codes.data(), q.cols(), row, col_scale.data(),
-                             out + (r - rows.begin) * out_stride);
       }
     });
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <sinq/any_config.hpp>
 #include <sinq/dequantize.hpp>
 #include <sinq/matrix_view.hpp>
 #include <sinq/measure_error.hpp>
@@ -64,10 +63,12 @@ requires detail::MatrixScalar<typename Derived::Scalar>
                                        const QuantizeOptions& options = {}, const E& executor = {}) {
   return quantize(view(w), config, options, executor);
 }
-template <class Derived, std::same_as<AnyConfig> Any, Executor E = Serial>
-requires detail::MatrixScalar<typename Derived::Scalar>
-[[nodiscard]] QuantizedMatrix quantize(const Eigen::DenseBase<Derived>& w, const Any& config,
-                                       const QuantizeOptions& options = {}, const E& executor = {}) {
+/// Another kind of configuration, such as `AnyConfig`: what `quantize` takes of a MatrixView.
+template <class Derived, class Any, Executor E = Serial>
+requires(detail::MatrixScalar<typename Derived::Scalar>&& requires(const MatrixView& view, const Any& config) {
+  quantize(view, config);
+}) [[nodiscard]] QuantizedMatrix quantize(const Eigen::DenseBase<Derived>& w, const Any& config,
+                                          const QuantizeOptions& options = {}, const E& executor = {}) {
   return quantize(view(w), config, options, executor);
 }
 template <class Derived, Executor E = Serial>

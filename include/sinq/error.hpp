@@ -3,13 +3,14 @@
 #include <sinq/abi.hpp>
 
 #include <charconv>
+#include <concepts>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -36,30 +37,73 @@ class Error : public std::runtime_error {
 
 namespace detail {
 
-inline void append(std::string& out, std::string_view text) { out += text; }
+/// A part of an error's text, its type erased: the function that writes texts is compiled once.
+class TextPart {
+ public:
+  TextPart(std::string_view text) noexcept : kind_(Kind::kText), text_(text) {}
+  TextPart(const char* text) noexcept : TextPart(std::string_view(text)) {}
+  TextPart(const std::string& text) noexcept : TextPart(std::string_view(text)) {}
+  TextPart(char c) noexcept : kind_(Kind::kChar), char_(c) {}
+  TextPart(bool value) noexcept : TextPart(value ? "true" : "false") {}
+  TextPart(float value) noexcept : kind_(Kind::kFloat), float_(value) {}
+  TextPart(double value) noexcept : kind_(Kind::kDouble), double_(value) {}
+  template <std::signed_integral Number>
+  TextPart(Number value) noexcept : kind_(Kind::kSigned), signed_(value) {}
+  template <std::unsigned_integral Number>
+  TextPart(Number value) noexcept : kind_(Kind::kUnsigned), unsigned_(value) {}
 
-inline void append(std::string& out, char c) { out += c; }
-
-template <class Number>
-requires(std::is_arithmetic_v<Number> && !std::is_same_v<Number, char>) void append(std::string& out, Number value) {
-  char digits[32];
-  if constexpr (std::is_same_v<Number, bool>) {
-    out += value ? "true" : "false";
-  } else {
-    const char* end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  void append_to(std::string& out) const {
+    char digits[32];
+    const char* end = digits;
+    switch (kind_) {
+      case Kind::kText:
+        out += text_;
+        return;
+      case Kind::kChar:
+        out += char_;
+        return;
+      case Kind::kFloat:
+        end = std::to_chars(digits, digits + sizeof digits, float_).ptr;
+        break;
+      case Kind::kDouble:
+        end = std::to_chars(digits, digits + sizeof digits, double_).ptr;
+        break;
+      case Kind::kSigned:
+        end = std::to_chars(digits, digits + sizeof digits, signed_).ptr;
+        break;
+      case Kind::kUnsigned:
+        end = std::to_chars(digits, digits + sizeof digits, unsigned_).ptr;
+        break;
+    }
     out += std::string_view(digits, static_cast<std::size_t>(end - digits));
   }
-}
 
-/// Text from parts, without streams and locales.
-template <class... Parts>
-std::string text(const Parts&... parts) {
+ private:
+  enum class Kind : std::uint8_t { kText, kChar, kFloat, kDouble, kSigned, kUnsigned };
+  Kind kind_;
+  union {
+    std::string_view text_;
+    char char_;
+    float float_;
+    double double_;
+    std::int64_t signed_;
+    std::uint64_t unsigned_;
+  };
+};
+
+[[gnu::cold]] inline std::string join_text(std::initializer_list<TextPart> parts) {
   std::string out;
-  (append(out, parts), ...);
+  for (const TextPart& part : parts) part.append_to(out);
   return out;
 }
 
-[[noreturn]] inline void raise(Errc code, const std::string& message) {
+/// Text from parts, without streams and locales. (By value: literals of all lengths are one type.)
+template <class... Parts>
+[[gnu::cold]] std::string text(Parts... parts) {
+  return join_text({TextPart(parts)...});
+}
+
+[[noreturn, gnu::cold]] inline void raise(Errc code, const std::string& message) {
 #if defined(__cpp_exceptions)
   throw Error(code, message);
 #else

@@ -5,6 +5,7 @@
 
 #include <sinq/fold/folded_matrix.hpp>
 #include <sinq/fold/presets.hpp>
+#include <sinq/fold/random_factors.hpp>
 #include <sinq/fold/rounding.hpp>
 #include <sinq/fold/scales.hpp>
 #include <sinq/fold/search.hpp>

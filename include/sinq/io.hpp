@@ -7,6 +7,7 @@
 #include <sinq/io/checkpoint_writer.hpp>
 #include <sinq/io/finite.hpp>
 #include <sinq/io/gguf.hpp>
+#include <sinq/io/gguf_model.hpp>
 #include <sinq/io/gguf_writer.hpp>
 #include <sinq/io/plain_tensor.hpp>
 #include <sinq/io/quantized_writer.hpp>

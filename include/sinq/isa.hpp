@@ -32,7 +32,7 @@ namespace sinq::inline SINQ_ABI {
 /// Instruction sets in ascending order of preference. As an argument it is a limit: the best one that this machine has
 /// and that does not exceed it is run, so `kBest` means "whatever is fastest here".
 enum class Isa : std::uint8_t {
-  kPortable,    ///< plain C++
+  kPortable,    ///< no intrinsics
   kNeon,        ///< aarch64 Advanced SIMD
   kAvx2,        ///< AVX2, FMA, F16C
   kAvx512,      ///< AVX-512 F, BW, VL, DQ

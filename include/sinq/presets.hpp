@@ -3,6 +3,7 @@
 #include <sinq/any_config.hpp>
 #include <sinq/compiled.hpp>
 
+#include <concepts>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,17 +19,21 @@ struct Shape {
   Index rows = 0, cols = 0;
 };
 
-/// A way to quantize whose accuracy was measured.
-struct Recipe {
+/// A way to quantize whose accuracy was measured. (Templates, here and below, so that files that only include this do
+/// not pay for AnyConfig.)
+template <std::same_as<AnyConfig> Any = AnyConfig>
+struct BasicRecipe {
   std::string name;  ///< "learned-4-g64": levels of 4 bits in groups of 64; "vector4-9-g64": 9 bits for 4 weights
-  AnyConfig config;
+  Any config;
   double error = 0.0;  ///< relative squared error to expect, ||W' - W||^2 / ||W||^2, as `RecipeCost` has it
 };
+using Recipe = BasicRecipe<>;
 
 /// All recipes that `accurate` takes the best one of, and that `sinq::allocate` may give to matrices one by one:
 /// Sinkhorn, scales in 6 bits, and learned levels with zero points, or vectors of four or eight without, in groups of
 /// 16 to 128. Their errors are means over the layers of `lm30m`.
-[[nodiscard]] SINQ_DECL std::vector<Recipe> recipes();
+template <std::same_as<AnyConfig> Any = AnyConfig>
+[[nodiscard]] std::vector<BasicRecipe<Any>> recipes();
 
 /// The one of `recipes()` with the least error whose stored bits stay within `budget`, over all matrices of `shapes`
 /// together (their column scales cost 16 / rows bits per weight, their tables come once each).
@@ -37,16 +42,21 @@ struct Recipe {
 /// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
 /// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
 /// Errc::kBadShape.
-[[nodiscard]] SINQ_DECL AnyConfig accurate(Budget budget, std::span<const Shape> shapes);
+template <std::same_as<Budget> B = Budget>
+[[nodiscard]] AnyConfig accurate(B budget, std::span<const Shape> shapes);
 
 /// The same for one matrix.
-[[nodiscard]] inline AnyConfig accurate(Budget budget, Index rows, Index cols) {
+template <std::same_as<Budget> B = Budget>
+[[nodiscard]] AnyConfig accurate(B budget, Index rows, Index cols) {
   const Shape shape{rows, cols};
-  return accurate(budget, {&shape, 1});
+  return accurate(budget, std::span<const Shape>(&shape, 1));
 }
 
 /// The same where the shapes are not known: the budget holds from 1024 x 1024 on.
-[[nodiscard]] inline AnyConfig accurate(Budget budget) { return accurate(budget, 1024, 1024); }
+template <std::same_as<Budget> B = Budget>
+[[nodiscard]] AnyConfig accurate(B budget) {
+  return accurate(budget, 1024, 1024);
+}
 
 }  // namespace sinq::inline SINQ_ABI::presets
 
@@ -82,7 +92,8 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
   return recipe.weight_error * (factors[below] * (1.0 - part) + factors[below + 1] * part);
 }
 
-[[nodiscard]] inline AnyConfig config_of(const MeasuredRecipe& recipe, Index group_size) {
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] Any config_of(const MeasuredRecipe& recipe, Index group_size) {
   if (recipe.vector_dim == 1) {
     return Config<LearnedCodebook>{
         .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
@@ -96,16 +107,18 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
                                 .aux = AuxFormat::kU6};
 }
 
-[[nodiscard]] inline Recipe recipe_of(const MeasuredRecipe& recipe, Index group_size) {
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] BasicRecipe<Any> recipe_of(const MeasuredRecipe& recipe, Index group_size) {
   const std::string quantizer = recipe.vector_dim == 1 ? "learned" : "vector" + std::to_string(recipe.vector_dim);
   const double error = expected_error(recipe, group_size);
   return {.name = quantizer + "-" + std::to_string(recipe.bits) + "-g" + std::to_string(group_size),
-          .config = config_of(recipe, group_size),
+          .config = config_of<Any>(recipe, group_size),
           .error = error * error};
 }
 
 /// Whether the matrices take no more than the budget under `config`.
-[[nodiscard]] inline bool fits(const AnyConfig& config, const Budget& budget, std::span<const Shape> shapes) {
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] bool fits(const Any& config, const Budget& budget, std::span<const Shape> shapes) {
   double bits = 0.0, weights = 0.0;
   for (const Shape& shape : shapes) {
     const double count = static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
@@ -117,17 +130,19 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
 
 }  // namespace detail
 
-SINQ_DECL std::vector<Recipe> recipes() {
-  std::vector<Recipe> out;
+template <std::same_as<AnyConfig> Any>
+std::vector<BasicRecipe<Any>> recipes() {
+  std::vector<BasicRecipe<Any>> out;
   for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
     for (Index group_size = 16; group_size <= 128; group_size += 8) {
-      out.push_back(detail::recipe_of(recipe, group_size));
+      out.push_back(detail::recipe_of<Any>(recipe, group_size));
     }
   }
   return out;
 }
 
-SINQ_DECL AnyConfig accurate(Budget budget, std::span<const Shape> shapes) {
+template <std::same_as<Budget> B>
+AnyConfig accurate(B budget, std::span<const Shape> shapes) {
   if (shapes.empty()) SINQ_THROW(Errc::kBadShape, "presets::accurate: there are no shapes");
   const std::vector<Recipe> all = recipes();
   const Recipe* best = nullptr;

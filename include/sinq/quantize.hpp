@@ -8,26 +8,18 @@
 #include <sinq/executor.hpp>
 #include <sinq/finite.hpp>
 #include <sinq/matrix_view.hpp>
+#include <sinq/progress.hpp>
 #include <sinq/quantize_report.hpp>
 #include <sinq/quantized_matrix.hpp>
 
-#include <functional>
-
 namespace sinq::inline SINQ_ABI {
-
-/// What a progress callback answers.
-enum class ProgressAction : std::uint8_t { kContinue, kCancel };
-
-/// Called after each task (a tile or a few neighbours) with tasks done and in all, by whichever thread finished it, one
-/// call at a time.
-using ProgressCallback = std::function<ProgressAction(Index done, Index total)>;
 
 /// How one call runs, and what is known beside the matrix.
 struct QuantizeOptions {
   Isa isa = Isa::kBest;  ///< limit; see Isa. Changes the result within rounding only
   /// [cols] what an error in each column costs, such as the mean square of its input; positive, in any unit: only the
-  /// ratios matter. Quantizers that search (Fitted, LearnedCodebook, VectorCodebook) weigh by it; empty: by 1 /
-  /// col_scale.
+  /// ratios matter. Quantizers that search (Fitted, LearnedCodebook, VectorCodebook, Trellis) weigh by it; empty: by 1
+  /// / col_scale^2.
   std::span<const float> col_importance = {};
   ProgressCallback progress = {};    ///< empty: none
   QuantizeReport* report = nullptr;  ///< filled if not null
@@ -36,31 +28,24 @@ struct QuantizeOptions {
 namespace detail {
 
 /// The layout of a validated method.
-[[nodiscard]] inline Layout layout_for(const Method& method, Index rows, Index cols) {
+[[nodiscard, gnu::cold]] inline Layout layout_for(const Method& method, Index rows, Index cols) {
   if (rows < 1 || cols < 1) {
     SINQ_THROW(Errc::kBadShape, text("quantize: the matrix is ", rows, " x ", cols, "; it must not be empty"));
   }
-  const CodeFormat& format = method.format;
   const Index group_size = effective_group_size(method, cols);
   const Index tile_width = tile_cols(method, group_size);
   if (method.tiling == Tiling::kSquare && method.ragged == RaggedTile::kHalve && rows % tile_width != 0) {
     refuse_config("tile_cols ", tile_width, " does not divide rows ", rows,
                   ", which square tiles with RaggedTile::kHalve need");
   }
-  Layout layout{.rows = rows,
-                .cols = cols,
-                .bits = format.bits,
-                .vector_dim = format.vector_dim,
-                .group_size = group_size,
-                .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
-                .level_count = static_cast<Index>(
-                    format.vector_dim == 1 ? format.levels.size()
-                                           : format.vector_levels.size() / static_cast<std::size_t>(format.vector_dim)),
-                .signs = format.signs,
-                .offset = format.symmetry == Symmetry::kSymmetric ? OffsetKind::kShared : OffsetKind::kZeroPoint,
-                .aux = method.aux,
-                .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone,
-                .shared_zero_point = format.symmetry == Symmetry::kSymmetric ? format.shared_zero_point : 0.0F};
+  const Layout layout =
+      with_format({.rows = rows,
+                   .cols = cols,
+                   .group_size = group_size,
+                   .row_block = method.tiling == Tiling::kSquare ? std::min(tile_width, rows) : rows,
+                   .aux = method.aux,
+                   .col_scale = method.col_scale == ColScaleUse::kUsed ? ColScaleKind::kStored : ColScaleKind::kNone},
+                  method.format);
   sinq::validate(layout);
   return layout;
 }
@@ -89,13 +74,37 @@ namespace detail {
 
 /// One call of `quantize`, its types erased: what follows is compiled once for all of them.
 struct QuantizeCall {
+  /// Fills memory that the layout fits; returns the layout with its matrix_scale.
+  using Pipeline = Layout (*)(const QuantizeCall&, const Layout&, std::span<std::byte>);
+
   const MatrixView& w;
   Method method;
   QuantizerRef quantizer;
   NormalizerRef normalizer;
   const QuantizeOptions& options;
   ExecutorRef executor;
+  Pipeline pipeline;
 };
+
+/// The pipeline of quantizers that code tiles.
+[[nodiscard]] SINQ_DECL Layout run_tiles(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out);
+/// The pipeline of an encoder that codes panels: compiled only where there is one.
+template <class Encoder>
+[[nodiscard]] Layout run_panels(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out);
+
+/// `quantizer` is what `as_runnable` made of that of the configuration.
+template <class Q, class N, class R>
+[[nodiscard]] QuantizeCall call_of(const MatrixView& w, const Config<Q, N>& config, R& quantizer,
+                                   const QuantizeOptions& options, const ExecutorRef& executor) {
+  QuantizeCall call{
+      w, method_of(config), QuantizerRef(quantizer), NormalizerRef(config.normalizer), options, executor, nullptr};
+  if constexpr (PanelQuantizer<Q>) {
+    call.pipeline = &run_panels<R>;
+  } else {
+    call.pipeline = &run_tiles;
+  }
+  return call;
+}
 
 [[nodiscard]] SINQ_DECL QuantizedView quantize_into(const QuantizeCall& call, std::span<std::byte> out);
 [[nodiscard]] SINQ_DECL QuantizedMatrix quantize(const QuantizeCall& call);
@@ -136,10 +145,8 @@ template <class Q, class N, Executor E = Serial>
 QuantizedView quantize_into(const MatrixView& w, const Config<Q, N>& config, std::span<std::byte> out,
                             const QuantizeOptions& options = {}, const E& executor = {}) {
   validate(config);
-  auto quantizer = detail::as_tile_quantizer(config.quantizer);
-  return detail::quantize_into({w, detail::method_of(config), detail::QuantizerRef(quantizer),
-                                detail::NormalizerRef(config.normalizer), options, detail::ExecutorRef(executor)},
-                               out);
+  auto quantizer = detail::as_runnable(config.quantizer);
+  return detail::quantize_into(detail::call_of(w, config, quantizer, options, detail::ExecutorRef(executor)), out);
 }
 
 namespace detail {
@@ -148,9 +155,8 @@ template <class Q, class N, Executor E>
 [[nodiscard]] QuantizedMatrix quantize_to_memory(const MatrixView& w, const Config<Q, N>& config,
                                                  const QuantizeOptions& options, const E& executor) {
   sinq::validate(config);
-  auto quantizer = as_tile_quantizer(config.quantizer);
-  return quantize({w, method_of(config), QuantizerRef(quantizer), NormalizerRef(config.normalizer), options,
-                   ExecutorRef(executor)});
+  auto quantizer = as_runnable(config.quantizer);
+  return quantize(call_of(w, config, quantizer, options, ExecutorRef(executor)));
 }
 
 }  // namespace detail
@@ -172,14 +178,12 @@ template <Executor E = Serial>
 }  // namespace sinq::inline SINQ_ABI
 
 #if SINQ_HAS_BODIES(QUANTIZE)
+#include <sinq/detail/progress.hpp>
 #include <sinq/detail/tile_pipeline.hpp>
-
-#include <atomic>
-#include <mutex>
 
 namespace sinq::inline SINQ_ABI::detail {
 
-inline void check_importance(std::span<const float> importance, Index cols) {
+[[gnu::cold]] inline void check_importance(std::span<const float> importance, Index cols) {
   if (importance.empty()) return;
   if (static_cast<Index>(importance.size()) != cols) {
     SINQ_THROW(Errc::kBadShape,
@@ -204,32 +208,20 @@ decltype(auto) with_gated_call(const QuantizeCall& call, F f) {
   Uniform quantizer = gated_quantizer(call.method);
   quantizer.validate();
   return f(QuantizeCall{call.w, gated_method(call.method, quantizer), QuantizerRef(quantizer),
-                        NormalizerRef(Identity{}), call.options, call.executor});
+                        NormalizerRef(Identity{}), call.options, call.executor, &run_tiles});
 }
 
-/// Runs all tiles into `out`, which the layout fits; returns the layout with its matrix_scale.
-[[nodiscard]] inline Layout run_tiles(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out) {
+SINQ_DECL Layout run_tiles(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out) {
   const QuantizeOptions& options = call.options;
-  check_importance(options.col_importance, call.w.cols);
   std::vector<TileWorker> workers(static_cast<std::size_t>(worker_count(call.executor)));
   TilePipeline pipeline(call.w, call.method, call.quantizer, call.normalizer, layout, out, options.col_importance,
                         options.isa);
-  const Index tasks = pipeline.task_count();
   // A second round only if a group scale left the range of f16 under the scale guessed from a sample of rows.
   do {
     pipeline.learn(workers[0]);
-    std::atomic<Index> done{0};
-    std::atomic<bool> cancelled{false};
-    std::mutex progress_lock;
-    run_tasks(call.executor, tasks, [&](Index task, Index worker) {
-      if (cancelled.load(std::memory_order_relaxed)) return;
-      pipeline.run(task, workers[static_cast<std::size_t>(worker)]);
-      const Index count = done.fetch_add(1) + 1;
-      if (!options.progress) return;
-      const std::lock_guard<std::mutex> guard(progress_lock);
-      if (options.progress(count, tasks) == ProgressAction::kCancel) cancelled.store(true);
-    });
-    if (cancelled.load()) SINQ_THROW(Errc::kCancelled, "quantize: cancelled by the progress callback");
+    Progress progress(options.progress, pipeline.task_count());
+    run_with_progress(call.executor, pipeline.task_count(), progress,
+                      [&](Index task, Index worker) { pipeline.run(task, workers[static_cast<std::size_t>(worker)]); });
   } while (pipeline.needs_another_round(workers));
   if (options.report != nullptr) *options.report = pipeline.report();
   return pipeline.layout();
@@ -250,7 +242,8 @@ SINQ_DECL QuantizedView quantize_into(const QuantizeCall& call, std::span<std::b
     if (call.options.report != nullptr) call.options.report->gate = GateOutcome::kFired;
     return view;
   }
-  return QuantizedView::from_buffer(run_tiles(call, layout, out), out);
+  check_importance(call.options.col_importance, call.w.cols);
+  return QuantizedView::from_buffer(call.pipeline(call, layout, out), out);
 }
 
 SINQ_DECL QuantizedMatrix quantize(const QuantizeCall& call) {
@@ -262,8 +255,39 @@ SINQ_DECL QuantizedMatrix quantize(const QuantizeCall& call) {
     return out;
   }
   QuantizedMatrix out(layout);
-  out.set_matrix_scale(run_tiles(call, layout, out.storage()).matrix_scale);
+  check_importance(call.options.col_importance, call.w.cols);
+  out.set_matrix_scale(call.pipeline(call, layout, out.storage()).matrix_scale);
   return out;
+}
+
+}  // namespace sinq::inline SINQ_ABI::detail
+#endif
+
+#if SINQ_HAS_BODIES(SEARCH)
+#include <sinq/detail/panel_pipeline.hpp>
+#include <sinq/detail/progress.hpp>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+template <class Encoder>
+Layout run_panels(const QuantizeCall& call, const Layout& layout, std::span<std::byte> out) {
+  const QuantizeOptions& options = call.options;
+  std::vector<PanelWorker<Encoder>> workers(static_cast<std::size_t>(worker_count(call.executor)));
+  PanelPipeline<Encoder> pipeline(call.w, call.method, *static_cast<Encoder*>(call.quantizer.quantizer),
+                                  call.normalizer, layout, out, options.col_importance, options.isa);
+  do {
+    Progress progress(options.progress, pipeline.tile_count() + pipeline.panel_count());
+    run_with_progress(call.executor, pipeline.tile_count(), progress, [&](Index task, Index worker) {
+      pipeline.balance(task, workers[static_cast<std::size_t>(worker)]);
+    });
+    pipeline.require_finite(workers);
+    pipeline.learn(workers[0]);
+    run_with_progress(call.executor, pipeline.panel_count(), progress, [&](Index task, Index worker) {
+      pipeline.encode(task, workers[static_cast<std::size_t>(worker)]);
+    });
+  } while (pipeline.needs_another_round(workers));
+  if (options.report != nullptr) *options.report = pipeline.report();
+  return pipeline.layout();
 }
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -4,8 +4,9 @@
 #include <sinq/detail/zeroed_bytes.hpp>
 #include <sinq/error.hpp>
 #include <sinq/finite.hpp>
+#include <sinq/layout.hpp>
 #include <sinq/packing/aux_codec.hpp>
-#include <sinq/packing/bit_packing.hpp>
+#include <sinq/packing/code_layouts.hpp>
 #include <sinq/types.hpp>
 
 #include <algorithm>
@@ -18,63 +19,16 @@
 
 namespace sinq::inline SINQ_ABI {
 
-/// What a group stores beside its scale.
-enum class OffsetKind : std::uint8_t {
-  kShared,     ///< nothing: every group has `Layout::shared_zero_point`
-  kZeroPoint,  ///< zero_point, in level units: w ~ (level - zero_point) * group_scale
-  kOffset,     ///< offset, in normalized weight units: w ~ level * group_scale + offset
-};
-
-/// Whether the second axis is stored at all; without it every column scale is 1.
-enum class ColScaleKind : std::uint8_t { kNone, kStored };
-
-/// Shape and format of a quantized matrix: everything but the bytes. Decodes as
-///
-///   w[r,c] = ((level(code[r,c]) - zero_point[r,g]) * group_scale[r,g]) * col_scale[r / row_block, c] * matrix_scale
-///
-/// with g = c / group_size. The byte layout of each region is in include/sinq/README.md.
-struct Layout {
-  Index rows = 0;
-  Index cols = 0;
-  int bits = 4;           ///< bits per code, 1..8 (1..16 for vector codes)
-  int vector_dim = 1;     ///< consecutive columns per code: 1, 2, 4 or 8
-  Index group_size = 64;  ///< columns sharing scale and offset; a multiple of 8, may exceed cols
-  Index row_block = 0;    ///< rows sharing one column scale vector: rows for strips, tile height for squares
-  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits entries of vector_dim levels
-  SignStorage signs = SignStorage::kInLevels;
-  OffsetKind offset = OffsetKind::kZeroPoint;
-  AuxFormat aux = AuxFormat::kF16;
-  ColScaleKind col_scale = ColScaleKind::kStored;
-  float shared_zero_point = 0.0F;  ///< of OffsetKind::kShared
-  float matrix_scale = 1.0F;       ///< a power of two, so that f16 and 8-bit aux fit whatever the weights' units
-
-  friend bool operator==(const Layout&, const Layout&) = default;
-
-  [[nodiscard]] Index groups() const noexcept { return ceil_div(cols, group_size); }
-  [[nodiscard]] Index row_blocks() const noexcept { return ceil_div(rows, row_block); }
-  [[nodiscard]] Index codes_per_row() const noexcept { return ceil_div(cols, Index{vector_dim}); }
-  [[nodiscard]] Index code_row_bytes() const noexcept { return packed_bytes(codes_per_row(), bits); }
-  [[nodiscard]] Index sign_row_bytes() const noexcept {
-    return signs == SignStorage::kSeparate ? ceil_div(cols, 8) : 0;
-  }
-  /// Bytes of one level: tables of vectors are whole numbers in -127..127, so that a table costs a quarter and integer
-  /// kernels multiply by it exactly; the group scales take its unit in.
-  [[nodiscard]] Index level_bytes() const noexcept { return vector_dim == 1 ? Index{sizeof(float)} : 1; }
-  [[nodiscard]] AuxFormat col_scale_format() const noexcept {
-    return aux == AuxFormat::kF32 ? AuxFormat::kF32 : AuxFormat::kF16;
-  }
-};
-
 /// The regions of a quantized matrix, in the order of storage.
 enum class Region : std::uint8_t {
-  kCodes,             ///< [rows][code_row_bytes]
-  kSigns,             ///< [rows][sign_row_bytes]
+  kCodes,             ///< as the layout of codes says (packing/), as signs and levels
+  kSigns,             ///< only with SignStorage::kSeparate
   kGroupScale,        ///< [groups][rows]
   kGroupScaleBlocks,  ///< [groups][ceil(rows / 64)] {f16 minimum, f16 step}, 8-bit aux only
   kOffset,            ///< [groups][rows]
   kOffsetBlocks,      ///< as kGroupScaleBlocks
   kColScale,          ///< [row_blocks][cols]
-  kLevels,            ///< [level_count] float32, or [level_count][vector_dim] int8
+  kLevels,            ///< tables of levels; none if a code is its own level
 };
 inline constexpr int kRegionCount = 8;
 /// Each region starts on a cache line in a buffer laid out by `region_offset`.
@@ -87,9 +41,9 @@ inline constexpr Index kRegionAlignment = 64;
   const bool has_offset = layout.offset != OffsetKind::kShared;
   switch (region) {
     case Region::kCodes:
-      return layout.rows * layout.code_row_bytes();
+      return detail::with_codes(layout, [](const auto& codes) { return codes.code_shape().size(); });
     case Region::kSigns:
-      return layout.rows * layout.sign_row_bytes();
+      return detail::with_codes(layout, [](const auto& codes) { return codes.sign_shape().size(); });
     case Region::kGroupScale:
       return values;
     case Region::kGroupScaleBlocks:
@@ -103,7 +57,8 @@ inline constexpr Index kRegionAlignment = 64;
                  ? 0
                  : aux_bytes(layout.col_scale_format(), layout.row_blocks() * layout.cols);
     case Region::kLevels:
-      return layout.level_count * layout.vector_dim * layout.level_bytes();
+      return detail::with_codes(
+          layout, [](const auto& codes) { return codes.level_shape().size() * detail::level_bytes(codes.kLevelType); });
   }
   return 0;
 }
@@ -131,26 +86,14 @@ inline constexpr Index kRegionAlignment = 64;
 
 namespace detail {
 
-/// A rule that a layout breaks; the text names field, value and rule.
-struct LayoutFlaw {
-  Errc code;
-  std::string text;
-};
-
 /// The first rule that `layout` breaks, if any.
 [[nodiscard]] inline std::optional<LayoutFlaw> find_flaw(const Layout& layout) {
-  const auto flaw = [](Errc code, const auto&... parts) { return LayoutFlaw{code, text(parts...)}; };
+  const auto flaw = [](Errc code, const auto&... parts) { return LayoutFlaw(code, parts...); };
   if (layout.rows < 1) return flaw(Errc::kBadShape, "rows ", layout.rows, " is not at least 1");
   if (layout.cols < 1) return flaw(Errc::kBadShape, "cols ", layout.cols, " is not at least 1");
   if (layout.rows > kMaxWeights / layout.cols) {
     return flaw(Errc::kBadShape, "rows ", layout.rows, " x cols ", layout.cols, " is more than 2^", kMaxWeightsLog2,
                 " weights");
-  }
-  const int d = layout.vector_dim;
-  if (d != 1 && d != 2 && d != 4 && d != 8) return flaw(Errc::kBadConfig, "vector_dim ", d, " is not 1, 2, 4 or 8");
-  const int max_bits = d == 1 ? 8 : 16;
-  if (layout.bits < 1 || layout.bits > max_bits) {
-    return flaw(Errc::kBadConfig, "bits ", layout.bits, " is not in 1..", max_bits);
   }
   if (layout.group_size < 8 || layout.group_size % 8 != 0 || layout.group_size > kMaxWeights) {
     return flaw(Errc::kBadConfig, "group_size ", layout.group_size, " is not a positive multiple of 8");
@@ -158,22 +101,13 @@ struct LayoutFlaw {
   if (layout.row_block < 1 || layout.row_block > layout.rows) {
     return flaw(Errc::kBadConfig, "row_block ", layout.row_block, " is not in 1..rows (", layout.rows, ")");
   }
-  if (layout.level_count != 0 && layout.level_count != Index{1} << layout.bits) {
-    return flaw(Errc::kBadConfig, "level_count ", layout.level_count, " is neither 0 nor 2^bits");
-  }
-  if (d != 1 && layout.level_count == 0) {
-    return flaw(Errc::kBadConfig, "vector_dim ", d, " needs a table of levels");
-  }
-  if (d == 1 && layout.signs != SignStorage::kInLevels) {
-    return flaw(Errc::kBadConfig, "separate signs belong to vector codes");
-  }
   if (!is_positive(layout.matrix_scale)) {
     return flaw(Errc::kBadConfig, "matrix_scale ", layout.matrix_scale, " is not positive and finite");
   }
   if (!is_finite(layout.shared_zero_point)) {
     return flaw(Errc::kBadConfig, "shared_zero_point ", layout.shared_zero_point, " is not finite");
   }
-  return std::nullopt;
+  return with_codes(layout, [&](const auto& codes) { return codes.find_flaw(layout); });
 }
 
 }  // namespace detail
@@ -230,54 +164,79 @@ class QuantizedView {
   [[nodiscard]] ColRange col_range() const noexcept { return col_range_; }
   [[nodiscard]] Index first_group() const noexcept { return col_range_.begin / layout_.group_size; }
 
-  /// Rows [begin, end) of this view. Throws kBadShape.
+  /// Rows and columns of the window as those of the stored matrix.
+  [[nodiscard]] RowRange stored(RowRange range) const noexcept {
+    return {row_range_.begin + range.begin, row_range_.begin + range.end};
+  }
+  [[nodiscard]] ColRange stored(ColRange range) const noexcept {
+    return {col_range_.begin + range.begin, col_range_.begin + range.end};
+  }
+
+  /// Rows [begin, end) of this view; both ends where the layout of codes can be cut (the end may be the last row):
+  /// anywhere but in a lane trellis, whose panels of 128 rows stay whole. Throws kBadShape.
   [[nodiscard]] QuantizedView row_slice(RowRange range) const {
     if (range.begin < 0 || range.begin >= range.end || range.end > rows()) {
       SINQ_THROW(Errc::kBadShape, detail::text("row_slice: [", range.begin, ", ", range.end,
                                                ") is not a non-empty range within ", rows(), " rows"));
     }
+    const Index step = detail::with_codes(layout_, [](const auto& codes) { return codes.row_step(); });
+    if (range.begin % step != 0 || (range.end % step != 0 && range.end != rows())) {
+      SINQ_THROW(Errc::kBadShape, detail::text("row_slice: [", range.begin, ", ", range.end,
+                                               ") does not begin and end on multiples of ", step, " rows"));
+    }
     QuantizedView out = *this;
-    out.row_range_ = {row_range_.begin + range.begin, row_range_.begin + range.end};
+    out.row_range_ = stored(range);
     return out;
   }
 
   /// Columns [begin, end) of this view; both ends on a group boundary (the end may be the last column).
   /// Throws kBadShape.
   [[nodiscard]] QuantizedView col_slice(ColRange range) const {
-    // Vector codes of odd widths may leave a group's start inside a byte.
+    // Codes may leave a group's start inside a byte.
+    const Index step = detail::with_codes(layout_, [](const auto& codes) { return codes.col_step(); });
     const bool aligned = range.begin % layout_.group_size == 0 &&
-                         (range.end % layout_.group_size == 0 || range.end == cols()) &&
-                         range.begin / layout_.vector_dim * layout_.bits % 8 == 0;
+                         (range.end % layout_.group_size == 0 || range.end == cols()) && range.begin % step == 0;
     if (range.begin < 0 || range.begin >= range.end || range.end > cols() || !aligned) {
       SINQ_THROW(Errc::kBadShape,
                  detail::text("col_slice: [", range.begin, ", ", range.end, ") is not a non-empty range within ",
                               cols(), " columns on boundaries of group_size ", layout_.group_size));
     }
     QuantizedView out = *this;
-    out.col_range_ = {col_range_.begin + range.begin, col_range_.begin + range.end};
+    out.col_range_ = stored(range);
     return out;
   }
 
   /// Start of a region of the stored matrix (not of the window); null if the format has none.
   [[nodiscard]] const std::byte* region(Region region) const noexcept { return regions_[static_cast<int>(region)]; }
 
-  /// First code byte of row r of the window. Groups start on bytes, so the window does too.
+  /// First code byte of row r of the window, or null where rows are no streams of their own (the lane trellis).
+  /// Groups start on bytes, so the window does too.
   [[nodiscard]] const std::uint8_t* codes(Index r) const noexcept {
-    return bytes(Region::kCodes) + (row_range_.begin + r) * layout_.code_row_bytes() +
-           col_range_.begin / layout_.vector_dim * layout_.bits / 8;
+    return detail::with_codes(layout_, [&](const auto& codes) -> const std::uint8_t* {
+      if constexpr (!std::is_base_of_v<detail::RowStreams, std::decay_t<decltype(codes)>>)
+        return nullptr;
+      else
+        return bytes(Region::kCodes) + codes.code_offset(row_range_.begin + r, col_range_.begin);
+    });
   }
   /// First sign byte of row r of the window, or null.
   [[nodiscard]] const std::uint8_t* signs(Index r) const noexcept {
     if (layout_.signs == SignStorage::kInLevels) return nullptr;
-    return bytes(Region::kSigns) + (row_range_.begin + r) * layout_.sign_row_bytes() + col_range_.begin / 8;
+    return bytes(Region::kSigns) + detail::RowStreams(layout_).sign_offset(row_range_.begin + r, col_range_.begin);
   }
-  /// The levels [level_count] of scalar codes, or null if codes are levels or stand for vectors.
+  /// What the codes of the stored matrix are unpacked from.
+  [[nodiscard]] detail::CodeRegions code_regions() const noexcept {
+    return {bytes(Region::kCodes), bytes(Region::kSigns), region(Region::kLevels)};
+  }
+  /// The levels [level_count] of scalar codes, or null if codes are levels or the table has bytes.
   [[nodiscard]] const float* levels() const noexcept {
-    return layout_.vector_dim == 1 ? reinterpret_cast<const float*>(region(Region::kLevels)) : nullptr;
+    const bool has_floats = detail::level_type(layout_) == detail::LevelType::kF32;
+    return has_floats ? reinterpret_cast<const float*>(region(Region::kLevels)) : nullptr;
   }
-  /// The table [level_count, vector_dim] of vector codes, or null.
-  [[nodiscard]] const std::int8_t* vector_levels() const noexcept {
-    return layout_.vector_dim == 1 ? nullptr : reinterpret_cast<const std::int8_t*>(region(Region::kLevels));
+  /// The table [level_count, vector_dim] of vector codes, the tables A, B, C [3, 16] of the lane trellis, or null.
+  [[nodiscard]] const std::int8_t* byte_levels() const noexcept {
+    const bool has_bytes = detail::level_type(layout_) == detail::LevelType::kI8;
+    return has_bytes ? reinterpret_cast<const std::int8_t*>(region(Region::kLevels)) : nullptr;
   }
 
   /// Decodes the group scales of rows [begin, end) of group g (window coordinates) to `out`, without matrix_scale.
@@ -285,7 +244,7 @@ class QuantizedView {
   void group_scales(Index g, RowRange range, float* out) const {
     require_within("group_scales", g, groups(), range, rows());
     decode_aux(layout_.aux, AuxCurve::kLogarithmic, aux_column(Region::kGroupScale, Region::kGroupScaleBlocks, g),
-               shift(range), out);
+               stored(range), out);
   }
   /// Decodes zero points, in level units, whatever the format stores. (With OffsetKind::kOffset: -offset /
   /// group_scale.)
@@ -310,7 +269,7 @@ class QuantizedView {
     if (layout_.offset == OffsetKind::kShared) {
       SINQ_THROW(Errc::kUnsupported, "stored_offsets: OffsetKind::kShared stores none, see Layout::shared_zero_point");
     }
-    decode_aux(layout_.aux, AuxCurve::kLinear, aux_column(Region::kOffset, Region::kOffsetBlocks, g), shift(range),
+    decode_aux(layout_.aux, AuxCurve::kLinear, aux_column(Region::kOffset, Region::kOffsetBlocks, g), stored(range),
                out);
   }
   /// Decodes the column scales of columns [begin, end) that rows of `row` (window coordinates) use.
@@ -340,9 +299,6 @@ class QuantizedView {
     const std::byte* params = region(blocks);
     return {region(values) + group * aux_bytes(layout_.aux, layout_.rows),
             params == nullptr ? nullptr : params + group * aux_blocks(layout_.rows) * Index{sizeof(AuxBlock)}};
-  }
-  [[nodiscard]] RowRange shift(RowRange range) const noexcept {
-    return {row_range_.begin + range.begin, row_range_.begin + range.end};
   }
 
   Layout layout_;

@@ -49,6 +49,14 @@ enum class SignStorage : std::uint8_t {
   kSeparate,  ///< levels are magnitudes; one bit per weight, 1 = negative, stored beside the codes
 };
 
+/// How group scales, zero points and column scales are stored.
+enum class AuxFormat : std::uint8_t {
+  kF16,  ///< IEEE binary16: what the paper's tables count
+  kF32,  ///< exact: comparison with the reference
+  kU8,   ///< 8 bits under an f16 {minimum, step} per 64 consecutive rows of one group; column scales stay f16
+  kU6,   ///< the same in 6 bits, a bit stream per group: what groups of 16 and 32 can afford
+};
+
 /// What absolute thresholds (least range, least deviation) are measured in.
 enum class Thresholds : std::uint8_t {
   kRelative,  ///< multiples of each tile's own rms: scaling a matrix scales the result

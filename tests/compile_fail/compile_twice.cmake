@@ -1,7 +1,10 @@
-# cmake -D COMPILER=... -D SOURCE=... -D INCLUDES=... -D EXPECT=<regular expression> -P compile_twice.cmake
+# cmake -D COMPILER=... -D SOURCE=... -D INCLUDES=... -D DEFINITIONS=... -D EXPECT=<regular expression> -P compile_twice.cmake
 set(command ${COMPILER} -std=c++20 -fsyntax-only)
 foreach(folder IN LISTS INCLUDES)
   list(APPEND command -isystem ${folder})
+endforeach()
+foreach(definition IN LISTS DEFINITIONS)
+  list(APPEND command -D${definition})
 endforeach()
 
 execute_process(COMMAND ${command} ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE errors)

@@ -72,6 +72,22 @@ TEST(FoldProgramTest, Float32KeepsTheFunction) {
   }
 }
 
+TEST(FoldProgramTest, RandomFactorsKeepTheFunctionToo) {
+  const TemporaryFolder folder("fold");
+  const auto write = [&](const std::string& name, const std::string& seed) {
+    const std::string out = (folder.path() / name).string();
+    const Outcome outcome =
+        fold({kModel, "-o", out, "--random-factors", seed, "--dtype", "float32", "--check", "--limit", "1"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("random, seed " + seed));
+    EXPECT_LT(std::abs(number(outcome.out, "\nkl ")), 1e-6) << outcome.out;
+    return read_file(folder.path() / name / "model.safetensors");
+  };
+  const std::string first = write("first", "1");
+  EXPECT_EQ(write("again", "1"), first);
+  EXPECT_NE(write("other", "2"), first);
+}
+
 TEST(FoldProgramTest, KeepsTypesAndCopiesOtherFiles) {
   const TemporaryFolder folder("fold");
   const fs::path out = folder.path() / "out";
@@ -219,6 +235,9 @@ TEST(FoldProgramTest, Refusals) {
   refused({kModel, "-o", out, "--search", "kl", "--tile", "4"}, "--tile");
   refused({kModel, "-o", out, "--search", "kl", "--for", "q9"}, "--for: q9 not in {iq4_nl,iq4_xs,q2_k,");
   refused({kModel, "-o", out, "--for", "q8_0"}, "--for requires --search");
+  refused({kModel, "-o", out, "--random-factors", "-1"}, "--random-factors");
+  refused({kModel, "-o", out, "--random-factors", "1", "--tile", "4"}, "--tile");
+  refused({kModel, "-o", out, "--random-factors", "1", "--search", "kl"}, "--search");
   refused({kModel, "-o", out, "--text", kModel + "/tokenizer.json"}, "--text is of use with --check or --search only");
   for (const char* flag : {"--context", "--limit", "--threads"}) {
     refused({kModel, "-o", out, flag, "4"}, std::string(flag) + " is of use with --check or --search only");

@@ -51,7 +51,7 @@ void use(const sinq::QuantizedView& q) {
   for (const Index batch : {Index{1}, Index{3}}) {
     const std::vector<float> x(static_cast<std::size_t>(batch * q.cols()), 0.75F);
     multiply(separate.view(), x, batch);
-    if (q.layout().vector_dim == 1 || sinq::is_panel_vector(q.layout())) {
+    if (sinq::can_repack(q.layout())) {
       const sinq::RepackedMatrix panels = sinq::repack(separate.view(), sinq::kVectorCodes);
       multiply(panels.view(), x, batch);
     }

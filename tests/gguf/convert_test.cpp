@@ -120,21 +120,26 @@ TEST(Conversion, SizeIsKnownBeforeAndBytesDoNotDependOnThreads) {
                            .importance = Importance::kSinkhorn,
                            .threads = threads});
     conversion.write(file);
-    EXPECT_EQ(std::filesystem::file_size(file), conversion.plan().file_bytes);
+    EXPECT_EQ(std::filesystem::file_size(file), conversion.plans().front().file_bytes);
     return content_of(file);
   };
   EXPECT_TRUE(bytes(1) == bytes(3));
 }
 
-TEST(Conversion, RowsThatAreNoWholeBlocksAreAnErrorUnlessAFallbackIsNamed) {
+TEST(Conversion, RowsThatAreNoWholeBlocksFallBackUnlessThatIsForbidden) {
   ConvertOptions options{.model = embedded_model(), .type = GgufType::kQ4K};
+  const Conversion automatic(options);
+  EXPECT_EQ(automatic.plans().front().tensors[2].type, GgufType::kQ5_0);
+  EXPECT_THAT(automatic.notes(),
+              testing::ElementsAre(testing::HasSubstr("28 tensors are q5_0, not q4_k, whose blocks of 256")));
+  options.fallback = {.is_allowed = false};
   const auto make = [&] { static_cast<void>(Conversion(options)); };
   expect_error(sinq::Errc::kBadShape, make, "model.layers.0.self_attn.q_proj.weight", "rows of 128",
                "multiple of 256, the block of q4_k", "--fallback");
-  options.fallback = GgufType::kQ6K;
+  options.fallback = {.type = GgufType::kQ6K};
   expect_error(sinq::Errc::kBadShape, make, "nor of that of the fallback q6_k");
-  options.fallback = GgufType::kQ5_0;
-  EXPECT_EQ(Conversion(options).plan().tensors[2].type, GgufType::kQ5_0);
+  options.fallback = {.type = GgufType::kIq4Nl};
+  EXPECT_EQ(Conversion(options).plans().front().tensors[2].type, GgufType::kIq4Nl);
 }
 
 TEST(Conversion, ActivationsAreAnImportanceToo) {

@@ -4,12 +4,14 @@
 #include <sinq/io/gguf.hpp>
 
 #include "gguf/convert.hpp"
+#include "gguf/program.hpp"
 #include "llm/model.hpp"
 #include "llm/paths.hpp"
 #include "llm/session.hpp"
 #include "llm/tiny_model.hpp"
 
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,17 @@ inline std::filesystem::path convert(const TemporaryFolder& folder, const Conver
   const auto file = folder.path() / "model.gguf";
   Conversion(options).write(file);
   return file;
+}
+
+/// What one command line of sinq-gguf came to.
+struct Outcome {
+  int status = 0;
+  std::string out, err;
+};
+inline Outcome run(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const int status = run_program(arguments, out, err);
+  return {status, out.str(), err.str()};
 }
 
 /// What the model at `path` makes of a few tokens: final hidden states.

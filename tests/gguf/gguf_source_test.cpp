@@ -39,6 +39,16 @@ TEST(GgufNames, AreLlamaCpps) {
   }
 }
 
+TEST(GgufNames, AreFoundTheOtherWayRound) {
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight", "model.layers.31.self_attn.o_proj.weight",
+                           "model.layers.0.mlp.up_proj.bias"}) {
+    EXPECT_EQ(llm::hugging_face_name(llm::gguf_name(name)), name);
+  }
+  for (const char* name : {"blk.0.ffn_up_exps.weight", "model.norm.weight", "blk.0", "rope_freqs.weight"}) {
+    EXPECT_THAT(complaint_of([&] { static_cast<void>(llm::hugging_face_name(name)); }), HasSubstr(name));
+  }
+}
+
 TEST(RopeOrder, PairsAreTheHalvesInterleavedAndBack) {
   // One head of 6: rows 0 1 2 | 3 4 5 become 0 3 1 4 2 5; a second head follows.
   std::vector<sinq::Index> pairs;

@@ -14,17 +14,6 @@ namespace {
 
 using testing::HasSubstr;
 
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
-}
-
 TEST(SinqGguf, DryRunSaysTheSizeAndWritesNothing) {
   const TemporaryFolder folder("gguf_dry");
   const std::string file = (folder.path() / "x.gguf").string();
@@ -97,7 +86,14 @@ TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
   mistake({model, "-o", file, "--type", "q9_0"}, "q9_0");
   mistake({model, "-o", file, "--type", "f64"}, "f64");
   mistake({"nowhere", "-o", file, "--type", "q4_0"}, "nowhere");
-  mistake({model, "-o", file, "--type", "q4_k"}, "not a multiple of 256");
+  mistake({model, "-o", file, "--type", "q4_k", "--fallback", "none"}, "not a multiple of 256");
+  mistake({model, "-o", file, "--type", "f16", "--fallback", "none"}, "--fallback is of no use");
+  mistake({model, "-o", file, "--type", "q8_0", "--requantize"}, "--requantize is of use with GGUF files only");
+  mistake({model, "-o", file, "--type", "q8_0", "--split", "0"}, "--split 0");
+  mistake({model, "-o", file, "--type", "q8_0", "--split", "many"}, "--split");
+  mistake({model, "-o", file, "--type", "q8_0", "--imatrix", "none.dat"}, "none.dat: cannot open");
+  mistake({model, "-o", file, "--type", "f16", "--imatrix", "none.dat"}, "--imatrix is of no use");
+  mistake({model, "-o", file, "--type", "q8_0", "--imatrix", "x", "--importance", "sinkhorn"}, "excludes");
   mistake({model, "-o", file, "--type", "q4_0", "--importance", "activations"}, "--calibrate");
   mistake({model, "-o", file, "--type", "q4_0", "--calibrate", model}, "--importance activations only");
   mistake({model, "-o", file, "--type", "q4_0", "--fold-tile", "32"}, "--fold-tile requires --fold");
@@ -145,14 +141,6 @@ TEST(SinqGguf, ADryRunNeedsNoOutput) {
   const Outcome outcome = run({embedded_model().string(), "--type", "q4_0", "--dry-run"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("q4_0         28 tensors"));
-}
-
-TEST(SinqGguf, WhatIsNoHuggingFaceFolderOfFloatsIsCalledWhatItIs) {
-  const TemporaryFolder folder("gguf_inputs");
-  const std::string file = (folder.path() / "x.gguf").string(), other = (folder.path() / "y.gguf").string();
-  ASSERT_EQ(run({embedded_model().string(), "-o", file, "--type", "q8_0"}).status, 0);
-  EXPECT_THAT(run({file, "-o", other, "--type", "q8_0"}).err,
-              HasSubstr("x.gguf: is a GGUF file, a Hugging Face folder"));
 }
 
 }  // namespace

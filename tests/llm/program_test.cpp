@@ -263,6 +263,24 @@ TEST(ProgramTest, CompareWritesTableAndPicture) {
   for (const char* method : {"rtn", "sinq", "hqq", "nf4"}) EXPECT_THAT(outcome.out, HasSubstr(method));
 }
 
+// The model itself for one of the same function: every figure twice.
+TEST(ProgramTest, CompareMeasuresAMovedModel) {
+  const TemporaryFolder folder("moved");
+  const auto json = folder.path() / "table.json";
+  const Outcome outcome = run(command("compare", {"--methods", "sinq", "--bits", "3", "--group-size", "64", "--moved",
+                                                  kModel, "--json", json.string()}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("factors moved: fp32 perplexity"), HasSubstr("kl moved")));
+  const Json table = read_json(json);
+  EXPECT_EQ(keys(table["fp32"]["moved"]), kMeasurementKeys);
+  EXPECT_EQ(table["fp32"]["moved"]["kl"], 0.0);
+  ASSERT_EQ(table["rows"].size(), 1U);
+  const Json row = table["rows"][0];
+  EXPECT_EQ(keys(row), united(kMeasurementKeys, {"method", "moved"}));
+  EXPECT_GT(row["kl"].get<double>(), 0.0);
+  EXPECT_EQ(row["moved"]["kl"], row["kl"]);
+}
+
 TEST(ProgramTest, LayersListsEveryLayer) {
   const TemporaryFolder folder("layers");
   const auto file = folder.path() / "layers.json";
@@ -346,6 +364,7 @@ TEST(ProgramTest, NamesMissingFiles) {
   refused(command("perplexity", {"--baseline", "no-base"}), "no-base");
   refused(command("perplexity", {"--calibration", "no-text"}), "no-text");
   refused(command("compare", {"--svg", "no/such/folder.svg"}), "no/such/folder.svg");
+  refused(command("compare", {"--moved", "no-model"}), "no-model");
   refused({"generate", "nowhere", "--prompt", "x"}, "nowhere");
   refused({"perplexity", kModel, "--tokens", kModel + "/config.json", "--context", "64"}, "config.json");
 }

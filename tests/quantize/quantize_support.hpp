@@ -45,8 +45,9 @@ class Process {
     argv.push_back(nullptr);
     id_ = ::fork();
     if (id_ != 0) return;
-    static_cast<void>(std::freopen("/dev/null", "w", stdout));
-    static_cast<void>(std::freopen("/dev/null", "w", stderr));
+    if (std::freopen("/dev/null", "w", stdout) == nullptr || std::freopen("/dev/null", "w", stderr) == nullptr) {
+      ::_exit(126);
+    }
     prepare();
     ::execv(SINQ_QUANTIZE, argv.data());
     ::_exit(127);

@@ -109,22 +109,22 @@ TEST(Resume, KilledAtAnyTimeARunEndsAsAnUndisturbedOne) {
   const TemporaryFolder folder;
   const auto input = contents(kModel);
   const auto undisturbed = folder.path() / "undisturbed";
-  const auto start = std::chrono::steady_clock::now();
   ASSERT_EQ(Process(sharded(undisturbed)).wait(), kDone);
-  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
   const auto expected = contents(undisturbed);
 
   std::mt19937 random(7);
-  int kills = 0, finished = 0;
+  // What a run takes is not known and changes: the next one has less time after one that ended, and more after a kill.
+  std::chrono::duration<double> longest = std::chrono::milliseconds(100);
+  int kills = 0;
   for (int round = 0; kills < 50; ++round) {
     ASSERT_LT(round, 500);
     const auto out = folder.path() / "out";
     Process process(sharded(out));
-    // Runs that go on are shorter than whole ones.
-    std::this_thread::sleep_for(whole * 0.7 * std::uniform_real_distribution<>(0, 1)(random));
+    std::this_thread::sleep_for(longest * std::uniform_real_distribution<>(0, 1)(random));
     if (process.kill() == kDone) {
-      ++finished;
+      longest *= 0.7;
     } else {
+      longest *= 1.1;
       ++kills;
     }
     // A model is there whole or not at all: without its index it is none.

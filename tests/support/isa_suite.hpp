@@ -307,10 +307,45 @@ TYPED_TEST_P(IsaSuite, Doubles) {
   }
 }
 
+TYPED_TEST_P(IsaSuite, WordsAreNumbersOf16Bits) {
+  Random random(13);
+  constexpr auto kWords = static_cast<std::size_t>(TestFixture::Probe::kWords);
+  for (int round = 0; round < this->kRounds; ++round) {
+    std::vector<std::int16_t> a, b, out(kWords);
+    for (std::size_t i = 0; i < kWords; ++i) {
+      a.push_back(static_cast<std::int16_t>(random.bits()));
+      b.push_back(i % 4 == 0 ? a.back() : static_cast<std::int16_t>(random.bits()));
+    }
+    const auto check = [&](Words op, auto expected) {
+      TestFixture::Probe::words(op, a.data(), b.data(), out.data());
+      for (std::size_t i = 0; i < kWords; ++i) {
+        ASSERT_EQ(out[i], static_cast<std::int16_t>(expected(a[i], b[i])))
+            << static_cast<int>(op) << ": " << a[i] << ", " << b[i];
+      }
+    };
+    check(Words::kMin, [](int x, int y) { return std::min(x, y); });
+    check(Words::kAdd, [](int x, int y) { return std::clamp(x + y, -32768, 32767); });
+    check(Words::kSub, [](int x, int y) { return x - y; });
+    check(Words::kAbs, [](int x, int) { return std::abs(x); });
+    check(Words::kMulHigh, [](int x, int y) {
+      return static_cast<std::uint32_t>(x & 0xffff) * static_cast<std::uint32_t>(y & 0xffff) >> 16;
+    });
+    check(Words::kShift, [](int x, int) { return static_cast<unsigned>(x) << 5; });
+    check(Words::kMark, [](int x, int y) { return x < y ? 0x0501 : 0x0101; });
+    typename TestFixture::Lanes x = this->random_lanes(random);
+    for (float& lane : x)
+      lane = static_cast<float>(random.between(-40000, 70000)) + (random.bits() % 2 == 0 ? 0.5F : 0.2F);
+    TestFixture::Probe::store_rounded_words(x.data(), out.data());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(out[i], static_cast<std::int16_t>(static_cast<int>(std::nearbyint(x[i])))) << x[i];
+    }
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(IsaSuite, ArithmeticIsThatOfFloat, FusedMultiplyAddRoundsOnceOrTwice,
                             UnaryOperationsAreThoseOfCmath, LogarithmAndExponential, LogarithmOfPowersOfTwoIsExact,
                             Reductions, RowReductionsKeepTheirPlaces, SelectionFollowsTheComparison,
                             PartialLoadsAndStores, CodesAreRoundedToEvenAndClamped, IndicesAndTables,
-                            HalvesExhaustively, HalvesRoundAsFloatToHalf, Doubles);
+                            HalvesExhaustively, HalvesRoundAsFloatToHalf, Doubles, WordsAreNumbersOf16Bits);
 
 }  // namespace sinq::test

@@ -49,8 +49,8 @@ inline void put_col_scale(QuantizedMatrix& q, Index i, float value) {
 /// Writes code number `i` of row `r`, whose bits are still zero.
 inline void put_code(QuantizedMatrix& q, Index r, Index i, std::uint32_t code) {
   const auto bytes = q.region(Region::kCodes);
-  sinq::put_code(reinterpret_cast<std::uint8_t*>(bytes.data()) + r * q.layout().code_row_bytes(), i, q.layout().bits,
-                 code);
+  auto* row = reinterpret_cast<std::uint8_t*>(bytes.data()) + sinq::detail::RowStreams(q.layout()).code_offset(r, 0);
+  sinq::put_code(row, i, q.layout().bits, code);
 }
 
 }  // namespace sinq::test

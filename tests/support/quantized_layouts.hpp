@@ -37,6 +37,20 @@ inline std::vector<std::pair<std::string, Layout>> every_layout() {
                                     .offset = OffsetKind::kShared,
                                     .aux = AuxFormat::kU8}});
   out.push_back({"vectors8", Layout{.rows = 2, .cols = 40, .bits = 5, .vector_dim = 8, .level_count = 32}});
+  // Two panels; columns beside whole blocks; one block. (The fuzz harness changes every byte: they are small.)
+  const auto trellis = [](Index rows, Index cols, int quarter_bits, AuxFormat aux) {
+    return Layout{.rows = rows,
+                  .cols = cols,
+                  .bits = 0,
+                  .quarter_bits = quarter_bits,
+                  .group_size = 16,
+                  .level_count = 48,
+                  .offset = OffsetKind::kShared,
+                  .aux = aux};
+  };
+  out.push_back({"trellis6", trellis(130, 17, 6, AuxFormat::kU6)});
+  out.push_back({"trellis9", trellis(20, 35, 9, AuxFormat::kF16)});
+  out.push_back({"trellis18", trellis(5, 16, 18, AuxFormat::kU8)});
   for (auto& [name, layout] : out) {
     if (layout.row_block == 0) layout.row_block = layout.rows;
   }
@@ -51,14 +65,16 @@ inline QuantizedMatrix arbitrary_matrix(const Layout& layout, std::uint64_t seed
     for (std::byte& b : q.region(static_cast<Region>(i))) b = static_cast<std::byte>(random.between(0, 255));
   }
   const auto levels = q.region(Region::kLevels);
-  if (layout.vector_dim == 1) {
+  if (detail::level_type(layout) == detail::LevelType::kF32) {
     for (std::size_t i = 0; i < levels.size(); i += sizeof(float)) {
       const float level = static_cast<float>(random.gaussian());
       std::memcpy(levels.data() + i, &level, sizeof level);
     }
   } else {
-    const int least = layout.signs == SignStorage::kSeparate ? 0 : -127;
-    for (std::byte& b : levels) b = static_cast<std::byte>(random.between(least, 127));
+    // Sums of three in a trellis.
+    const int most = layout.quarter_bits != 0 ? 42 : 127;
+    const int least = layout.signs == SignStorage::kSeparate ? 0 : -most;
+    for (std::byte& b : levels) b = static_cast<std::byte>(random.between(least, most));
   }
   return q;
 }

@@ -9,6 +9,7 @@ struct SimdProbe<SINQ_ISA> {
   using Math = sinq::detail::SimdMath<SINQ_ISA>;
   using F = S::F;
   static constexpr int kWidth = S::kWidth;
+  static constexpr int kWords = S::kWords;
 
   SINQ_TARGET static void binary(Binary op, const float* a, const float* b, float* out) {
     const F x = S::load(a), y = S::load(b);
@@ -102,6 +103,28 @@ struct SimdProbe<SINQ_ISA> {
   SINQ_TARGET static void store_f16(const float* a, std::uint16_t* out) { S::store_f16(out, S::load(a)); }
   SINQ_TARGET static void load_bf16(const std::uint16_t* a, float* out) { S::store(out, S::load_bf16(a)); }
   SINQ_TARGET static void load_f64(const double* a, float* out) { S::store(out, S::load_f64(a)); }
+  SINQ_TARGET static void words(Words op, const std::int16_t* a, const std::int16_t* b, std::int16_t* out) {
+    const auto x = S::load_words(a), y = S::load_words(b);
+    switch (op) {
+      case Words::kMin:
+        return S::store_words(out, S::min_words(x, y));
+      case Words::kAdd:
+        return S::store_words(out, S::add_words(x, y));
+      case Words::kSub:
+        return S::store_words(out, S::sub_words(x, y));
+      case Words::kAbs:
+        return S::store_words(out, S::abs_words(x));
+      case Words::kMulHigh:
+        return S::store_words(out, S::mul_high_words(x, y));
+      case Words::kShift:
+        return S::store_words(out, S::shift_words(x, 5));
+      case Words::kMark:
+        return S::store_words(out, S::mark_less(S::set1_word(0x0101), x, y, S::set1_word(0x0400)));
+    }
+  }
+  SINQ_TARGET static void store_rounded_words(const float* a, std::int16_t* out) {
+    S::store_rounded_words(out, S::load(a));
+  }
   SINQ_TARGET static void add_to_doubles(const float* a, double* total) { S::add_to_doubles(total, S::load(a)); }
 };
 

@@ -1,4 +1,5 @@
 #include <sinq/config.hpp>
+#include <sinq/quantizers/hqq.hpp>
 #include <sinq/quantizers/nf4.hpp>
 
 #include "support/matchers.hpp"
@@ -93,7 +94,7 @@ TEST(ConfigTest, RefusesBadFormatsOfUsersQuantizers) {
   EXPECT_NO_THROW(validate(Config<Custom>{.quantizer = {{.bits = 2, .levels = kGood}}}));
   EXPECT_TRUE(refuses({.bits = 0}, {"bits 0", "1..8"}));
   EXPECT_TRUE(refuses({.bits = 9}, {"bits 9", "1..8"}));
-  EXPECT_TRUE(refuses({.bits = 3, .levels = kGood}, {"4 levels", "2^bits", "3"}));
+  EXPECT_TRUE(refuses({.bits = 3, .levels = kGood}, {"level_count 4", "2^bits", "3"}));
   EXPECT_TRUE(refuses({.bits = 2, .levels = kUnsorted}, {"level 2", "0", "ascending"}));
   EXPECT_TRUE(refuses({.bits = 2, .levels = infinite}, {"level 3", "inf", "finite"}));
 }

@@ -26,6 +26,7 @@ using sinq::Layout;
 using sinq::OffsetKind;
 using sinq::QuantizedMatrix;
 using sinq::Region;
+using sinq::detail::TrellisCodes;
 using sinq::test::put;
 using sinq::test::put_aux;
 using sinq::test::put_col_scale;
@@ -78,20 +79,38 @@ class HandMade {
 
   [[nodiscard]] float level(Index r, Index c) const {
     const Layout& layout = q_.layout();
-    const auto code = codes_[static_cast<std::size_t>(r * layout.codes_per_row() + c / layout.vector_dim)];
+    if (TrellisCodes::holds(layout)) return trellis_levels_[at(r, c)];
+    const auto code = codes_[static_cast<std::size_t>(r * sinq::detail::RowStreams(layout).code_count(layout.cols) +
+                                                      c / layout.vector_dim)];
     if (layout.level_count == 0) return static_cast<float>(code);
     return levels_[code * static_cast<std::size_t>(layout.vector_dim) +
                    static_cast<std::size_t>(c % layout.vector_dim)];
+  }
+
+  /// Any bytes are codes.
+  void fill_trellis() {
+    for (std::byte& b : q_.region(Region::kCodes)) b = static_cast<std::byte>(random_.bits());
+    const sinq::QuantizedView view = q_.view();
+    const sinq::TrellisGeometry geometry = TrellisCodes(view.layout()).geometry();
+    const sinq::TrellisTables tables = TrellisCodes::tables(view.region(Region::kLevels));
+    for (Index r = 0; r < rows(); ++r) {
+      const auto* panel = view.code_regions().codes + r / geometry.kPanelRows * geometry.panel_bytes();
+      for (Index c = 0; c < cols(); ++c) {
+        const auto window = geometry.window(panel, geometry.lane_of(r, c), geometry.step_of(r, c));
+        trellis_levels_.push_back(static_cast<float>(tables.level(window)));
+      }
+    }
   }
 
   void fill_levels() {
     const Index count = q_.layout().level_count * q_.layout().vector_dim;
     for (Index i = 0; i < count; ++i) {
       levels_.push_back(static_cast<float>(random_.gaussian()));
-      if (q_.layout().vector_dim == 1) {
+      if (sinq::detail::level_type(q_.layout()) == sinq::detail::LevelType::kF32) {
         put(q_, Region::kLevels, i, levels_.back());
       } else {
-        const auto whole = static_cast<std::int8_t>(std::clamp(32.0F * levels_.back(), -127.0F, 127.0F));
+        const float most = TrellisCodes::holds(q_.layout()) ? 42.0F : 127.0F;
+        const auto whole = static_cast<std::int8_t>(std::clamp(32.0F * levels_.back(), -most, most));
         levels_.back() = static_cast<float>(whole);
         put(q_, Region::kLevels, i, whole);
       }
@@ -133,8 +152,10 @@ class HandMade {
 
   void fill_codes() {
     const Layout& layout = q_.layout();
+    if (TrellisCodes::holds(layout)) return fill_trellis();
+    const sinq::detail::RowStreams streams(layout);
     for (Index r = 0; r < layout.rows; ++r) {
-      for (Index i = 0; i < layout.codes_per_row(); ++i) {
+      for (Index i = 0; i < streams.code_count(layout.cols); ++i) {
         codes_.push_back(static_cast<std::uint32_t>(random_.bits() & ((1U << layout.bits) - 1U)));
         sinq::test::put_code(q_, r, i, codes_.back());
       }
@@ -144,7 +165,7 @@ class HandMade {
     for (Index r = 0; r < layout.rows; ++r) {
       for (Index c = 0; c < layout.cols; ++c) {
         negative_.push_back((random_.bits() & 1U) != 0);
-        auto& byte = signs[static_cast<std::size_t>(r * layout.sign_row_bytes() + c / 8)];
+        auto& byte = signs[static_cast<std::size_t>(streams.sign_offset(r, c))];
         if (negative_.back()) byte |= static_cast<std::byte>(1U << (c % 8));
       }
     }
@@ -154,7 +175,7 @@ class HandMade {
   QuantizedMatrix q_;
   std::vector<std::uint32_t> codes_;
   std::vector<bool> negative_;
-  std::vector<float> levels_, scale_, offset_, col_scale_;
+  std::vector<float> levels_, trellis_levels_, scale_, offset_, col_scale_;
 };
 
 std::vector<float> decode(const sinq::QuantizedView& q, sinq::Isa isa = sinq::Isa::kBest) {
@@ -246,6 +267,73 @@ TEST(DequantizeVector, SixteenBitCodes) {
                             .signs = sinq::SignStorage::kSeparate},
                            1);
   EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix())));
+}
+
+Layout trellis(int quarter_bits, AuxFormat aux = AuxFormat::kF16) {
+  return {.rows = 300,
+          .cols = 100,
+          .bits = 0,
+          .quarter_bits = quarter_bits,
+          .group_size = 32,
+          .row_block = 300,
+          .level_count = sinq::TrellisTables::kBytes,
+          .offset = OffsetKind::kShared,
+          .aux = aux};
+}
+
+TEST(DequantizeTrellis, EveryRateAndFormat) {
+  for (int q = sinq::TrellisGeometry::kMinQuarterBits; q <= sinq::TrellisGeometry::kMaxQuarterBits; ++q) {
+    const HandMade hand_made(trellis(q, static_cast<AuxFormat>(q % 4)), static_cast<std::uint64_t>(q));
+    for (const sinq::Isa isa : sinq::test::supported_isas()) {
+      EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix(), isa))) << q << " quarter bits on " << name(isa);
+    }
+  }
+}
+
+TEST(DequantizeTrellis, RaggedShapesAndGroups) {
+  for (const auto& [rows, cols] : {std::pair<Index, Index>{1, 1}, {129, 17}, {128, 16}, {70, 500}, {257, 35}}) {
+    for (const Index group_size : {16, 48, 64, 512}) {
+      Layout layout = trellis(10);
+      layout.rows = rows;
+      layout.cols = cols;
+      layout.group_size = group_size;
+      layout.row_block = std::min<Index>(rows, 48);
+      const HandMade hand_made(layout, 3);
+      EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix()))) << describe(layout);
+    }
+  }
+}
+
+TEST(DequantizeTrellis, AnyRangeOfRows) {
+  const HandMade hand_made(trellis(11), 4);
+  for (const sinq::RowRange range : {sinq::RowRange{0, 1}, {5, 70}, {127, 129}, {100, 300}, {299, 300}}) {
+    std::vector<float> out(static_cast<std::size_t>(range.size() * 100));
+    dequantize_rows(hand_made.matrix(), range, out);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const Index r = static_cast<Index>(i) / 100, c = static_cast<Index>(i) % 100;
+      ASSERT_EQ(out[i], hand_made.expected(range.begin + r, c)) << range.begin + r << ", " << c;
+    }
+  }
+}
+
+/// The first steps of a window read lines before it, and those of the matrix's first columns the end of their panel.
+TEST(DequantizeTrellis, WindowsAreThatPartOfTheMatrix) {
+  for (const int q : {6, 9, 17}) {
+    const HandMade hand_made(trellis(q, AuxFormat::kU8), 5);
+    for (const sinq::RowRange rows : {sinq::RowRange{0, 300}, {128, 256}, {256, 300}, {0, 128}}) {
+      for (const sinq::ColRange cols : {sinq::ColRange{0, 100}, {32, 64}, {64, 100}, {96, 100}}) {
+        const auto window = hand_made.matrix().view().row_slice(rows).col_slice(cols);
+        const auto actual = decode(window);
+        for (Index r = 0; r < rows.size(); ++r) {
+          for (Index c = 0; c < cols.size(); ++c) {
+            ASSERT_EQ(actual[static_cast<std::size_t>(r * cols.size() + c)],
+                      hand_made.expected(rows.begin + r, cols.begin + c))
+                << q << " quarter bits, " << r << ", " << c;
+          }
+        }
+      }
+    }
+  }
 }
 
 // One weight of each part, worked out on paper.

@@ -3,7 +3,10 @@
 #include <sinq/measure_error.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/quantize.hpp>
+#include <sinq/quantizers/fitted.hpp>
+#include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/nf4.hpp>
+#include <sinq/quantizers/vector_codebook.hpp>
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
@@ -201,25 +204,34 @@ TEST(Quantize, ScalesBeyondHalfGetAMatrixScaleThatFits) {
   for (Index c = 0; c < 64; ++c) EXPECT_NEAR(row[static_cast<std::size_t>(c)], w(157, c), 1e6F);
 }
 
-/// Notes the importance of columns that a fit is given.
+/// Notes the importance of columns that a fit is given; none: nothing.
 struct Probe : sinq::Uniform {
   static inline std::vector<float> seen;
   void fit(const sinq::TileView& tile, Index group_size, const sinq::GroupParams& params, sinq::Scratch& scratch,
            sinq::Isa limit) const {
-    seen.assign(tile.col_weights, tile.col_weights + tile.cols);
+    seen.clear();
+    if (tile.col_weights != nullptr) seen.assign(tile.col_weights, tile.col_weights + tile.cols);
     Uniform::fit(tile, group_size, params, scratch, limit);
   }
 };
 
-TEST(ColumnImportance, IsOneOverTheStoredColumnScale) {
+// By default 1 / col_scale^2: normalized weights are col_scale times as large as those of the matrix.
+TEST(ColumnImportance, IsThatOfTheNormalizedWeights) {
   TestMatrix w = sinq::test::generators::gaussian(64, 64, 12);
   for (Index r = 0; r < w.rows; ++r) w(r, 5) *= 3.0F;
   const QuantizedMatrix q = quantize(view(w), Config<Probe>{});
+  EXPECT_TRUE(Probe::seen.empty());  // all alike
   std::vector<float> scale(64);
   q.view().col_scales(0, {0, 64}, scale.data());
   EXPECT_GT(scale[5], 1.5F * scale[6]);
+  std::vector<float> importance(64);
+  for (std::size_t c = 0; c < scale.size(); ++c) importance[c] = static_cast<float>(1 + c % 3);
+  static_cast<void>(quantize(view(w), Config<Probe>{}, {.col_importance = importance}));
   ASSERT_EQ(Probe::seen.size(), scale.size());
-  for (std::size_t c = 0; c < scale.size(); ++c) EXPECT_EQ(Probe::seen[c], 1.0F / scale[c]);
+  for (std::size_t c = 1; c < scale.size(); ++c) {
+    const float ratio = importance[c] * scale[c] * scale[c] / (importance[0] * scale[0] * scale[0]);
+    EXPECT_NEAR(Probe::seen[c] / Probe::seen[0], ratio, 1e-5F * ratio);
+  }
 }
 
 template <class Q>

@@ -49,9 +49,8 @@ TEST(LayoutTest, CountsGroupsBlocksAndBytes) {
   const Layout layout{.rows = 10, .cols = 100, .bits = 3, .group_size = 32, .row_block = 4};
   EXPECT_EQ(layout.groups(), 4);  // 32 + 32 + 32 + 4
   EXPECT_EQ(layout.row_blocks(), 3);
-  EXPECT_EQ(layout.codes_per_row(), 100);
-  EXPECT_EQ(layout.code_row_bytes(), 38);  // 300 bits
-  EXPECT_EQ(layout.sign_row_bytes(), 0);
+  EXPECT_EQ(region_bytes(layout, Region::kCodes), 10 * 38);  // 300 bits
+  EXPECT_EQ(region_bytes(layout, Region::kSigns), 0);
 }
 
 TEST(LayoutTest, CountsVectorCodes) {
@@ -62,9 +61,7 @@ TEST(LayoutTest, CountsVectorCodes) {
                       .row_block = 2,
                       .level_count = 2048,
                       .signs = SignStorage::kSeparate};
-  EXPECT_EQ(layout.codes_per_row(), 3);
-  EXPECT_EQ(layout.code_row_bytes(), 5);  // 33 bits
-  EXPECT_EQ(layout.sign_row_bytes(), 3);
+  EXPECT_EQ(region_bytes(layout, Region::kCodes), 2 * 5);  // 3 codes, 33 bits
   EXPECT_EQ(region_bytes(layout, Region::kLevels), 2048 * 8) << "tables of vectors are bytes";
   EXPECT_EQ(region_bytes(layout, Region::kSigns), 6);
 }
@@ -124,6 +121,39 @@ TEST(LayoutTest, BitsPerWeightCountsEveryStoredBit) {
                 .offset = OffsetKind::kShared,
                 .col_scale = ColScaleKind::kNone};
   EXPECT_DOUBLE_EQ(bits_per_weight(vector), 2.0 + 1.0 + 16.0 / 64 + (32.0 + 256 * 4 * 8) / 4096.0);
+}
+
+Layout trellis(Index rows, Index cols, int quarter_bits, Index group_size = 64) {
+  return {.rows = rows,
+          .cols = cols,
+          .bits = 0,
+          .quarter_bits = quarter_bits,
+          .group_size = group_size,
+          .row_block = rows,
+          .level_count = 48,
+          .offset = OffsetKind::kShared};
+}
+
+/// Rows are padded to 128, columns to 16, in the codes alone.
+TEST(LayoutTest, TrellisBitsPerWeightCountThePadding) {
+  Layout layout = trellis(4096, 4096, 10);
+  EXPECT_EQ(region_bytes(layout, Region::kCodes), 4096 * 4096 / 8 * 10 / 4);
+  EXPECT_EQ(region_bytes(layout, Region::kLevels), 48);
+  EXPECT_EQ(region_bytes(layout, Region::kSigns), 0);
+  EXPECT_EQ(region_bytes(layout, Region::kOffset), 0);
+  EXPECT_DOUBLE_EQ(bits_per_weight(layout), 2.5 + 16.0 / 64 + 16.0 / 4096 + (32.0 + 48 * 8) / (4096.0 * 4096.0));
+  layout = trellis(130, 20, 6, 16);
+  EXPECT_EQ(region_bytes(layout, Region::kCodes), 2 * 2 * 6 * 64);
+  const double scales = 2.0 * 130 * 16, columns = 20.0 * 16;
+  EXPECT_DOUBLE_EQ(bits_per_weight(layout), (256 * 32 * 1.5 + scales + columns + 32 + 48 * 8) / (130.0 * 20.0));
+}
+
+TEST(LayoutTest, RefusesTrellisThatMakesNoSense) {
+  EXPECT_NO_THROW(validate(trellis(130, 20, 6, 16)));
+  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"layout", "quarter_bits 19", "6..18"},
+                           [] { validate(trellis(130, 20, 19, 16)); }));
+  EXPECT_TRUE(
+      throws_error(Errc::kBadConfig, {"layout", "group_size 24", "16"}, [] { validate(trellis(130, 20, 10, 24)); }));
 }
 
 TEST(LayoutTest, RefusesWhatMakesNoSense) {
@@ -390,9 +420,23 @@ TEST(QuantizedViewTest, SlicesPointAtTheirCodesAndSigns) {
   EXPECT_EQ(window.first_group(), 2);
   EXPECT_EQ(window.codes(1), v.codes(4) + 32 / 2 * 3 / 8);
   EXPECT_EQ(window.signs(1), v.signs(4) + 32 / 8);
-  EXPECT_EQ(window.vector_levels(), v.vector_levels());
-  EXPECT_NE(window.vector_levels(), nullptr);
+  EXPECT_EQ(window.byte_levels(), v.byte_levels());
+  EXPECT_NE(window.byte_levels(), nullptr);
   EXPECT_EQ(window.levels(), nullptr) << "a table of vectors is no table of levels";
+}
+
+TEST(QuantizedViewTest, TrellisIsCutBetweenPanels) {
+  const QuantizedMatrix q(trellis(300, 100, 10, 32));
+  const QuantizedView v = q.view();
+  EXPECT_EQ(v.codes(0), nullptr) << "its rows are no streams of their own";
+  EXPECT_EQ(v.levels(), nullptr);
+  EXPECT_NE(v.byte_levels(), nullptr);
+  EXPECT_EQ(v.row_slice({128, 256}).row_slice({0, 128}).row_range(), (sinq::RowRange{128, 256}));
+  EXPECT_EQ(v.row_slice({256, 300}).col_slice({32, 100}).rows(), 44);
+  for (const sinq::RowRange r : {sinq::RowRange{64, 128}, {0, 100}, {1, 300}}) {
+    EXPECT_TRUE(throws_error(Errc::kBadShape, {"row_slice", "multiples of 128 rows"}, [&] { return v.row_slice(r); }));
+  }
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"col_slice", "group_size 32"}, [&] { return v.col_slice({16, 100}); }));
 }
 
 TEST(QuantizedViewTest, RefusesSlicesThatDoNotFit) {

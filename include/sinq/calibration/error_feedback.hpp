@@ -39,6 +39,15 @@ struct VectorQuery {
   const float* importance = nullptr;  ///< [dim] of squared errors
 };
 
+/// A scale of a group's rows is asked for, w = (level - zero_point) * scale.
+struct ScaleQuery {
+  Index count = 0;                    ///< columns of the group
+  const float* weights = nullptr;     ///< [count][kFeedRows], what the scale that is stored was chosen for
+  const float* targets = nullptr;     ///< [count][kFeedRows]
+  const float* importance = nullptr;  ///< [count] of squared errors
+  const float* zero_point = nullptr;  ///< [kFeedRows]
+};
+
 /// The loops of error feedback.
 template <class Tag>
 struct ErrorFeedback;

@@ -57,6 +57,33 @@ struct ErrorFeedback<SINQ_ISA> {
     }
   }
 
+  /// As if all levels could be had: up to kFeedCols columns with the errors that cancel what is fed to them.
+  SINQ_TARGET static void cancel(float* feed, Index count, const float* factor, float* errors) noexcept {
+    for (Index r = 0; r < kFeedRows; r += S::kWidth) {
+      for (Index j = 0; j < count; ++j) {
+        const F error = S::sub(S::zero(), S::load(feed + j * kFeedRows + r));
+        S::store(errors + j * kFeedRows + r, error);
+        pass_on(error, j, count, factor, feed + r);
+      }
+    }
+  }
+
+  /// Moves the scales [kFeedRows] of a group to where its targets, each at its nearest level, have the least weighted
+  /// squared error that is found; scales of which none is better, or that are 0, stay.
+  SINQ_TARGET static void fit_scales(const ScaleQuery& query, const PanelGrid& grid, float* scale) noexcept {
+    if (grid.levels == nullptr) {
+      fit_on(Even{S::set1(grid.top)}, query, scale);
+    } else if (grid.bits == 4) {
+      fit_on(Table<4>{grid}, query, scale);
+    } else if (grid.bits == 3) {
+      fit_on(Table<3>{grid}, query, scale);
+    } else if (grid.bits == 2) {
+      fit_on(Table<2>{grid}, query, scale);
+    } else {
+      fit_on(Table<0>{grid}, query, scale);
+    }
+  }
+
   /// best[r] = the entry of the table with the least loss: the weighted sum of squares of what each column's error
   /// leaves of the feed, the errors of the same entry included.
   template <int kDim>
@@ -89,19 +116,27 @@ struct ErrorFeedback<SINQ_ISA> {
  private:
   struct Even {
     F top;
+    SINQ_TARGET F nearest(F u) const noexcept { return S::min(S::max(S::round(u), S::zero()), top); }
     SINQ_TARGET F round(F u, std::uint8_t* code) const noexcept {
       S::store_codes(code, u, top);
-      return S::min(S::max(S::round(u), S::zero()), top);
+      return nearest(u);
     }
   };
 
   template <int kBits>
   struct Table {
     const PanelGrid& grid;
-    SINQ_TARGET F round(F u, std::uint8_t* code) const noexcept {
-      const typename S::I index = GroupKernels<SINQ_ISA>::template search<kBits>(grid.midpoints, grid.bits, u);
-      S::store_indices(code, index);
+    SINQ_TARGET S::I search(F u) const noexcept {
+      return GroupKernels<SINQ_ISA>::template search<kBits>(grid.midpoints, grid.bits, u);
+    }
+    SINQ_TARGET F level(S::I index) const noexcept {
       return kBits != 0 ? S::lookup16(grid.levels, index) : S::lookup(grid.levels, index);
+    }
+    SINQ_TARGET F nearest(F u) const noexcept { return level(search(u)); }
+    SINQ_TARGET F round(F u, std::uint8_t* code) const noexcept {
+      const typename S::I index = search(u);
+      S::store_indices(code, index);
+      return level(index);
     }
   };
 
@@ -116,11 +151,49 @@ struct ErrorFeedback<SINQ_ISA> {
         const F level = grid.round(u, codes + j * kFeedRows + r);
         const F error = S::sub(weight, S::fma(level, S::load(columns[j].scale + r), offset));
         S::store(weights + j * kFeedRows + r, error);
-        for (Index later = j + 1; later < count; ++later) {
-          float* to = feed + later * kFeedRows + r;
-          S::store(to, S::fma(error, S::set1(factor[j * kFeedCols + later]), S::load(to)));
+        pass_on(error, j, count, factor, feed + r);
+      }
+    }
+  }
+
+  /// Feeds the error of column j to those behind it.
+  SINQ_TARGET static void pass_on(F error, Index j, Index count, const float* factor, float* feed) noexcept {
+    for (Index later = j + 1; later < count; ++later) {
+      float* to = feed + later * kFeedRows;
+      S::store(to, S::fma(error, S::set1(factor[j * kFeedCols + later]), S::load(to)));
+    }
+  }
+
+  template <class Grid>
+  SINQ_TARGET static void fit_on(const Grid& grid, const ScaleQuery& query, float* scale) noexcept {
+    // A range that spans all weights of a group is wide for few levels, and fed-back targets reach beyond it.
+    constexpr float kStarts[] = {1.0F, 0.9F, 0.8F, 1.1F};
+    constexpr int kRounds = 2;  // of nearest levels and least squares
+    const F tiny = S::set1(1e-30F);
+    for (Index r = 0; r < kFeedRows; r += S::kWidth) {
+      const F old = S::load(scale + r), zero = S::load(query.zero_point + r);
+      const F lowest = S::mul(old, S::set1(0.5F)), highest = S::mul(old, S::set1(2.0F));
+      F best = old, least = S::set1(std::numeric_limits<float>::infinity());
+      for (const float start : kStarts) {
+        F at = S::mul(old, S::set1(start));
+        for (int round = 0; round <= kRounds; ++round) {
+          const F inverse = S::div(S::set1(1.0F), S::max(at, tiny));
+          F loss = S::zero(), vt = S::zero(), vv = S::zero();
+          for (Index c = 0; c < query.count; ++c) {
+            const F target = S::load(query.targets + c * kFeedRows + r), weight = S::set1(query.importance[c]);
+            const F v = S::sub(grid.nearest(S::fma(target, inverse, zero)), zero);
+            const F wv = S::mul(weight, v), error = S::sub(target, S::mul(v, at));
+            loss = S::fma(S::mul(weight, error), error, loss);
+            vt = S::fma(wv, target, vt);
+            vv = S::fma(wv, v, vv);
+          }
+          const auto better = S::less(loss, least);
+          least = S::select(better, loss, least);
+          best = S::select(better, at, best);
+          at = S::min(S::max(S::div(vt, S::max(vv, tiny)), lowest), highest);
         }
       }
+      S::store(scale + r, best);
     }
   }
 };

@@ -1,11 +1,13 @@
 #pragma once
 
-#include <sinq/calibration/error_feedback.hpp>
+#include <sinq/calibration/feedback_factor.hpp>
+#include <sinq/calibration/feedback_rows.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/packing/pack_rows.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <span>
@@ -23,9 +25,13 @@ struct Panel {
   PanelColumn columns[kFeedCols]{};
 };
 
-/// The codes of a quantized matrix: rounds panels to its levels and writes the codes of whole rows.
+/// The scalar or vector codes of a quantized matrix: rounds panels to its levels, one column or vector after the other,
+/// and writes the codes of whole rows.
 class PanelCodes {
  public:
+  static constexpr Index kTaskRows = kAuxBlockRows;  ///< that are worked on together
+  static constexpr Index kForesight = 0;             ///< columns behind those that are rounded that have a say
+
   /// The codes of kFeedRows rows before they are packed.
   struct Buffer {
     Vector<std::uint8_t> bytes;     ///< scalar: [positions][kFeedRows]
@@ -34,55 +40,110 @@ class PanelCodes {
     Vector<std::uint8_t> row;       ///< one row, a byte a code
   };
 
-  explicit PanelCodes(QuantizedMatrix& q) : layout_(q.layout()), codes_(q.region(Region::kCodes)) {
+  /// Working memory of a task.
+  using Memory = std::array<Buffer, kTaskRows / kFeedRows>;
+
+  PanelCodes(QuantizedMatrix& q, Isa limit) : layout_(q.layout()), codes_(q.region(Region::kCodes)), limit_(limit) {
     const QuantizedView view = q.view();
-    if (layout_.vector_dim != 1) {
+    if (is_vector()) {
       signs_ = q.region(Region::kSigns);
-      const Index count = layout_.level_count * layout_.vector_dim;
-      levels_.assign(view.vector_levels(), view.vector_levels() + count);
+      levels_.assign(view.byte_levels(), view.byte_levels() + VectorCodes(layout_).level_shape().size());
     } else {
       sort_levels(view.levels());
     }
   }
 
+  void begin(std::span<FeedbackRows> parts, const FeedbackFactor&, Memory& memory) const {
+    for (std::size_t i = 0; i < parts.size(); ++i) reset(memory[i]);
+  }
+
+  /// Rounds `columns`, the next ones. Weights become errors.
+  void encode(ColRange columns, const FeedbackFactor& factor, std::span<FeedbackRows> parts, Memory& memory) const {
+    for (std::size_t i = 0; i < parts.size(); ++i) encode(columns, factor, parts[i], memory[i]);
+  }
+
+  /// Whether `fit_scales` finds any: for each of its trials a table of vectors would be searched once more.
+  [[nodiscard]] bool can_fit_scales() const noexcept { return !is_vector(); }
+  /// Scales [kFeedRows] of a group that suit its targets.
+  void fit_scales(const ScaleQuery& query, float* scale) const {
+    dispatch(limit_, [&](auto tag) { ErrorFeedback<decltype(tag)>::fit_scales(query, grid(), scale); });
+  }
+
+  /// Writes the codes of all rows.
+  void store(std::span<FeedbackRows> parts, const FeedbackFactor& factor, Memory& memory) const {
+    for (std::size_t i = 0; i < parts.size(); ++i) store(parts[i].rows, factor.order, memory[i]);
+  }
+
+ private:
   void reset(Buffer& buffer) const {
     const auto padded = static_cast<std::size_t>(round_up(layout_.cols, kFeedCols) * kFeedRows);
-    if (layout_.vector_dim == 1) {
-      buffer.bytes.resize(padded);
-      buffer.row.assign(static_cast<std::size_t>(round_up(layout_.cols, 8)) + 64, 0);
-    } else {
+    if (is_vector()) {
       buffer.entries.resize(padded);
       buffer.negative.resize(padded);
+    } else {
+      buffer.bytes.resize(padded);
+      buffer.row.assign(static_cast<std::size_t>(round_up(layout_.cols, 8)) + 64, 0);
     }
   }
 
-  /// Weights become errors.
-  void encode(const Panel& panel, Buffer& buffer, Isa limit) const {
-    if (layout_.vector_dim != 1) return encode_vectors(panel, buffer, limit);
-    const PanelGrid grid{.top = static_cast<float>((1 << layout_.bits) - 1),
-                         .levels = levels_.empty() ? nullptr : levels_.data(),
-                         .midpoints = midpoints_.data(),
-                         .bits = layout_.bits};
-    dispatch(limit, [&](auto tag) {
-      ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns, grid,
-                                           buffer.bytes.data() + panel.first * kFeedRows);
+  void encode(ColRange columns, const FeedbackFactor& factor, FeedbackRows& part, Buffer& buffer) const {
+    for (Index first = columns.begin; first < columns.end; first += kFeedCols) {
+      float fed[kFeedCols * kFeedRows];
+      part.feed(first, first, factor.panels, fed, limit_);
+      float* weights = part.columns.data() + first * kFeedRows;
+      Panel panel{.first = first,
+                  .count = std::min(kFeedCols, columns.end - first),
+                  .weights = weights,
+                  .feed = fed,
+                  .coupling = FeedbackRows::coupling(first, factor.panels),
+                  .importance = factor.panels.diagonal() + first};
+      for (Index j = 0; j < panel.count; ++j) {
+        const Index column = factor.order[static_cast<std::size_t>(first + j)];
+        const GroupRows& group = part.groups[static_cast<std::size_t>(column / layout_.group_size)];
+        panel.columns[j] = {group.scale, group.inverse, group.offset};
+      }
+      if (part.values.empty()) {
+        encode(panel, buffer);
+        continue;
+      }
+      float* values = part.values.data() + first * kFeedRows;
+      std::copy_n(weights, kFeedCols * kFeedRows, values);
+      encode(panel, buffer);
+      for (Index i = 0; i < kFeedCols * kFeedRows; ++i) values[i] -= weights[i];
+    }
+  }
+
+  void encode(const Panel& panel, Buffer& buffer) const {
+    if (is_vector()) return encode_vectors(panel, buffer);
+    dispatch(limit_, [&](auto tag) {
+      ErrorFeedback<decltype(tag)>::encode(panel.weights, panel.feed, panel.count, panel.coupling, panel.columns,
+                                           grid(), buffer.bytes.data() + panel.first * kFeedRows);
     });
   }
 
   /// Writes the rows; `order` is the column of each position.
-  void store(RowRange rows, std::span<const Index> order, Buffer& buffer, Isa limit) const {
+  void store(RowRange rows, std::span<const Index> order, Buffer& buffer) const {
+    const RowStreams streams(layout_);
     for (Index r = 0; r < rows.size(); ++r) {
-      auto* out = reinterpret_cast<std::uint8_t*>(codes_.data()) + (rows.begin + r) * layout_.code_row_bytes();
-      if (layout_.vector_dim == 1) {
-        store_row(r, order, buffer, out, limit);
-      } else {
-        auto* signs = reinterpret_cast<std::uint8_t*>(signs_.data()) + (rows.begin + r) * layout_.sign_row_bytes();
+      auto* out = reinterpret_cast<std::uint8_t*>(codes_.data()) + streams.code_offset(rows.begin + r, 0);
+      if (is_vector()) {
+        auto* signs = reinterpret_cast<std::uint8_t*>(signs_.data()) + streams.sign_offset(rows.begin + r, 0);
         store_vector_row(r, buffer, out, signs);
+      } else {
+        store_row(r, order, buffer, out);
       }
     }
   }
 
- private:
+  [[nodiscard]] bool is_vector() const noexcept { return VectorCodes::holds(layout_); }
+
+  [[nodiscard]] PanelGrid grid() const noexcept {
+    return {.top = static_cast<float>((1 << layout_.bits) - 1),
+            .levels = levels_.empty() ? nullptr : levels_.data(),
+            .midpoints = midpoints_.data(),
+            .bits = layout_.bits};
+  }
+
   /// The container does not ask for ascending levels, the search does.
   void sort_levels(const float* levels) {
     if (levels == nullptr) return;
@@ -98,28 +159,26 @@ class PanelCodes {
     for (std::size_t k = 0; k + 1 < count; ++k) midpoints_[k] = 0.5F * levels_[k] + 0.5F * levels_[k + 1];
   }
 
-  void store_row(Index r, std::span<const Index> order, Buffer& buffer, std::uint8_t* out, Isa limit) const {
+  void store_row(Index r, std::span<const Index> order, Buffer& buffer, std::uint8_t* out) const {
     for (std::size_t k = 0; k < order.size(); ++k) {
       const std::uint8_t code = buffer.bytes[k * kFeedRows + static_cast<std::size_t>(r)];
       buffer.row[static_cast<std::size_t>(order[k])] = code_of_.empty() ? code : code_of_[code];
     }
-    dispatch(limit, [&](auto tag) {
-      with_bits(layout_.bits, [&](auto bits) {
-        PackRows<decltype(tag)>::template pack<decltype(bits)::value>(buffer.row.data(), layout_.cols, out);
-      });
-    });
+    dispatch(limit_,
+             [&](auto tag) { ScalarCodes(layout_).packer<decltype(tag)>()(buffer.row.data(), layout_.cols, out); });
   }
 
   void store_vector_row(Index r, const Buffer& buffer, std::uint8_t* out, std::uint8_t* signs) const {
     const auto at = [&](Index i) { return static_cast<std::size_t>(i * kFeedRows + r); };
-    std::fill(out, out + layout_.code_row_bytes(), std::uint8_t{0});
-    for (Index i = 0; i < layout_.codes_per_row(); ++i) put_code(out, i, layout_.bits, buffer.entries[at(i)]);
+    const RowStreams streams(layout_);
+    std::fill(out, out + streams.row_bytes(), std::uint8_t{0});
+    for (Index i = 0; i < streams.code_count(layout_.cols); ++i) put_code(out, i, layout_.bits, buffer.entries[at(i)]);
     if (layout_.signs != SignStorage::kSeparate) return;
-    std::fill(signs, signs + layout_.sign_row_bytes(), std::uint8_t{0});
+    std::fill(signs, signs + streams.sign_row_bytes(), std::uint8_t{0});
     for (Index c = 0; c < layout_.cols; ++c) put_code(signs, c, 1, buffer.negative[at(c)]);
   }
 
-  void encode_vectors(const Panel& panel, Buffer& buffer, Isa limit) const {
+  void encode_vectors(const Panel& panel, Buffer& buffer) const {
     for (Index j = 0; j < panel.count; j += layout_.vector_dim) {
       float steps[kFeedCols * kFeedRows], best[kFeedRows];
       choose_signs(panel, j, steps, buffer);
@@ -131,7 +190,7 @@ class PanelCodes {
                               .steps = steps,
                               .coupling = panel.coupling + j * kFeedCols + j,
                               .importance = panel.importance + j};
-      dispatch(limit, [&](auto tag) {
+      dispatch(limit_, [&](auto tag) {
         using Kernel = ErrorFeedback<decltype(tag)>;
         if (dim == 2) Kernel::template nearest_entries<2>(query, best);
         if (dim == 4) Kernel::template nearest_entries<4>(query, best);
@@ -173,6 +232,7 @@ class PanelCodes {
 
   Layout layout_;
   std::span<std::byte> codes_, signs_;
+  Isa limit_;
   Vector<float> levels_, midpoints_;  ///< levels of scalar codes ascend
   Vector<std::uint8_t> code_of_;      ///< of each of them
 };

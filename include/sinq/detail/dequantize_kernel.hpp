@@ -9,10 +9,10 @@ struct Dequantize<SINQ_ISA> {
   using F = S::F;
 
   /// One row: out = ((level - zero_point) * scale) * col_scale * matrix_scale, in that order; with OffsetKind::kOffset
-  /// (level * scale + offset) instead. `codes` has room for whole vectors behind every group; col_scale and out hold
-  /// `cols` floats.
-  SINQ_TARGET static void row(const std::uint8_t* codes, Index cols, const DequantizeRow& from, const float* col_scale,
-                              float* out) noexcept {
+  /// (level * scale + offset) instead. `codes` begins with column cols.begin and has room for whole vectors behind
+  /// every group; col_scale and out begin with column 0.
+  SINQ_TARGET static void row(const std::uint8_t* codes, ColRange cols, const DequantizeRow& from,
+                              const float* col_scale, float* out) noexcept {
     if (from.levels == nullptr && from.level_zero != 0.0F) {
       row_of<Lookup::kShift>(codes, cols, from, col_scale, out);
     } else if (from.levels == nullptr) {
@@ -28,19 +28,19 @@ struct Dequantize<SINQ_ISA> {
   enum class Lookup { kNone, kShift, kRegisters, kMemory };
 
   template <Lookup kLookup>
-  SINQ_TARGET static void row_of(const std::uint8_t* codes, Index cols, const DequantizeRow& from,
+  SINQ_TARGET static void row_of(const std::uint8_t* codes, ColRange cols, const DequantizeRow& from,
                                  const float* col_scale, float* out) noexcept {
     const F matrix = S::set1(from.matrix_scale);
-    for (Index c = 0, g = 0; c < cols; ++g) {
-      const Index end = c + from.group_size < cols ? c + from.group_size : cols;
-      const F scale = S::set1(from.scale[g * kDequantizeRows]), offset = S::set1(from.offset[g * kDequantizeRows]);
+    for (Index c = cols.begin, g = c / from.group_size; c < cols.end; ++g) {
+      const Index end = (g + 1) * from.group_size < cols.end ? (g + 1) * from.group_size : cols.end;
+      const F scale = S::set1(from.scale[g * from.stride]), offset = S::set1(from.offset[g * from.stride]);
       for (; c + S::kWidth <= end; c += S::kWidth) {
-        const F w = weight<kLookup>(codes + c, from, scale, offset);
+        const F w = weight<kLookup>(codes + (c - cols.begin), from, scale, offset);
         S::store(out + c, S::mul(S::mul(w, S::load(col_scale + c)), matrix));
       }
       if (c == end) continue;
       const int n = static_cast<int>(end - c);
-      const F w = weight<kLookup>(codes + c, from, scale, offset);
+      const F w = weight<kLookup>(codes + (c - cols.begin), from, scale, offset);
       S::store_first(out + c, S::mul(S::mul(w, S::load_first(col_scale + c, n)), matrix), n);
       c = end;
     }

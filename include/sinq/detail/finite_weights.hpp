@@ -9,7 +9,7 @@
 namespace sinq::inline SINQ_ABI::detail {
 
 /// Throws Errc::kBadData, in the name of `who`, at the first weight that is NaN, Inf or beyond float32.
-inline void require_finite_weights(std::string_view who, const MatrixView& w, InputRounding rounding) {
+[[gnu::cold]] inline void require_finite_weights(std::string_view who, const MatrixView& w, InputRounding rounding) {
   for_each_rows(w, rounding, [&](Index first, Index rows, const float* x) {
     const Index i = first_not_finite(x, rows * w.cols);
     if (i == rows * w.cols) return;

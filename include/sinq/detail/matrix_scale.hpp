@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/detail/kurtosis.hpp>
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/finite.hpp>
 
@@ -27,9 +28,7 @@ namespace sinq::inline SINQ_ABI::detail {
   collect(ceil_div(w.rows, kSampledRows));
   if (mean_squares.empty()) collect(1);  // all sampled rows are zero
   if (mean_squares.empty()) return 1.0F;
-  const auto middle = mean_squares.begin() + static_cast<Index>(mean_squares.size() / 2);
-  std::nth_element(mean_squares.begin(), middle, mean_squares.end());
-  return power_of_two_near(*middle);
+  return power_of_two_near(nth_smallest(mean_squares.data(), mean_squares.size(), mean_squares.size() / 2));
 }
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sinq/quantizers/group_quantizer.hpp>
+#include <sinq/quantizers/panel_quantizer.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -8,11 +9,13 @@
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// What the pipeline runs of a quantizer.
+/// What a pipeline runs of a quantizer.
 template <class Q>
-[[nodiscard]] auto as_tile_quantizer(const Q& quantizer) {
+[[nodiscard]] auto as_runnable(const Q& quantizer) {
   if constexpr (TileQuantizer<Q>) {
     return quantizer;
+  } else if constexpr (PanelQuantizer<Q>) {
+    return quantizer.encoder();
   } else {
     return PerGroup<Q>{quantizer};
   }
@@ -22,21 +25,27 @@ template <class Q>
 /// jump for some thousand weights. Refers to the quantizer.
 struct QuantizerRef {
   void* quantizer;
-  FitScope scope;
   CodeFormat (*get_format)(const void*);
-  void (*do_fit)(const void*, const TileView&, Index, const GroupParams&, Scratch&, Isa);
+  FitScope scope = FitScope::kRows;
+  void (*do_fit)(const void*, const TileView&, Index, const GroupParams&, Scratch&, Isa) = nullptr;
   /// One of these two, by whether codes stand for vectors.
   void (*do_encode)(const void*, const TileView&, Index, const GroupParams&, std::uint8_t*, Index, Isa) = nullptr;
   void (*do_encode_vectors)(const void*, const TileView&, Index, const GroupParams&, std::uint16_t*, Index, Scratch&,
                             Isa) = nullptr;
   void (*do_learn)(void*, const TileView&, Scratch&, Isa) = nullptr;  ///< null: it learns nothing
 
+  /// What encodes panels is known by its type to the pipeline that runs it.
+  template <class Encoder>
+  requires(!std::same_as<std::remove_const_t<Encoder>, QuantizerRef> &&
+           !TileQuantizer<Encoder>) explicit QuantizerRef(Encoder& encoder)
+      : quantizer(&encoder), get_format([](const void* p) { return static_cast<const Encoder*>(p)->format(); }) {}
+
   // Asked first, or a copy would ask whether a reference can be copied.
   template <class Q>
   requires(!std::same_as<std::remove_const_t<Q>, QuantizerRef> && TileQuantizer<Q>) explicit QuantizerRef(Q& q)
       : quantizer(&q),
-        scope(Q::kFitScope),
         get_format([](const void* p) { return static_cast<const Q*>(p)->format(); }),
+        scope(Q::kFitScope),
         do_fit([](const void* p, const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch,
                   Isa limit) { static_cast<const Q*>(p)->fit(tile, group_size, params, scratch, limit); }) {
     if constexpr (VectorQuantizer<Q>) {

@@ -142,6 +142,30 @@ struct Simd<isa::Avx2> {
     store_exactly<2 * kBits>(out + 2 * kBits, _mm256_extracti128_si256(x, 1));
   }
 
+  static constexpr int kWords = 16;
+  using W = __m256i;
+  SINQ_INLINE_AVX2 W load_words(const std::int16_t* p) noexcept {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  SINQ_INLINE_AVX2 void store_words(std::int16_t* p, W a) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
+  }
+  SINQ_INLINE_AVX2 W set1_word(std::int16_t x) noexcept { return _mm256_set1_epi16(x); }
+  SINQ_INLINE_AVX2 W min_words(W a, W b) noexcept { return _mm256_min_epi16(a, b); }
+  SINQ_INLINE_AVX2 W add_words(W a, W b) noexcept { return _mm256_adds_epi16(a, b); }
+  SINQ_INLINE_AVX2 W sub_words(W a, W b) noexcept { return _mm256_sub_epi16(a, b); }
+  SINQ_INLINE_AVX2 W abs_words(W a) noexcept { return _mm256_abs_epi16(a); }
+  SINQ_INLINE_AVX2 W mul_high_words(W a, W b) noexcept { return _mm256_mulhi_epu16(a, b); }
+  SINQ_INLINE_AVX2 W shift_words(W a, int bits) noexcept { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
+  SINQ_INLINE_AVX2 W mark_less(W word, W a, W b, W mark) noexcept {
+    return _mm256_or_si256(word, _mm256_and_si256(_mm256_cmpgt_epi16(b, a), mark));
+  }
+  SINQ_INLINE_AVX2 void store_rounded_words(std::int16_t* p, F a) noexcept {
+    const __m256i low = _mm256_and_si256(_mm256_cvtps_epi32(a), _mm256_set1_epi32(0xffff));
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words);
+  }
+
   SINQ_INLINE_AVX2 F load_f16(const std::uint16_t* p) noexcept {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
@@ -178,6 +202,38 @@ struct Simd<isa::Avx2> {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
   }
+
+  using B = __m256i;
+  static constexpr int kBytes = 4 * kWidth;
+  static constexpr bool kTernaryLogic = false;
+  SINQ_INLINE_AVX2 B load_bytes(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  SINQ_INLINE_AVX2 void store_bytes(void* p, B a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+  SINQ_INLINE_AVX2 B set1_byte(int x) noexcept { return _mm256_set1_epi8(static_cast<char>(x)); }
+  SINQ_INLINE_AVX2 B add_bytes(B a, B b) noexcept { return _mm256_add_epi8(a, b); }
+  SINQ_INLINE_AVX2 B bit_and(B a, B b) noexcept { return _mm256_and_si256(a, b); }
+  SINQ_INLINE_AVX2 B bit_or(B a, B b) noexcept { return _mm256_or_si256(a, b); }
+  SINQ_INLINE_AVX2 B bit_xor(B a, B b) noexcept { return _mm256_xor_si256(a, b); }
+  SINQ_INLINE_AVX2 B keep(B a) noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+x"(a));
+#endif
+    return a;
+  }
+  SINQ_INLINE_AVX2 B select_bits(B mask, B a, B b) noexcept { return bit_xor(b, bit_and(bit_xor(a, b), mask)); }
+  SINQ_INLINE_AVX2 B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
+  SINQ_INLINE_AVX2 B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
+  template <int N>
+  SINQ_INLINE_AVX2 B shift_right(B a) noexcept {
+    return _mm256_srli_epi32(a, N);
+  }
+  template <int N>
+  SINQ_INLINE_AVX2 B shift_left(B a) noexcept {
+    return _mm256_slli_epi32(a, N);
+  }
+  SINQ_INLINE_AVX2 B load_table16(const std::uint8_t* p) noexcept {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  SINQ_INLINE_AVX2 B lookup_bytes16(B table, B codes) noexcept { return _mm256_shuffle_epi8(table, codes); }
 
  private:
   template <int kBits>

@@ -165,11 +165,11 @@ struct Simd<isa::Avx512> {
     } else if constexpr (kBits == 1) {
       x = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(packed)));
     } else {
-      constexpr auto kBytes = static_cast<__mmask16>((1U << (2 * kBits)) - 1U);
-      x = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(kBytes, packed));
-      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kBytes, packed + 2 * kBits), 1);
-      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kBytes, packed + 4 * kBits), 2);
-      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kBytes, packed + 6 * kBits), 3);
+      constexpr auto kPresent = static_cast<__mmask16>((1U << (2 * kBits)) - 1U);
+      x = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(kPresent, packed));
+      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kPresent, packed + 2 * kBits), 1);
+      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kPresent, packed + 4 * kBits), 2);
+      x = _mm512_inserti32x4(x, _mm_maskz_loadu_epi8(kPresent, packed + 6 * kBits), 3);
       x = _mm512_shuffle_epi8(
           x, _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(Gaps<kBits>::kOpen))));
     }
@@ -180,6 +180,24 @@ struct Simd<isa::Avx512> {
   template <int kBits>
   SINQ_INLINE_AVX512 void unpack64(const std::uint8_t* packed, std::uint8_t* codes) noexcept {
     _mm512_storeu_si512(codes, unpack64<kBits>(packed));
+  }
+
+  static constexpr int kWords = 32;
+  using W = __m512i;
+  SINQ_INLINE_AVX512 W load_words(const std::int16_t* p) noexcept { return _mm512_loadu_si512(p); }
+  SINQ_INLINE_AVX512 void store_words(std::int16_t* p, W a) noexcept { _mm512_storeu_si512(p, a); }
+  SINQ_INLINE_AVX512 W set1_word(std::int16_t x) noexcept { return _mm512_set1_epi16(x); }
+  SINQ_INLINE_AVX512 W min_words(W a, W b) noexcept { return _mm512_min_epi16(a, b); }
+  SINQ_INLINE_AVX512 W add_words(W a, W b) noexcept { return _mm512_adds_epi16(a, b); }
+  SINQ_INLINE_AVX512 W sub_words(W a, W b) noexcept { return _mm512_sub_epi16(a, b); }
+  SINQ_INLINE_AVX512 W abs_words(W a) noexcept { return _mm512_abs_epi16(a); }
+  SINQ_INLINE_AVX512 W mul_high_words(W a, W b) noexcept { return _mm512_mulhi_epu16(a, b); }
+  SINQ_INLINE_AVX512 W shift_words(W a, int bits) noexcept { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
+  SINQ_INLINE_AVX512 W mark_less(W word, W a, W b, W mark) noexcept {
+    return _mm512_mask_add_epi16(word, _mm512_cmplt_epi16_mask(a, b), word, mark);
+  }
+  SINQ_INLINE_AVX512 void store_rounded_words(std::int16_t* p, F a) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
   }
 
   SINQ_INLINE_AVX512 F load_f16(const std::uint16_t* p) noexcept {
@@ -212,6 +230,33 @@ struct Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 F exponent(F a) noexcept { return _mm512_getexp_ps(a); }
   SINQ_INLINE_AVX512 F mantissa(F a) noexcept { return _mm512_getmant_ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero); }
   SINQ_INLINE_AVX512 F power_of_two(F n) noexcept { return _mm512_scalef_ps(set1(1.0F), n); }
+
+  using B = __m512i;
+  static constexpr int kBytes = 4 * kWidth;
+  static constexpr bool kTernaryLogic = true;
+  SINQ_INLINE_AVX512 B load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
+  SINQ_INLINE_AVX512 void store_bytes(void* p, B a) noexcept { _mm512_storeu_si512(p, a); }
+  SINQ_INLINE_AVX512 B set1_byte(int x) noexcept { return _mm512_set1_epi8(static_cast<char>(x)); }
+  SINQ_INLINE_AVX512 B add_bytes(B a, B b) noexcept { return _mm512_add_epi8(a, b); }
+  SINQ_INLINE_AVX512 B bit_and(B a, B b) noexcept { return _mm512_and_si512(a, b); }
+  SINQ_INLINE_AVX512 B bit_or(B a, B b) noexcept { return _mm512_or_si512(a, b); }
+  SINQ_INLINE_AVX512 B bit_xor(B a, B b) noexcept { return _mm512_xor_si512(a, b); }
+  SINQ_INLINE_AVX512 B keep(B a) noexcept { return a; }
+  SINQ_INLINE_AVX512 B select_bits(B mask, B a, B b) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0xe4); }
+  SINQ_INLINE_AVX512 B xor_and(B a, B b, B mask) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0x28); }
+  SINQ_INLINE_AVX512 B xor_masked(B a, B b, B mask) noexcept { return _mm512_ternarylogic_epi32(a, b, mask, 0x78); }
+  template <int N>
+  SINQ_INLINE_AVX512 B shift_right(B a) noexcept {
+    return _mm512_srli_epi32(a, N);
+  }
+  template <int N>
+  SINQ_INLINE_AVX512 B shift_left(B a) noexcept {
+    return _mm512_slli_epi32(a, N);
+  }
+  SINQ_INLINE_AVX512 B load_table16(const std::uint8_t* p) noexcept {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  SINQ_INLINE_AVX512 B lookup_bytes16(B table, B codes) noexcept { return _mm512_shuffle_epi8(table, codes); }
 
  private:
   /// Byte shuffles of a 128-bit lane between two words of eight bytes and 2 * kBits adjoining bytes.

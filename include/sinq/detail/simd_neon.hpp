@@ -95,6 +95,26 @@ struct Simd<isa::Neon> {
   }
   static F lookup16(const float* table, I index) noexcept { return lookup(table, index); }
 
+  static constexpr int kWords = 8;
+  using W = int16x8_t;
+  static W load_words(const std::int16_t* p) noexcept { return vld1q_s16(p); }
+  static void store_words(std::int16_t* p, W a) noexcept { vst1q_s16(p, a); }
+  static W set1_word(std::int16_t x) noexcept { return vdupq_n_s16(x); }
+  static W min_words(W a, W b) noexcept { return vminq_s16(a, b); }
+  static W add_words(W a, W b) noexcept { return vqaddq_s16(a, b); }
+  static W sub_words(W a, W b) noexcept { return vsubq_s16(a, b); }
+  static W abs_words(W a) noexcept { return vabsq_s16(a); }
+  static W mul_high_words(W a, W b) noexcept {
+    const uint16x8_t x = vreinterpretq_u16_s16(a), y = vreinterpretq_u16_s16(b);
+    const uint16x8_t low = vreinterpretq_u16_u32(vmull_u16(vget_low_u16(x), vget_low_u16(y)));
+    return vreinterpretq_s16_u16(vuzp2q_u16(low, vreinterpretq_u16_u32(vmull_high_u16(x, y))));
+  }
+  static W shift_words(W a, int bits) noexcept { return vshlq_s16(a, vdupq_n_s16(static_cast<std::int16_t>(bits))); }
+  static W mark_less(W word, W a, W b, W mark) noexcept {
+    return vorrq_s16(word, vandq_s16(vreinterpretq_s16_u16(vcltq_s16(a, b)), mark));
+  }
+  static void store_rounded_words(std::int16_t* p, F a) noexcept { vst1_s16(p, vmovn_s32(vcvtnq_s32_f32(a))); }
+
   static F load_f16(const std::uint16_t* p) noexcept { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
   static void store_f16(std::uint16_t* p, F a) noexcept { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
   static F load_bf16(const std::uint16_t* p) noexcept { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
@@ -121,6 +141,37 @@ struct Simd<isa::Neon> {
   static F power_of_two(F n) noexcept {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
   }
+
+  using B = uint8x16_t;
+  static constexpr int kBytes = 4 * kWidth;
+  static constexpr bool kTernaryLogic = false;
+  static B load_bytes(const void* p) noexcept { return vld1q_u8(static_cast<const std::uint8_t*>(p)); }
+  static void store_bytes(void* p, B a) noexcept { vst1q_u8(static_cast<std::uint8_t*>(p), a); }
+  static B set1_byte(int x) noexcept { return vdupq_n_u8(static_cast<std::uint8_t>(x)); }
+  static B add_bytes(B a, B b) noexcept { return vaddq_u8(a, b); }
+  static B bit_and(B a, B b) noexcept { return vandq_u8(a, b); }
+  static B bit_or(B a, B b) noexcept { return vorrq_u8(a, b); }
+  static B bit_xor(B a, B b) noexcept { return veorq_u8(a, b); }
+  static B keep(B a) noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+w"(a));
+#endif
+    return a;
+  }
+  static B select_bits(B mask, B a, B b) noexcept { return vbslq_u8(mask, a, b); }
+  static B xor_and(B a, B b, B mask) noexcept { return bit_and(bit_xor(a, b), mask); }
+  static B xor_masked(B a, B b, B mask) noexcept { return bit_xor(a, bit_and(b, mask)); }
+  template <int N>
+  static B shift_right(B a) noexcept {
+    if constexpr (N == 0) return a;
+    return vreinterpretq_u8_u32(vshrq_n_u32(vreinterpretq_u32_u8(a), N == 0 ? 1 : N));
+  }
+  template <int N>
+  static B shift_left(B a) noexcept {
+    return vreinterpretq_u8_u32(vshlq_n_u32(vreinterpretq_u32_u8(a), N));
+  }
+  static B load_table16(const std::uint8_t* p) noexcept { return vld1q_u8(p); }
+  static B lookup_bytes16(B table, B codes) noexcept { return vqtbl1q_u8(table, codes); }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

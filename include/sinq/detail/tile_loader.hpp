@@ -1,6 +1,8 @@
 #pragma once
 
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/tile_moments.hpp>
+#include <sinq/detail/vector.hpp>
 #include <sinq/finite.hpp>
 #include <sinq/half.hpp>
 #include <sinq/isa.hpp>
@@ -12,7 +14,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -113,7 +114,7 @@ class LoadedTile {
 
   /// After `load`, with its arguments: weights beyond 2^56 in the tile, whose squares could overflow sums, become that.
   /// Returns how many. They are so far above the rest that nothing can be said of both.
-  Index clip(const MatrixView& w, Index row, Index col, float factor, InputRounding rounding, Isa limit) {
+  [[gnu::cold]] Index clip(const MatrixView& w, Index row, Index col, float factor, InputRounding rounding, Isa limit) {
     constexpr double kMost = 0x1p56;
     if (greatest_ <= kMost) return 0;
     const double most = kMost / static_cast<double>(factor);
@@ -154,14 +155,8 @@ class LoadedTile {
     const auto limit = static_cast<float>(std::min(kFar * mean_square * static_cast<double>(tile_.cols), kMostFloat));
     Index below = 0;
     for (Index r = 0; r < tile_.rows; ++r) below += moments_.row_square[r] < limit ? 1 : 0;
-    if (2 * below <= tile_.rows) return mean_square;
-    std::vector<float> squares(static_cast<std::size_t>(tile_.rows));
-    const auto end = std::copy_if(moments_.row_square, moments_.row_square + tile_.rows, squares.begin(),
-                                  [](float square) { return square > 0.0F; });
-    if (end == squares.begin()) return mean_square;
-    const auto middle = squares.begin() + (end - squares.begin()) / 2;
-    std::nth_element(squares.begin(), middle, end);
-    return std::min(mean_square, static_cast<double>(*middle) / static_cast<double>(tile_.cols));
+    if (2 * below <= tile_.rows || mean_square == 0.0) return mean_square;
+    return std::min(mean_square, static_cast<double>(median_square()) / static_cast<double>(tile_.cols));
   }
 
   /// The tile, with moments.
@@ -173,6 +168,15 @@ class LoadedTile {
   }
 
  private:
+  /// Of the rows that are not zero, of which there is one.
+  [[nodiscard, gnu::cold]] float median_square() const {
+    Vector<float> squares(static_cast<std::size_t>(tile_.rows));
+    const auto end = std::copy_if(moments_.row_square, moments_.row_square + tile_.rows, squares.begin(),
+                                  [](float square) { return square > 0.0F; });
+    const auto count = static_cast<std::size_t>(end - squares.begin());
+    return nth_smallest(squares.data(), count, count / 2);
+  }
+
   static constexpr auto kMostFloat = static_cast<double>(std::numeric_limits<float>::max());
 
   std::int32_t copy(const void* first, ScalarType type, Index stride, float factor, InputRounding rounding, Isa limit) {

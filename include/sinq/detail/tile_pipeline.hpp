@@ -1,12 +1,10 @@
 #pragma once
 
 #include <sinq/config.hpp>
-#include <sinq/detail/finite_weights.hpp>
-#include <sinq/detail/matrix_scale.hpp>
-#include <sinq/detail/normalizer_ref.hpp>
-#include <sinq/detail/oversized_scales.hpp>
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/quantizer_ref.hpp>
 #include <sinq/detail/tile_apply.hpp>
+#include <sinq/detail/tile_balancer.hpp>
 #include <sinq/detail/vector.hpp>
 #include <sinq/detail/zero_point_range.hpp>
 #include <sinq/packing/aux_encoder.hpp>
@@ -22,20 +20,11 @@ namespace sinq::inline SINQ_ABI {
 
 namespace detail {
 
-/// What a tile turned out to be.
-struct TileFindings {
-  BalanceReport balance = {};
-  bool has_outlier = false;
-  Index clipped_weights = 0;
-};
-
 /// Memory and findings of one thread.
-struct TileWorker {
-  Scratch tile, moments, chunk, scales, params, normalizer, quantizer;
+struct TileWorker : BalanceWorker {
+  Scratch tile, chunk, scales, params, quantizer;
   Vector<std::uint8_t> codes, held_back;
   Vector<std::uint16_t> vector_codes;
-  Index bad_tile = -1;  ///< the first of this worker's tiles with a weight that is not finite
-  OversizedScales oversized;
 };
 
 /// One matrix on its way to codes, tile by tile. A *band* is what is in scratch at a time: a strip, or for square
@@ -48,23 +37,20 @@ class TilePipeline {
   TilePipeline(const MatrixView& w, const Method& method, const QuantizerRef& quantizer,
                const NormalizerRef& normalizer, const Layout& layout, std::span<std::byte> out,
                std::span<const float> col_importance, Isa limit)
-      : w_(w),
+      : balancer_(w, method, normalizer, layout, out, resolve(limit)),
         quantizer_(quantizer),
-        normalizer_(normalizer),
         col_importance_(col_importance),
         format_(quantizer_.format()),
         layout_(layout),
         isa_(resolve(limit)),
-        thresholds_(method.thresholds),
         codes_against_(method.codes_against),
-        input_rounding_(method.input_rounding),
         zero_range_(format_, layout.aux),
-        tile_cols_(std::min(tile_cols(method, layout.group_size), round_up(layout.cols, 8))),
+        tile_cols_(balancer_.tile_cols()),
         band_rows_(method.tiling == Tiling::kColumns
                        ? layout.rows
                        : std::min(std::lcm(layout.row_block, kAuxBlockRows), layout.rows)),
-        strip_bytes_(tile_cols_ / layout.vector_dim * layout.bits / 8),
-        findings_(static_cast<std::size_t>(layout.row_blocks() * ceil_div(layout.cols, tile_cols_))) {
+        streams_(layout),
+        strip_bytes_(streams_.bytes_before(tile_cols_)) {
     // Small matrices keep enough tasks for every thread.
     constexpr Index kLineBytes = 64, kEnoughTasks = 16;
     task_strips_ = std::clamp<Index>(strips() * bands() / kEnoughTasks, 1, ceil_div(kLineBytes, strip_bytes_));
@@ -72,10 +58,10 @@ class TilePipeline {
       regions_[i] = out.data() + region_offset(layout, static_cast<Region>(i));
     }
     store_levels();
-    layout_.matrix_scale = estimate_matrix_scale(w);
   }
 
-  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  /// With its matrix_scale.
+  [[nodiscard]] const Layout& layout() const noexcept { return balancer_.layout(); }
   [[nodiscard]] Index task_count() const noexcept { return bands() * ceil_div(strips(), task_strips_); }
 
   void run(Index task, TileWorker& worker) {
@@ -84,11 +70,7 @@ class TilePipeline {
     for (Index strip = first; strip < end; ++strip) {
       const Index index = strip * bands() + task % bands();
       Band band = load_band(index, worker);
-      if (band.tile.data == nullptr) {
-        const bool is_first = worker.bad_tile < 0 || index < worker.bad_tile;
-        worker.bad_tile = is_first ? index : worker.bad_tile;
-        return;
-      }
+      if (band.tile.data == nullptr) return;
       band.held_bytes = (strip - first) * strip_bytes_;
       band.hold_back = strip + 1 < end;
       for (Index r = 0; r < band.rect.rows; r += kAuxBlockRows) {
@@ -100,14 +82,15 @@ class TilePipeline {
 
   /// Lets a quantizer that has levels of its own learn them from a sample of the normalized matrix. Before the first
   /// `run`.
-  void learn(TileWorker& worker) {
+  [[gnu::cold]] void learn(TileWorker& worker) {
     if (quantizer_.do_learn == nullptr) return;
     // A quarter of a million weights place 16 levels within a thousandth; a table of vectors wants a million, and some
     // hundred vectors per entry. 16 tiles see the whole width of the matrix.
     constexpr Index kVectorsPerEntry = 256;
     const Index sampled_weights =
-        layout_.vector_dim == 1 ? Index{1} << 18
-                                : std::max(Index{1} << 20, kVectorsPerEntry * layout_.level_count * layout_.vector_dim);
+        VectorCodes::holds(layout_)
+            ? std::max(Index{1} << 20, kVectorsPerEntry * VectorCodes(layout_).level_shape().size())
+            : Index{1} << 18;
     constexpr Index kSampledTiles = 16;
     const Index group_size = std::min(layout_.group_size, layout_.cols);
     const Index bands_in_all = bands() * strips();
@@ -139,40 +122,10 @@ class TilePipeline {
 
   /// To be asked when all tiles are done. Throws Errc::kBadData if a weight was not finite.
   [[nodiscard]] bool needs_another_round(std::vector<TileWorker>& workers) {
-    OversizedScales oversized;
-    Index bad_tile = -1;
-    for (TileWorker& worker : workers) {
-      oversized.merge(std::exchange(worker.oversized, {}));
-      if (worker.bad_tile >= 0 && (bad_tile < 0 || worker.bad_tile < bad_tile)) bad_tile = worker.bad_tile;
-    }
-    if (bad_tile >= 0) require_finite_weights("quantize", w_, input_rounding_);
-    clipped_groups_ = oversized.count();
-    if (clipped_groups_ == 0 || scale_is_final_) return false;
-    scale_is_final_ = true;
-    const Index scales = layout_.groups() * layout_.rows;
-    const int octaves = oversized.best_shift(
-        {reinterpret_cast<const std::uint16_t*>(region(Region::kGroupScale)), static_cast<std::size_t>(scales)});
-    layout_.matrix_scale = std::ldexp(layout_.matrix_scale, octaves);
-    return octaves != 0;
+    return balancer_.needs_another_round(workers);
   }
 
-  [[nodiscard]] QuantizeReport report() const {
-    QuantizeReport out{.isa = isa_, .tiles = static_cast<Index>(findings_.size()), .clipped_groups = clipped_groups_};
-    double before = 0.0, after = 0.0;
-    for (const auto& [b, has_outlier, clipped_weights] : findings_) {
-      out.outlier_tiles += has_outlier ? 1 : 0;
-      out.clipped_weights += clipped_weights;
-      out.tiles_untouched += b.outcome == TileOutcome::kUntouched ? 1 : 0;
-      out.tiles_refused += b.outcome == TileOutcome::kRefused ? 1 : 0;
-      out.left_out += b.left_out;
-      out.passes += b.passes;
-      before += static_cast<double>(b.imbalance_before);
-      after += static_cast<double>(b.imbalance_after);
-    }
-    out.imbalance_before = before / static_cast<double>(out.tiles);
-    out.imbalance_after = after / static_cast<double>(out.tiles);
-    return out;
-  }
+  [[nodiscard]] QuantizeReport report() const { return balancer_.report(); }
 
  private:
   struct Band {
@@ -182,7 +135,7 @@ class TilePipeline {
     Index groups;
     float* inv_row = nullptr;
     float* inv_col = nullptr;  ///< [blocks][stride], then as much working memory
-    float* weights = nullptr;  ///< [blocks][stride] importance of columns to a searched fit
+    float* weights = nullptr;  ///< [blocks][stride] importance of columns to a searched fit; null: all alike
     GroupParams params = {};   ///< of the whole band for FitScope::kTile, else of a chunk
     float* units = nullptr;    ///< [blocks]
     float* stored = nullptr;   ///< one group of a chunk as a reader will see it, twice
@@ -191,7 +144,8 @@ class TilePipeline {
   };
 
   void store_levels() const noexcept {
-    const auto levels = format_.vector_dim == 1 ? std::as_bytes(format_.levels) : std::as_bytes(format_.vector_levels);
+    const auto levels =
+        format_.byte_levels.empty() ? std::as_bytes(format_.levels) : std::as_bytes(format_.byte_levels);
     if (!levels.empty()) std::memcpy(region(Region::kLevels), levels.data(), levels.size());
   }
 
@@ -202,18 +156,17 @@ class TilePipeline {
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
   /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
   /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
-  [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
+  [[nodiscard, gnu::cold]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
-    std::vector<double> squares(static_cast<std::size_t>(count), 0.0);
+    Vector<double> squares(static_cast<std::size_t>(count), 0.0);
     for (Index i = 0; i < count * stride; ++i) {
       const auto x = static_cast<double>(sample[static_cast<std::size_t>(i)]);
       squares[static_cast<std::size_t>(i / stride)] += x * x;
     }
-    std::vector<double> sorted = squares;
-    const auto quartile = sorted.begin() + (count - 1) * 3 / 4;
-    std::nth_element(sorted.begin(), quartile, sorted.end());
-    if (!(*quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
-    const double most = *quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
+    Vector<double> sorted = squares;
+    const double quartile = nth_smallest(sorted.data(), sorted.size(), static_cast<std::size_t>((count - 1) * 3 / 4));
+    if (!(quartile > 0.0)) return {sample.data(), count, group_size, stride, 1.0F};
+    const double most = quartile * std::clamp(static_cast<double>(count) / 8.0, 4.0, 1024.0);
     double sum = 0.0;
     for (Index g = 0; g < count; ++g) {
       const double square = squares[static_cast<std::size_t>(g)];
@@ -242,8 +195,8 @@ class TilePipeline {
               .groups = groups};
     band.inv_row = band.row + padded_rows;
     band.inv_col = band.inv_row + padded_rows;
-    band.weights = band.inv_col + 2 * blocks * stride;
-    band.units = band.weights + blocks * stride;
+    band.units = band.inv_col + 2 * blocks * stride;
+    if (!col_importance_.empty()) band.weights = band.units + blocks;
     const Index params_rows = quantizer_.scope == FitScope::kTile ? padded_rows : kAuxBlockRows;
     float* params = worker.params.floats(2 * groups * params_rows + 2 * kAuxBlockRows);
     band.params = {params, params + groups * params_rows, params_rows};
@@ -259,29 +212,12 @@ class TilePipeline {
   bool balance_block(Band& band, Index block, TileWorker& worker) {
     const Index row = block * layout_.row_block;
     const Index rows = std::min(layout_.row_block, band.rect.rows - row);
-    TileView tile = band.tile.row_slice({row, row + rows});
-    LoadedTile loaded(tile, worker.moments);
-    const float factor = 1.0F / layout_.matrix_scale;
-    if (!loaded.load(w_, band.rect.row + row, band.rect.col, factor, input_rounding_, isa_)) return false;
-    TileFindings findings{.clipped_weights =
-                              loaded.clip(w_, band.rect.row + row, band.rect.col, factor, input_rounding_, isa_)};
-    const double mean_square = loaded.mean_square(), typical_square = loaded.typical_square(mean_square);
-    findings.has_outlier = typical_square < mean_square;
-    tile = loaded.view(thresholds_ == Thresholds::kAbsolute ? factor : power_of_two_near(typical_square));
-    tile.steps = format_.steps();
-    float* inv_col = band.inv_col + block * tile.stride;
-    float* col = band.inv_col + (ceil_div(band.rect.rows, layout_.row_block) + block) * tile.stride;
-    std::fill(col, col + tile.stride, 1.0F);
-    const Index block_index = (band.rect.row + row) / layout_.row_block;
-    findings.balance = normalizer_.balance(tile, {band.row + row, col}, worker.normalizer, isa_);
-    findings_[static_cast<std::size_t>(block_index * strips() + band.rect.col / tile_cols_)] = findings;
-    if (layout_.col_scale == ColScaleKind::kStored) {
-      const AuxFormat format = layout_.col_scale_format();
-      const Index first = block_index * layout_.cols + band.rect.col;
-      float* stored = codes_against_ == CodesAgainst::kStored ? col : inv_col;
-      encode_aux(format, AuxCurve::kLinear, {region(Region::kColScale) + aux_bytes(format, first), nullptr},
-                 {0, tile.cols}, col, stored, isa_);
-    }
+    float* inv_col = band.inv_col + block * band.tile.stride;
+    float* col = band.inv_col + (ceil_div(band.rect.rows, layout_.row_block) + block) * band.tile.stride;
+    LoadedTile loaded(band.tile.row_slice({row, row + rows}), worker.moments);
+    const TileView tile = balancer_.balance(loaded, (band.rect.row + row) / layout_.row_block,
+                                            band.rect.col / tile_cols_, {band.row + row, col}, worker);
+    if (tile.data == nullptr) return false;
     for (Index c = 0; c < tile.stride; ++c) inv_col[c] = c < tile.cols ? 1.0F / col[c] : 0.0F;
     for (Index r = row; r < row + rows; ++r) band.inv_row[r] = 1.0F / band.row[r];
     weigh_columns(band, block, inv_col);
@@ -296,17 +232,12 @@ class TilePipeline {
     return true;
   }
 
-  /// How much an error of a normalized weight matters, column by column.
+  /// How much an error of a normalized weight matters, column by column: what the caller says of the columns of the
+  /// matrix. Otherwise all alike, which is 1 / col_scale^2 in the matrix itself: a factor that moves from what makes
+  /// the layer's inputs into its columns multiplies the inputs' squares by what it divides those by.
   void weigh_columns(const Band& band, Index block, const float* inv_col) const noexcept {
+    if (band.weights == nullptr) return;
     float* weights = band.weights + block * band.tile.stride;
-    if (col_importance_.empty()) {
-      // Without calibration: weighed like this, searched grids have 0.4 to 3% less KL on lm30m and lm1m. Within bounds,
-      // because vector codes would give up an outlier column for the sake of its neighbours.
-      const float mean = std::accumulate(inv_col, inv_col + band.rect.cols, 0.0F) / static_cast<float>(band.rect.cols);
-      std::transform(inv_col, inv_col + band.tile.stride, weights,
-                     [&](float x) { return std::clamp(x, 0.25F * mean, 4.0F * mean); });
-      return;
-    }
     // Group by group, since only the ratios within one matter: divided by the greatest, and again by the power of two
     // of the greatest product, so that neither units nor outliers of importance leave float's range.
     const float* importance = col_importance_.data() + band.rect.col;
@@ -354,7 +285,7 @@ class TilePipeline {
       x = chunk;
     }
     for (Index g = 0; g < band.groups; ++g) store_group(band, g, first, rows, params, worker);
-    if (layout_.vector_dim != 1) {
+    if (VectorCodes::holds(layout_)) {
       encode_vectors(band, first, x, params, worker);
     } else {
       const Index code_stride = x.stride;
@@ -367,7 +298,7 @@ class TilePipeline {
   [[nodiscard]] TileView weighed(const TileView& chunk, const Band& band, RowRange r, Index block) const noexcept {
     TileView part = chunk.row_slice(r);
     part.unit = band.units[block];
-    part.col_weights = band.weights + block * chunk.stride;
+    if (band.weights != nullptr) part.col_weights = band.weights + block * chunk.stride;
     return part;
   }
   [[nodiscard]] static GroupParams from_row(const GroupParams& params, Index r) noexcept {
@@ -376,7 +307,8 @@ class TilePipeline {
 
   /// Vector codes of up to 64 rows, and their signs.
   void encode_vectors(const Band& band, Index first, const TileView& x, const GroupParams& params, TileWorker& worker) {
-    const Index count = ceil_div(x.cols, Index{layout_.vector_dim});
+    const VectorCodes codes(layout_);
+    const Index count = codes.code_count(x.cols);
     worker.vector_codes.resize(static_cast<std::size_t>(x.rows * count));
     for_each_part(first, x.rows, [&](RowRange r, Index block) {
       quantizer_.encode(weighed(x, band, r, block), layout_.group_size, from_row(params, r.begin),
@@ -385,7 +317,7 @@ class TilePipeline {
     const PackTarget to = pack_target(band, first, worker);
     for (Index r = 0; r < x.rows; ++r) {
       to.write_held(r);
-      pack_wide(worker.vector_codes.data() + r * count, count, layout_.bits, to.row(r));
+      codes.pack_row(worker.vector_codes.data() + r * count, x.cols, to.row(r));
       if (layout_.signs == SignStorage::kSeparate) pack_signs(x.row(r), x.cols, sign_address(band, first + r));
     }
   }
@@ -456,7 +388,7 @@ class TilePipeline {
     worker.held_back.resize(static_cast<std::size_t>(band.rect.rows * held_stride));
     std::uint8_t* held = worker.held_back.data() + first * held_stride;
     if (band.hold_back) return {held + band.held_bytes, held_stride, held, held_stride, 0};
-    return {code_address(band, first), layout_.code_row_bytes(), held, held_stride, band.held_bytes};
+    return {code_address(band, first), streams_.row_bytes(), held, held_stride, band.held_bytes};
   }
 
   /// Packs up to 64 rows from `first` on.
@@ -464,30 +396,29 @@ class TilePipeline {
                   TileWorker& worker) const {
     const PackTarget to = pack_target(band, first, worker);
     dispatch(isa_, [&](auto tag) {
-      with_bits(layout_.bits, [&](auto bits) {
-        for (Index r = 0; r < rows; ++r, codes += code_stride) {
-          std::fill(codes + band.rect.cols, codes + round_up(band.rect.cols, 8), std::uint8_t{0});
-          to.write_held(r);
-          PackRows<decltype(tag)>::template pack<decltype(bits)::value>(codes, band.rect.cols, to.row(r));
-        }
-      });
+      const auto pack = ScalarCodes(layout_).packer<decltype(tag)>();
+      for (Index r = 0; r < rows; ++r, codes += code_stride) {
+        std::fill(codes + band.rect.cols, codes + round_up(band.rect.cols, 8), std::uint8_t{0});
+        to.write_held(r);
+        pack(codes, band.rect.cols, to.row(r));
+      }
     });
   }
 
   [[nodiscard]] std::uint8_t* code_address(const Band& band, Index row) const noexcept {
-    return reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) + (band.rect.row + row) * layout_.code_row_bytes() +
-           band.rect.col / layout_.vector_dim * layout_.bits / 8;
+    return reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) +
+           streams_.code_offset(band.rect.row + row, band.rect.col);
   }
   [[nodiscard]] std::uint8_t* sign_address(const Band& band, Index row) const noexcept {
-    return reinterpret_cast<std::uint8_t*>(region(Region::kSigns)) + (band.rect.row + row) * layout_.sign_row_bytes() +
-           band.rect.col / 8;
+    return reinterpret_cast<std::uint8_t*>(region(Region::kSigns)) +
+           streams_.sign_offset(band.rect.row + row, band.rect.col);
   }
 
   /// Packed rows lie a matrix row apart: asking for them before the chunk is computed hides the wait.
   void prefetch_codes(const Band& band, Index first) const noexcept {
     const std::uint8_t* out = code_address(band, first) - band.held_bytes;
     const Index rows = std::min(kAuxBlockRows, band.rect.rows - first);
-    dispatch(isa_, [&](auto tag) { PackRows<decltype(tag)>::prefetch(out, rows, layout_.code_row_bytes()); });
+    dispatch(isa_, [&](auto tag) { PackRows<decltype(tag)>::prefetch(out, rows, streams_.row_bytes()); });
   }
 
   void normalize(const TileView& from, const float* inv_row, const float* inv_col, const TileView& to) const noexcept {
@@ -499,24 +430,19 @@ class TilePipeline {
             region(blocks) + group * aux_blocks(layout_.rows) * Index{sizeof(AuxBlock)}};
   }
 
-  MatrixView w_;
+  TileBalancer balancer_;
   QuantizerRef quantizer_;
-  NormalizerRef normalizer_;
   std::span<const float> col_importance_;
   CodeFormat format_;
   Layout layout_;
   Isa isa_;
-  Thresholds thresholds_;
   CodesAgainst codes_against_;
-  InputRounding input_rounding_;
   ZeroPointRange zero_range_;
   Index tile_cols_;
   Index band_rows_;
+  RowStreams streams_;
   Index strip_bytes_;  ///< of a row's codes
   Index task_strips_ = 1;
-  std::vector<TileFindings> findings_;
-  Index clipped_groups_ = 0;
-  bool scale_is_final_ = false;
   std::byte* regions_[kRegionCount];
 };
 

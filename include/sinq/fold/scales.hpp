@@ -78,6 +78,11 @@ inline void center(std::span<double> scales, double most) {
   for (double& t : scales) t = t > 0.0 ? std::clamp(t / mean, 1.0 / most, most) : 1.0;
 }
 
+inline void round_scales(std::span<double> scales, FactorRounding rounding) {
+  if (rounding == FactorRounding::kNone) return;
+  for (double& t : scales) t = std::exp2(std::round(std::log2(t)));
+}
+
 /// Whether column `c` of a row-major matrix is all zeros.
 [[nodiscard]] inline bool is_zero(const sinq::detail::Vector<float>& weights, Index columns, Index c) {
   const auto size = static_cast<Index>(weights.size());
@@ -108,9 +113,7 @@ inline void center(std::span<double> scales, double most) {
     }
     center(part, kMostFactor);
   }
-  if (options.rounding == FactorRounding::kPowerOfTwo) {
-    for (double& t : scales) t = std::exp2(std::round(std::log2(t)));
-  }
+  round_scales(scales, options.rounding);
   return scales;
 }
 

@@ -29,6 +29,11 @@ namespace sinq::inline SINQ_ABI::io {
   return block_format_from_name(name(type));
 }
 
+/// Whether the numbers of that type can be read: floats and the block formats.
+[[nodiscard]] constexpr bool is_readable(GgufType type) noexcept {
+  return scalar_type(type).has_value() || block_format(type).has_value();
+}
+
 /// The type that holds blocks of `format`.
 [[nodiscard]] constexpr GgufType gguf_type(BlockFormat format) noexcept { return *gguf_type_from_name(name(format)); }
 
@@ -136,19 +141,21 @@ class GgufFile {
   /// The path, as errors give it.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
-  /// A two-dimensional tensor where it lies; blocks are decoded when a tile is read. Throws Errc::kBadShape for another
-  /// shape, an empty one included.
-  [[nodiscard]] MatrixView matrix_view(const GgufTensorInfo& info) const& {
+  /// A tensor of any number of dimensions as the matrix of its rows, which run along the last one, where it lies; a
+  /// vector is one row. Blocks are decoded when a tile is read. Throws Errc::kBadShape for a tensor that is empty or
+  /// not of this file, Errc::kUnsupported for a type that is not readable.
+  [[nodiscard]] MatrixView rows_view(const GgufTensorInfo& info) const& {
     const auto position = position_of(info.name);
-    if (!position || header_.tensors[*position] != info || info.shape.size() != 2 || info.shape[0] < 1 ||
-        info.shape[1] < 1) {
-      SINQ_THROW(Errc::kBadShape, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name), " at byte ",
-                                                     info.begin, ": shape ", detail::shape_text(info.shape),
-                                                     " is not that of a matrix with elements of this file"));
-    }
-    const Index rows = info.shape[0], cols = info.shape[1];
+    if (!position || header_.tensors[*position] != info || info.begin == info.end) refuse_matrix(info);
+    const Index cols = info.shape.empty() ? 1 : info.shape.back();
+    Index rows = 1;
+    for (std::size_t i = 0; i + 1 < info.shape.size(); ++i) rows *= info.shape[i];
     if (const auto type = scalar_type(info.type)) {
       return MatrixView::row_major(bytes(info).data(), *type, rows, cols);
+    }
+    if (!block_format(info.type)) {
+      SINQ_THROW(Errc::kUnsupported, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name),
+                                                        ": numbers of ", io::name(info.type), " cannot be read"));
     }
     return {.rows = rows,
             .cols = cols,
@@ -156,7 +163,21 @@ class GgufFile {
             .row_stride = cols,
             .read_tile = &detail::BlockMatrix::read_tile};
   }
+  MatrixView rows_view(const GgufTensorInfo& info) && = delete;
+
+  /// A two-dimensional tensor, see `rows_view`. Throws Errc::kBadShape for another shape, an empty one included.
+  [[nodiscard]] MatrixView matrix_view(const GgufTensorInfo& info) const& {
+    if (info.shape.size() != 2) refuse_matrix(info);
+    return rows_view(info);
+  }
   MatrixView matrix_view(const GgufTensorInfo& info) && = delete;
+
+  /// Gives the memory of bytes [begin, end) of a tensor back to the system until they are read again; see
+  /// MappedFile::release. Nothing happens to a file that was given in memory.
+  void release(const GgufTensorInfo& info, std::uint64_t begin, std::uint64_t end) const noexcept {
+    mapping_.release(info.begin + begin, info.begin + end);
+  }
+  void release(const GgufTensorInfo& info) const noexcept { mapping_.release(info.begin, info.end); }
 
  private:
   GgufFile(std::span<const std::byte> bytes, std::string name)
@@ -165,12 +186,18 @@ class GgufFile {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       by_name_.push_back(i);
       const auto format = block_format(tensors[i].type);
-      blocks_.push_back(format && tensors[i].shape.size() == 2
-                            ? detail::BlockMatrix{bytes_->data() + tensors[i].begin, *format, tensors[i].shape[1]}
+      blocks_.push_back(format
+                            ? detail::BlockMatrix{bytes_->data() + tensors[i].begin, *format, tensors[i].shape.back()}
                             : detail::BlockMatrix{});
     }
     std::sort(by_name_.begin(), by_name_.end(),
               [&](std::size_t a, std::size_t b) { return tensors[a].name < tensors[b].name; });
+  }
+
+  [[noreturn]] void refuse_matrix(const GgufTensorInfo& info) const {
+    SINQ_THROW(Errc::kBadShape, sinq::detail::text(name_, ": tensor ", detail::name_text(info.name), " at byte ",
+                                                   info.begin, ": shape ", detail::shape_text(info.shape),
+                                                   " is not that of a matrix with elements of this file"));
   }
 
   [[nodiscard]] std::optional<std::size_t> position_of(std::string_view tensor) const noexcept {

@@ -15,7 +15,9 @@
 
 namespace sinq::inline SINQ_ABI::io {
 
-/// Element types of GGUF tensors, by the numbers that files give them (ggml's enum ggml_type).
+/// Element types of GGUF tensors, by the numbers that files give them (ggml's enum ggml_type). Of those beside the
+/// floats and the block formats (see is_readable in gguf.hpp) only the size is known: such tensors are copied as they
+/// are.
 enum class GgufType : std::uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -29,10 +31,27 @@ enum class GgufType : std::uint32_t {
   kQ4K = 12,
   kQ5K = 13,
   kQ6K = 14,
+  kIq2Xxs = 16,
+  kIq2Xs = 17,
+  kIq3Xxs = 18,
+  kIq1S = 19,
   kIq4Nl = 20,
+  kIq3S = 21,
+  kIq2S = 22,
   kIq4Xs = 23,
+  kI8 = 24,
+  kI16 = 25,
+  kI32 = 26,
+  kI64 = 27,
   kF64 = 28,
+  kIq1M = 29,
   kBf16 = 30,
+  kTq1_0 = 34,
+  kTq2_0 = 35,
+  kMxfp4 = 39,
+  kNvfp4 = 40,
+  kQ1_0 = 41,
+  kQ2_0 = 42,
 };
 
 namespace detail {
@@ -44,7 +63,7 @@ struct GgufTypeRow {
   Index bytes;  ///< of a block
 };
 
-inline constexpr std::array<GgufTypeRow, 16> kGgufTypes{{
+inline constexpr std::array<GgufTypeRow, 33> kGgufTypes{{
     {GgufType::kF32, "f32", 1, 4},
     {GgufType::kF16, "f16", 1, 2},
     {GgufType::kQ4_0, "q4_0", 32, 18},
@@ -61,6 +80,23 @@ inline constexpr std::array<GgufTypeRow, 16> kGgufTypes{{
     {GgufType::kIq4Xs, "iq4_xs", 256, 136},
     {GgufType::kF64, "f64", 1, 8},
     {GgufType::kBf16, "bf16", 1, 2},
+    {GgufType::kIq2Xxs, "iq2_xxs", 256, 66},
+    {GgufType::kIq2Xs, "iq2_xs", 256, 74},
+    {GgufType::kIq3Xxs, "iq3_xxs", 256, 98},
+    {GgufType::kIq1S, "iq1_s", 256, 50},
+    {GgufType::kIq3S, "iq3_s", 256, 110},
+    {GgufType::kIq2S, "iq2_s", 256, 82},
+    {GgufType::kI8, "i8", 1, 1},
+    {GgufType::kI16, "i16", 1, 2},
+    {GgufType::kI32, "i32", 1, 4},
+    {GgufType::kI64, "i64", 1, 8},
+    {GgufType::kIq1M, "iq1_m", 256, 56},
+    {GgufType::kTq1_0, "tq1_0", 256, 54},
+    {GgufType::kTq2_0, "tq2_0", 256, 66},
+    {GgufType::kMxfp4, "mxfp4", 32, 17},
+    {GgufType::kNvfp4, "nvfp4", 64, 36},
+    {GgufType::kQ1_0, "q1_0", 128, 18},
+    {GgufType::kQ2_0, "q2_0", 64, 18},
 }};
 
 [[nodiscard]] constexpr const GgufTypeRow* gguf_type_row(GgufType type) noexcept {
@@ -72,13 +108,13 @@ inline constexpr std::array<GgufTypeRow, 16> kGgufTypes{{
 
 }  // namespace detail
 
-/// The type of that number, if it is one that can be read.
+/// The type of that number, if it is a known one.
 [[nodiscard]] constexpr std::optional<GgufType> gguf_type(std::uint32_t number) noexcept {
   const auto type = static_cast<GgufType>(number);
   return detail::gguf_type_row(type) == nullptr ? std::nullopt : std::optional(type);
 }
 
-/// The type that is called so, e.g. "q4_0", if it is one that can be read.
+/// The type that is called so, e.g. "q4_0", if it is a known one.
 [[nodiscard]] constexpr std::optional<GgufType> gguf_type_from_name(std::string_view name) noexcept {
   for (const auto& row : detail::kGgufTypes) {
     if (row.name == name) return row.type;

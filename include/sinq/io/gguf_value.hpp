@@ -74,6 +74,13 @@ class GgufMetadata {
     entries_.push_back({std::move(key), std::move(value)});
   }
 
+  /// Gives the key that value: in its place, or as a new entry, and then throws as `add`.
+  void set(std::string key, GgufValue value) {
+    const auto at = positions_.find(key);
+    if (at == positions_.end()) return add(std::move(key), std::move(value));
+    entries_[at->second].value = std::move(value);
+  }
+
   /// The file, as errors give it.
   [[nodiscard]] const std::string& what() const noexcept { return what_; }
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }

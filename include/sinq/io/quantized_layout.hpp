@@ -19,7 +19,8 @@ namespace sinq::inline SINQ_ABI::io {
 
 /// The entry of a safetensors header's "__metadata__" that says how quantized tensors are stored, and what it says.
 inline constexpr std::string_view kQuantizedVersionKey = "sinq.version";
-inline constexpr std::string_view kQuantizedVersion = "1";
+/// The versions that this library reads, 1 to this one. A file says the least that its layouts need.
+inline constexpr int kNewestQuantizedVersion = 2;
 /// Followed by the name of a quantized tensor: the key of its layout.
 inline constexpr std::string_view kQuantizedLayoutKey = "sinq.layout.";
 
@@ -37,8 +38,9 @@ inline constexpr std::array<std::string_view, 4> kSpellings<AuxFormat>{"f16", "f
 template <>
 inline constexpr std::array<std::string_view, 2> kSpellings<ColScaleKind>{"none", "stored"};
 
-/// Calls `visit(name, field)` for every field of a layout that stands in its JSON text, in the order of the text.
-/// `matrix_scale` is a tensor: everything here is known before a matrix is quantized.
+/// Calls `visit(name, field, since)` for every field of a layout that stands in its JSON text, in the order of the
+/// text. Fields of a later version than 1 are zero where they do not stand. `matrix_scale` is a tensor: everything here
+/// is known before a matrix is quantized.
 template <class SomeLayout, class Visit>
 void for_each_field(SomeLayout& layout, const Visit& visit) {
   visit("rows", layout.rows);
@@ -53,9 +55,11 @@ void for_each_field(SomeLayout& layout, const Visit& visit) {
   visit("aux", layout.aux);
   visit("col_scale", layout.col_scale);
   visit("shared_zero_point", layout.shared_zero_point);
+  visit("quarter_bits", layout.quarter_bits, 2);
 }
 
-/// Reads the JSON text of a layout: one flat object with every field once and nothing else.
+/// Reads the JSON text of a layout: one flat object with every field once, those of later versions at most once, and
+/// nothing else.
 class LayoutEvents final : public JsonEvents {
  public:
   using JsonEvents::JsonEvents;
@@ -69,7 +73,7 @@ class LayoutEvents final : public JsonEvents {
   bool key(string_t& key) override {
     key_ = std::move(key);
     int position = 0, found = -1;
-    for_each_field(layout, [&](std::string_view name, const auto&) {
+    for_each_field(layout, [&](std::string_view name, const auto&, int = 1) {
       if (name == key_) found = position;
       ++position;
     });
@@ -84,8 +88,8 @@ class LayoutEvents final : public JsonEvents {
   bool string(string_t& value) override { return assign(std::string_view(value), "a string"); }
   bool end_object() override {
     int position = 0;
-    for_each_field(layout, [&](std::string_view name, const auto&) {
-      if ((seen_ >> position++ & 1U) == 0) refuse("the field '", name, "' is missing");
+    for_each_field(layout, [&](std::string_view name, const auto&, int since = 1) {
+      if ((seen_ >> position++ & 1U) == 0 && since == 1) refuse("the field '", name, "' is missing");
     });
     return true;
   }
@@ -100,7 +104,7 @@ class LayoutEvents final : public JsonEvents {
   template <class Value>
   bool assign(Value value, std::string_view event) {
     if (!in_object_) return unexpected(event);
-    for_each_field(layout, [&](std::string_view name, auto& field) {
+    for_each_field(layout, [&](std::string_view name, auto& field, int = 1) {
       if (name == key_) set(field, value, event);
     });
     return true;
@@ -150,14 +154,21 @@ class LayoutEvents final : public JsonEvents {
   return events.layout;
 }
 
+[[nodiscard]] inline bool is_known_version(std::string_view version) {
+  for (int known = 1; known <= kNewestQuantizedVersion; ++known) {
+    if (version == sinq::detail::text(known)) return true;
+  }
+  return false;
+}
+
 /// Refuses metadata of a version that this library does not know, or, if it has layouts, of none.
 /// Throws Errc::kUnsupported or kBadFile.
 inline void check_quantized_version(const Metadata& metadata, std::string_view what) {
   const auto version = metadata.find(std::string(kQuantizedVersionKey));
-  if (version != metadata.end() && version->second != kQuantizedVersion) {
+  if (version != metadata.end() && !is_known_version(version->second)) {
     SINQ_THROW(Errc::kUnsupported,
                sinq::detail::text(what, ": metadata '", kQuantizedVersionKey, "' is ", name_text(version->second),
-                                  ", this library reads version ", kQuantizedVersion));
+                                  ", this library reads versions 1 to ", kNewestQuantizedVersion));
   }
   const auto layout = metadata.lower_bound(std::string(kQuantizedLayoutKey));
   if (version == metadata.end() && layout != metadata.end() && layout->first.starts_with(kQuantizedLayoutKey)) {
@@ -171,7 +182,8 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
 /// The JSON text of a layout, all but `matrix_scale`: the same layout gives the same text.
 [[nodiscard]] inline std::string layout_text(const Layout& layout) {
   std::string out = "{";
-  detail::for_each_field(layout, [&]<class Field>(std::string_view name, const Field& field) {
+  detail::for_each_field(layout, [&]<class Field>(std::string_view name, const Field& field, int since = 1) {
+    if (since > 1 && field == Field{}) return;
     out += sinq::detail::text(out.size() > 1 ? ",\"" : "\"", name, "\":");
     if constexpr (std::is_enum_v<Field>) {
       out += sinq::detail::text('"', detail::kSpellings<Field>[static_cast<std::size_t>(field)], '"');
@@ -184,6 +196,15 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
   return out + "}";
 }
 
+/// The first version of the format that has the layout: 2 for the lane trellis.
+[[nodiscard]] inline int quantized_version(const Layout& layout) {
+  int version = 1;
+  detail::for_each_field(layout, [&]<class Field>(std::string_view, const Field& field, int since = 1) {
+    if (since > version && field != Field{}) version = since;
+  });
+  return version;
+}
+
 /// The entry of "__metadata__" for the quantized tensor `name`. A file needs the version's entry, too
 /// (`quantized_version_metadata`).
 [[nodiscard]] inline std::pair<std::string, std::string> quantized_metadata(std::string_view name,
@@ -191,9 +212,9 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
   return {sinq::detail::text(kQuantizedLayoutKey, name), layout_text(layout)};
 }
 
-/// The entry of "__metadata__" that every file with quantized tensors has.
-[[nodiscard]] inline std::pair<std::string, std::string> quantized_version_metadata() {
-  return {std::string(kQuantizedVersionKey), std::string(kQuantizedVersion)};
+/// The entry of "__metadata__" that every file with quantized tensors has: the greatest `quantized_version` of them.
+[[nodiscard]] inline std::pair<std::string, std::string> quantized_version_metadata(int version) {
+  return {std::string(kQuantizedVersionKey), sinq::detail::text(version)};
 }
 
 }  // namespace sinq::inline SINQ_ABI::io

@@ -21,6 +21,10 @@ namespace sinq::inline SINQ_ABI::io {
 
 namespace detail {
 
+using sinq::detail::level_type;
+using sinq::detail::LevelType;
+using sinq::detail::with_codes;
+
 /// What the tensor of each region is called, behind the name of the quantized tensor and a dot.
 inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
     "codes", "signs", "group_scale", "group_scale_blocks", "offset", "offset_blocks", "col_scale", "levels"};
@@ -45,10 +49,14 @@ inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
     return TensorInfo{region_name(tensor, region), dtype, std::move(shape)};
   };
   switch (region) {
-    case Region::kCodes:
-      return info(DType::kU8, {layout.rows, layout.code_row_bytes()});
-    case Region::kSigns:
-      return info(DType::kU8, {layout.rows, layout.sign_row_bytes()});
+    case Region::kCodes: {
+      const auto shape = with_codes(layout, [](const auto& codes) { return codes.code_shape(); });
+      return info(DType::kU8, {shape.outer, shape.inner});
+    }
+    case Region::kSigns: {
+      const auto shape = with_codes(layout, [](const auto& codes) { return codes.sign_shape(); });
+      return info(DType::kU8, {shape.outer, shape.inner});
+    }
     case Region::kGroupScale:
     case Region::kOffset: {
       const DType dtype = aux_dtype(layout.aux);
@@ -59,9 +67,11 @@ inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
       return info(DType::kF16, {layout.groups(), aux_blocks(layout.rows), 2});
     case Region::kColScale:
       return info(aux_dtype(layout.col_scale_format()), {layout.row_blocks(), layout.cols});
-    case Region::kLevels:
-      if (layout.vector_dim == 1) return info(DType::kF32, {layout.level_count});
-      return info(DType::kI8, {layout.level_count, layout.vector_dim});
+    case Region::kLevels: {
+      const auto shape = with_codes(layout, [](const auto& codes) { return codes.level_shape(); });
+      if (level_type(layout) == LevelType::kF32) return info(DType::kF32, {shape.outer});
+      return info(DType::kI8, {shape.outer, shape.inner});
+    }
   }
   return std::nullopt;
 }
@@ -132,27 +142,14 @@ class QuantizedReader {
     return scale;
   }
 
-  /// Tables are looked up, sorted and converted to integers, so that a NaN in them, or a byte that has no negative,
-  /// would do more harm than a wrong weight; and they are read as floats in place.
+  /// Of what tables hold, and of where: those of floats are read in place.
   void check_levels(const Layout& layout, const std::byte* levels) const {
     const TensorInfo& table = file_.at(region_name(name_, Region::kLevels));
-    if (layout.vector_dim == 1) {
-      if (reinterpret_cast<std::uintptr_t>(levels) % alignof(float) != 0) {
-        refuse(table, "F32 levels must start on a multiple of 4 bytes of memory");
-      }
-      for (Index i = 0; i < layout.level_count; ++i) {
-        float level = 0.0F;
-        std::memcpy(&level, levels + i * Index{sizeof level}, sizeof level);
-        if (!is_finite(level)) refuse(table, "level ", i, " is not finite");
-      }
-      return;
+    if (level_type(layout) == LevelType::kF32 && reinterpret_cast<std::uintptr_t>(levels) % alignof(float) != 0) {
+      refuse(table, "F32 levels must start on a multiple of 4 bytes of memory");
     }
-    const int least = layout.signs == SignStorage::kSeparate ? 0 : -127;
-    const auto* entries = reinterpret_cast<const std::int8_t*>(levels);
-    for (Index i = 0; i < layout.level_count * layout.vector_dim; ++i) {
-      if (entries[i] < least) {
-        refuse(table, "component ", i, " is ", static_cast<int>(entries[i]), ", which is less than ", least);
-      }
+    if (const auto flaw = with_codes(layout, [&](const auto& codes) { return codes.find_level_flaw(levels); })) {
+      refuse(table, *flaw);
     }
   }
 

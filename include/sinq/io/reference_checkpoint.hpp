@@ -97,8 +97,9 @@ inline void put_value(std::span<std::byte> region, AuxFormat format, std::size_t
   const auto packed = out.region(Region::kCodes);
   with_bits(layout.bits, [&](auto bits) {
     for (Index r = 0; r < layer.rows; ++r) {
-      pack<decltype(bits)::value>(codes.data() + r * layer.cols, layer.cols,
-                                  reinterpret_cast<std::uint8_t*>(packed.data()) + r * layout.code_row_bytes());
+      pack<decltype(bits)::value>(
+          codes.data() + r * layer.cols, layer.cols,
+          reinterpret_cast<std::uint8_t*>(packed.data()) + sinq::detail::ScalarCodes(layout).code_offset(r, 0));
     }
   });
   for (Index g = 0; g < layer.groups(); ++g) {

@@ -76,7 +76,7 @@ struct ReferenceShape {
     SINQ_THROW(Errc::kUnsupported, sinq::detail::text("reference layout: layer ", name_text(layer), ": ", parts...));
   };
   validate(layout);
-  if (layout.vector_dim != 1 || layout.signs != SignStorage::kInLevels) refuse("it has no vector codes");
+  if (!sinq::detail::ScalarCodes::holds(layout)) refuse("it has scalar codes only");
   const Index tile = layout.groups() == 1 ? layout.cols : layout.group_size;
   if (layout.cols % tile != 0) {
     refuse("groups of ", tile, " do not divide ", layout.cols, " columns, and a short last group is not possible");

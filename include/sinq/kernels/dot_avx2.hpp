@@ -15,38 +15,23 @@ namespace sinq::inline SINQ_ABI::detail {
 template <>
 struct Dot<isa::Avx2> : Simd<isa::Avx2> {
   using SimdTag = isa::Avx2;
-  using B = __m256i;
-  static constexpr int kBytes = 4 * kWidth;
   /// maddubs adds two products into 16 bits: 2 * 128 * 127 still fits.
   static constexpr int kMaxCode = 127;
   static constexpr int kBatchTile = 4;
   static constexpr int kTilePanels = 1;
 
-  SINQ_INLINE_AVX2 B load_bytes(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   SINQ_INLINE_AVX2 B load_first_bytes(const void* p, Index n) noexcept {
     if (n >= kBytes) return load_bytes(p);
     alignas(32) std::uint8_t bytes[kBytes] = {};
     std::memcpy(bytes, p, static_cast<std::size_t>(n));
     return load_bytes(bytes);
   }
-  SINQ_INLINE_AVX2 void store_bytes(void* p, B a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
-  SINQ_INLINE_AVX2 B set1_byte(int x) noexcept { return _mm256_set1_epi8(static_cast<char>(x)); }
   SINQ_INLINE_AVX2 B broadcast4(const void* p) noexcept {
     std::int32_t x;
     std::memcpy(&x, p, sizeof x);
     return _mm256_set1_epi32(x);
   }
-  SINQ_INLINE_AVX2 B bit_and(B a, B b) noexcept { return _mm256_and_si256(a, b); }
-  SINQ_INLINE_AVX2 B bit_or(B a, B b) noexcept { return _mm256_or_si256(a, b); }
   SINQ_INLINE_AVX2 B merge(B t, B a, B mask) noexcept { return bit_or(t, bit_and(a, mask)); }
-  template <int N>
-  SINQ_INLINE_AVX2 B shift_right(B a) noexcept {
-    return _mm256_srli_epi32(a, N);
-  }
-  template <int N>
-  SINQ_INLINE_AVX2 B shift_left(B a) noexcept {
-    return _mm256_slli_epi32(a, N);
-  }
 
   template <int MaxCode>
   SINQ_INLINE_AVX2 I dot(I sum, B codes, B x) noexcept {
@@ -58,6 +43,13 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
       sum = dot<kMaxCode>(sum, _mm256_andnot_si256(top, codes), x);
       return dot<kMaxCode>(sum, _mm256_and_si256(top, codes), x);
     }
+  }
+  static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = true;
+  SINQ_INLINE_AVX2 I dot_signed(I sum, B levels, B x) noexcept {
+    // maddubs takes one operand without a sign: |x| times levels that have got the sign of x.
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(levels, x));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
   template <int N>
   SINQ_INLINE_AVX2 I scale_up(I a) noexcept {
@@ -73,6 +65,12 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
     if constexpr (J == 3) return _mm256_srli_epi32(a, 24);
     return _mm256_and_si256(_mm256_srli_epi32(a, 8 * J), _mm256_set1_epi32(0xff));
   }
+  template <int J>
+  SINQ_INLINE_AVX2 I signed_byte_of_lane(B a) noexcept {
+    return _mm256_srai_epi32(J == 3 ? a : _mm256_slli_epi32(a, 24 - 8 * J), 24);
+  }
+  SINQ_INLINE_AVX2 I load_sums(const std::int32_t* p) noexcept { return load_bytes(p); }
+  SINQ_INLINE_AVX2 void store_sums(std::int32_t* p, I a) noexcept { store_bytes(p, a); }
 
   static constexpr bool kFloatTableIsFast = false;
   struct FloatTable {
@@ -87,10 +85,6 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
     return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28)));
   }
 
-  SINQ_INLINE_AVX2 B load_table16(const std::uint8_t* p) noexcept {
-    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  }
-  SINQ_INLINE_AVX2 B lookup_bytes16(B table, B codes) noexcept { return _mm256_shuffle_epi8(table, codes); }
   SINQ_INLINE_AVX2 B lookup_bytes_from(B table, B codes, int first) noexcept {
     const __m256i at = _mm256_sub_epi8(codes, set1_byte(first));
     return _mm256_shuffle_epi8(table, _mm256_adds_epu8(at, set1_byte(0x70)));

@@ -25,35 +25,20 @@ namespace sinq::inline SINQ_ABI::detail {
 template <>
 struct Dot<isa::Avx512> : Simd<isa::Avx512> {
   using SimdTag = isa::Avx512;
-  using B = __m512i;
-  static constexpr int kBytes = 4 * kWidth;
   /// maddubs adds two products into 16 bits: 2 * 128 * 127 still fits.
   static constexpr int kMaxCode = 127;
   static constexpr int kBatchTile = 8;
   static constexpr int kTilePanels = 2;
 
-  SINQ_INLINE_AVX512 B load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
   SINQ_INLINE_AVX512 B load_first_bytes(const void* p, Index n) noexcept {
     return n >= 64 ? load_bytes(p) : _mm512_maskz_loadu_epi8((1ULL << n) - 1ULL, p);
   }
-  SINQ_INLINE_AVX512 void store_bytes(void* p, B a) noexcept { _mm512_storeu_si512(p, a); }
-  SINQ_INLINE_AVX512 B set1_byte(int x) noexcept { return _mm512_set1_epi8(static_cast<char>(x)); }
   SINQ_INLINE_AVX512 B broadcast4(const void* p) noexcept {
     std::int32_t x;
     std::memcpy(&x, p, sizeof x);
     return _mm512_set1_epi32(x);
   }
-  SINQ_INLINE_AVX512 B bit_and(B a, B b) noexcept { return _mm512_and_si512(a, b); }
-  SINQ_INLINE_AVX512 B bit_or(B a, B b) noexcept { return _mm512_or_si512(a, b); }
   SINQ_INLINE_AVX512 B merge(B t, B a, B mask) noexcept { return _mm512_ternarylogic_epi32(t, a, mask, 0xf8); }
-  template <int N>
-  SINQ_INLINE_AVX512 B shift_right(B a) noexcept {
-    return _mm512_srli_epi32(a, N);
-  }
-  template <int N>
-  SINQ_INLINE_AVX512 B shift_left(B a) noexcept {
-    return _mm512_slli_epi32(a, N);
-  }
 
   template <int MaxCode>
   SINQ_INLINE_AVX512 I dot(I sum, B codes, B x) noexcept {
@@ -65,6 +50,14 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
       sum = dot<kMaxCode>(sum, _mm512_andnot_si512(top, codes), x);
       return dot<kMaxCode>(sum, _mm512_and_si512(top, codes), x);
     }
+  }
+  static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = false;
+  SINQ_INLINE_AVX512 I dot_signed(I sum, B levels, B x) noexcept {
+    // maddubs takes one operand without a sign: |x| times levels that have got the sign of x.
+    const __m512i with_sign = _mm512_mask_sub_epi8(levels, _mm512_movepi8_mask(x), _mm512_setzero_si512(), levels);
+    const __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), with_sign);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
   }
   template <int N>
   SINQ_INLINE_AVX512 I scale_up(I a) noexcept {
@@ -80,15 +73,17 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
     if constexpr (J == 3) return _mm512_srli_epi32(a, 24);
     return _mm512_and_si512(_mm512_srli_epi32(a, 8 * J), _mm512_set1_epi32(0xff));
   }
+  template <int J>
+  SINQ_INLINE_AVX512 I signed_byte_of_lane(B a) noexcept {
+    return _mm512_srai_epi32(J == 3 ? a : _mm512_slli_epi32(a, 24 - 8 * J), 24);
+  }
+  SINQ_INLINE_AVX512 I load_sums(const std::int32_t* p) noexcept { return load_bytes(p); }
+  SINQ_INLINE_AVX512 void store_sums(std::int32_t* p, I a) noexcept { store_bytes(p, a); }
 
   static constexpr bool kFloatTableIsFast = true;
   SINQ_INLINE_AVX512 F load_float_table(const float* p) noexcept { return _mm512_loadu_ps(p); }
   SINQ_INLINE_AVX512 F lookup_float(F table, B lanes) noexcept { return _mm512_permutexvar_ps(lanes, table); }
 
-  SINQ_INLINE_AVX512 B load_table16(const std::uint8_t* p) noexcept {
-    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  }
-  SINQ_INLINE_AVX512 B lookup_bytes16(B table, B codes) noexcept { return _mm512_shuffle_epi8(table, codes); }
   SINQ_INLINE_AVX512 B lookup_bytes_from(B table, B codes, int first) noexcept {
     const __m512i at = _mm512_sub_epi8(codes, set1_byte(first));
     return _mm512_shuffle_epi8(table, _mm512_adds_epu8(at, set1_byte(0x70)));
@@ -201,6 +196,8 @@ struct Dot<isa::Avx512Vnni> : Dot<isa::Avx512> {
     return _mm512_dpbusd_epi32(sum, codes, x);
 #endif
   }
+  static constexpr int kSignedZero = 128;
+  SINQ_INLINE_AVX512VNNI I dot_signed(I sum, B levels, B x) noexcept { return dot<255>(sum, levels, x); }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

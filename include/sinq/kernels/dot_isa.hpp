@@ -1,11 +1,7 @@
 #pragma once
 
 #include <sinq/detail/simd.hpp>
-#include <sinq/isa.hpp>
-
-#if SINQ_NEON && defined(__linux__)
-#include <sys/auxv.h>
-#endif
+#include <sinq/kernels/dot_kind.hpp>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -20,13 +16,6 @@ struct NeonDot {
 };
 }  // namespace isa
 
-/// Whether the compiler offers sdot without an -march flag (clang 14 does not).
-#if SINQ_NEON && (defined(__ARM_FEATURE_DOTPROD) || (defined(__GNUC__) && !defined(__clang__)))
-#define SINQ_NEON_DOT 1
-#else
-#define SINQ_NEON_DOT 0
-#endif
-
 namespace detail {
 
 /// The vocabulary of byte dot products, on top of `Simd`: one specialisation per tag, all with the same members.
@@ -34,42 +23,24 @@ namespace detail {
 template <class Tag>
 struct Dot;
 
-[[nodiscard]] inline bool supports_vnni() noexcept {
-#if SINQ_X86
-  static const bool has = supported(Isa::kAvx512) && __builtin_cpu_supports("avx512vnni");
-  return has;
-#else
-  return false;
-#endif
-}
-
-[[nodiscard]] inline bool supports_neon_dot() noexcept {
-#if SINQ_NEON_DOT && defined(__linux__)
-  constexpr unsigned long kAsimdDp = 1UL << 20;
-  static const bool has = (getauxval(AT_HWCAP) & kAsimdDp) != 0;
-  return has;
-#elif defined(__ARM_FEATURE_DOTPROD)
-  return true;
-#else
-  return false;
-#endif
-}
-
-/// Calls `f` with the tag of the best dot products under `limit`.
+/// Calls `f` with the tag of `kind`, which must be supported.
 template <class F>
-decltype(auto) dispatch_dot(Isa limit, F&& f) {
-  switch (resolve(limit)) {
+decltype(auto) dispatch_dot(DotKind kind, F&& f) {
+  switch (kind) {
 #if SINQ_X86
-    case Isa::kAvx512:
-      return supports_vnni() ? f(isa::Avx512Vnni{}) : f(isa::Avx512{});
-    case Isa::kAvx2:
+    case DotKind::kAvx512Vnni:
+      return f(isa::Avx512Vnni{});
+    case DotKind::kAvx512:
+      return f(isa::Avx512{});
+    case DotKind::kAvx2:
       return f(isa::Avx2{});
 #endif
 #if SINQ_NEON
-    case Isa::kNeon:
 #if SINQ_NEON_DOT
-      if (supports_neon_dot()) return f(isa::NeonDot{});
+    case DotKind::kNeonDot:
+      return f(isa::NeonDot{});
 #endif
+    case DotKind::kNeon:
       return f(isa::Neon{});
 #endif
     default:

@@ -18,39 +18,23 @@ namespace sinq::inline SINQ_ABI::detail {
 template <>
 struct Dot<isa::Neon> : Simd<isa::Neon> {
   using SimdTag = isa::Neon;
-  using B = uint8x16_t;
-  static constexpr int kBytes = 4 * kWidth;
   /// Codes enter as signed bytes.
   static constexpr int kMaxCode = 127;
   static constexpr int kBatchTile = 4;
   static constexpr int kTilePanels = 1;
 
-  static B load_bytes(const void* p) noexcept { return vld1q_u8(static_cast<const std::uint8_t*>(p)); }
   static B load_first_bytes(const void* p, Index n) noexcept {
     if (n >= kBytes) return load_bytes(p);
     std::uint8_t bytes[kBytes] = {};
     std::memcpy(bytes, p, static_cast<std::size_t>(n));
     return load_bytes(bytes);
   }
-  static void store_bytes(void* p, B a) noexcept { vst1q_u8(static_cast<std::uint8_t*>(p), a); }
-  static B set1_byte(int x) noexcept { return vdupq_n_u8(static_cast<std::uint8_t>(x)); }
   static B broadcast4(const void* p) noexcept {
     std::uint32_t x;
     std::memcpy(&x, p, sizeof x);
     return vreinterpretq_u8_u32(vdupq_n_u32(x));
   }
-  static B bit_and(B a, B b) noexcept { return vandq_u8(a, b); }
-  static B bit_or(B a, B b) noexcept { return vorrq_u8(a, b); }
   static B merge(B t, B a, B mask) noexcept { return bit_or(t, bit_and(a, mask)); }
-  template <int N>
-  static B shift_right(B a) noexcept {
-    if constexpr (N == 0) return a;
-    return vreinterpretq_u8_u32(vshrq_n_u32(vreinterpretq_u32_u8(a), N == 0 ? 1 : N));
-  }
-  template <int N>
-  static B shift_left(B a) noexcept {
-    return vreinterpretq_u8_u32(vshlq_n_u32(vreinterpretq_u32_u8(a), N));
-  }
 
   template <int MaxCode>
   static I dot(I sum, B codes, B x) noexcept {
@@ -65,6 +49,9 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
       return dot<kMaxCode>(vaddq_s32(sum, scale_up<7>(top)), bit_and(codes, set1_byte(0x7f)), x);
     }
   }
+  static constexpr int kSignedZero = 0;
+  static constexpr bool kDotsWhileDecoding = false;
+  static I dot_signed(I sum, B levels, B x) noexcept { return dot<kMaxCode>(sum, levels, x); }
   template <int N>
   static I scale_up(I a) noexcept {
     return vshlq_n_s32(a, N);
@@ -79,6 +66,13 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
   static I byte_of_lane(B a) noexcept {
     return vreinterpretq_s32_u32(vandq_u32(vreinterpretq_u32_u8(shift_right<8 * J>(a)), vdupq_n_u32(0xffU)));
   }
+  template <int J>
+  static I signed_byte_of_lane(B a) noexcept {
+    const int32x4_t top = vreinterpretq_s32_u8(J == 3 ? a : shift_left<24 - 8 * J>(a));
+    return vshrq_n_s32(top, 24);
+  }
+  static I load_sums(const std::int32_t* p) noexcept { return vld1q_s32(p); }
+  static void store_sums(std::int32_t* p, I a) noexcept { vst1q_s32(p, a); }
 
   static constexpr bool kFloatTableIsFast = false;
   static uint8x16x4_t load_float_table(const float* p) noexcept {
@@ -92,8 +86,6 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
     return vreinterpretq_f32_u8(vqtbl4q_u8(table, vreinterpretq_u8_u32(bytes)));
   }
 
-  static B load_table16(const std::uint8_t* p) noexcept { return vld1q_u8(p); }
-  static B lookup_bytes16(B table, B codes) noexcept { return vqtbl1q_u8(table, codes); }
   static B lookup_bytes_from(B table, B codes, int first) noexcept {
     return vqtbl1q_u8(table, vsubq_u8(codes, set1_byte(first)));
   }
@@ -176,6 +168,7 @@ struct Dot<isa::NeonDot> : Dot<isa::Neon> {
       return vdotq_s32(vaddq_s32(sum, scale_up<7>(top)), rest, b);
     }
   }
+  SINQ_INLINE_NEON_DOT I dot_signed(I sum, B levels, B x) noexcept { return dot<kMaxCode>(sum, levels, x); }
 };
 #endif
 

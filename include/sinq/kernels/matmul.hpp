@@ -18,10 +18,11 @@ void matmul(const W& w, const ScaledInput& x, RowRange rows, float* y, Index y_s
                                              view.rows(), " rows"));
   }
   const detail::ResultView result{y, y_stride, output};
+  const detail::DotKind kind = detail::best_dot(limit);
   if (x.batch() == 1) {
-    detail::multiply_vector(view, x, rows, result, limit);
+    detail::multiply_vector(view, x, rows, result, kind);
   } else {
-    detail::multiply_batch(view, x, rows, result, limit);
+    detail::multiply_batch(view, x, rows, result, kind);
   }
 }
 
@@ -47,7 +48,7 @@ void matmul(const W& w, const Activations& x, std::span<float> y, Precision prec
   }
   ScaledInput input;
   input.assign(w, x, precision, limit);
-  detail::for_each_share(w.rows(), executor,
+  detail::for_each_share(detail::view_of(w), executor,
                          [&](RowRange rows) { matmul(w, input, rows, y.data(), w.rows(), Output::kOverwrite, limit); });
 }
 

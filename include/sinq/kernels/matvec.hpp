@@ -21,7 +21,7 @@ void matvec(const W& w, const ScaledInput& x, RowRange rows, std::span<float> y,
   if (static_cast<Index>(y.size()) < rows.end) {
     SINQ_THROW(Errc::kBadShape, detail::text("matvec: y has ", y.size(), " elements, the rows end at ", rows.end));
   }
-  detail::multiply_vector(view, x, rows, {y.data(), 0, output}, limit);
+  detail::multiply_vector(view, x, rows, {y.data(), 0, output}, detail::best_dot(limit));
 }
 
 /// y = w x, the rows spread over `executor`. Throws kBadShape.
@@ -34,7 +34,7 @@ void matvec(const W& w, const Activations& x, std::span<float> y, Precision prec
   }
   ScaledInput input;
   input.assign(w, x, precision, limit);
-  detail::for_each_share(w.rows(), executor,
+  detail::for_each_share(detail::view_of(w), executor,
                          [&](RowRange rows) { matvec(w, input, rows, y, Output::kOverwrite, limit); });
 }
 

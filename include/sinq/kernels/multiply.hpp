@@ -2,11 +2,13 @@
 
 #include <sinq/compiled.hpp>
 #include <sinq/executor.hpp>
+#include <sinq/kernels/dot_kind.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/weights.hpp>
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -37,16 +39,23 @@ struct ResultView {
 /// Rows of a matrix times one vector (`in` is a batch of one), or times a batch: the kernels behind matvec and matmul.
 /// Templates, so that a file compiles those of the views that it calls them with.
 template <class View>
-void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
 template <class View>
-void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit);
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind);
+
+/// Rows that kernels take together at most.
+[[nodiscard]] inline Index rows_of_share(const QuantizedView& view) noexcept {
+  return TrellisCodes::holds(view.layout()) ? TrellisGeometry::kPanelRows : 2 * kPanelRows;
+}
+[[nodiscard]] inline Index rows_of_share(const RepackedView&) noexcept { return 2 * kPanelRows; }
 
 /// Splits all rows of a matrix over the workers of an executor; results do not depend on their number.
-template <Executor E, class F>
-void for_each_share(Index rows, const E& executor, F f) {
+template <class View, Executor E, class F>
+void for_each_share(const View& view, const E& executor, F f) {
   const Index workers = worker_count(executor);
   const Index shares = workers == 1 ? 1 : 4 * workers;
-  const Index step = round_up(ceil_div(rows, shares), 2 * kPanelRows);
+  const Index rows = view.rows();
+  const Index step = round_up(ceil_div(rows, shares), rows_of_share(view));
   run_tasks(executor, ceil_div(rows, step), [&](Index share, Index) {
     f(RowRange{share * step, std::min(rows, (share + 1) * step)});
   });
@@ -57,30 +66,36 @@ void for_each_share(Index rows, const E& executor, F f) {
 
 #if SINQ_HAS_BODIES(MULTIPLY)
 #include <sinq/kernels/row_kernels.hpp>
+#include <sinq/kernels/trellis_rows.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// Whether interleaved vector codes were multiplied by the kernels that they carry.
-[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&, Isa) {
-  return false;
-}
-[[nodiscard]] inline bool multiply_vectors(const RepackedView& view, const ScaledInput& in, RowRange rows,
-                                           const ResultView& result, Isa limit) {
-  if (view.layout().vector_dim == 1) return false;
-  view.vectors()->multiply(view, in, rows, result, limit);
+/// Whether the codes have kernels of their own, which have multiplied them: interleaved vector codes, which carry
+/// theirs, and the lane trellis, which runs as it is stored. A template, so that only programs with row-major matrices
+/// compile the latter.
+template <class View>
+[[nodiscard]] bool multiply_specially(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result,
+                                      DotKind kind) {
+  if constexpr (std::is_same_v<View, QuantizedView>) {
+    if (!TrellisCodes::holds(view.layout())) return false;
+    dispatch_dot(kind, [&](auto tag) { trellis_rows<decltype(tag)>(view, in, rows, result); });
+  } else {
+    if (view.layout().vector_dim == 1) return false;
+    view.vectors()->multiply(view, in, rows, result, kind);
+  }
   return true;
 }
 
 template <class View>
-void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
-  if (multiply_vectors(view, in, rows, result, limit)) return;
-  dispatch_dot(limit, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
+void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
+  if (multiply_specially(view, in, rows, result, kind)) return;
+  dispatch_dot(kind, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
 }
 
 template <class View>
-void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, Isa limit) {
-  if (multiply_vectors(view, in, rows, result, limit)) return;
-  dispatch_dot(limit, [&](auto tag) {
+void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
+  if (multiply_specially(view, in, rows, result, kind)) return;
+  dispatch_dot(kind, [&](auto tag) {
     using Tag = decltype(tag);
     matmul_rows<Tag, Dot<Tag>::kBatchTile>(view, in, rows, result);
   });

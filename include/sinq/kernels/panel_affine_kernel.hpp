@@ -75,7 +75,9 @@ struct PanelAffine<SINQ_ISA> {
   SINQ_INLINE void prepare(const PanelAux& aux, const std::byte* values, const std::byte* blocks, Index first,
                            Index count, Codes& codes) noexcept {
     AuxBlock stored[kTogether] = {};
-    for (Index g = 0; g < count; ++g) stored[g] = load_as<AuxBlock>(blocks + (first + g) * aux.block_stride);
+    for (Index g = 0; g < count; ++g) {
+      stored[g] = load_as<AuxBlock>(blocks + (first + g) / aux.block_share * aux.block_stride);
+    }
     std::uint16_t halves[2 * kTogether + kWidth] = {};
     std::memcpy(halves, stored, sizeof stored);
     for (Index i = 0; i < 2 * count; i += kWidth) S::store(codes.params + i, S::load_f16(halves + i));

@@ -17,6 +17,7 @@ struct PanelAux {
   const std::byte* offset_block = nullptr;  ///< 8- and 6-bit aux only
   Index value_stride = 0;                   ///< bytes between the values of consecutive groups
   Index block_stride = 0;                   ///< bytes between their parameters, 8- and 6-bit aux only
+  Index block_share = 1;                    ///< consecutive groups of values that have the same parameters
 };
 
 /// One panel of a row-interleaved matrix, super-block by super-block, with all that is the same for most of them

@@ -27,6 +27,11 @@ inline constexpr Index kVectorSuperGroups = 16;
          layout.offset == OffsetKind::kShared && layout.shared_zero_point == 0.0F;
 }
 
+/// Whether codes have a row-interleaved order: `repack` refuses the others, which run from the matrix as it is.
+[[nodiscard]] constexpr bool can_repack(const Layout& layout) noexcept {
+  return detail::ScalarCodes::holds(layout) || is_panel_vector(layout);
+}
+
 /// Where things are in the row-interleaved layout that kernels/README.md describes byte by byte.
 struct PanelGeometry {
   Index cols = 0;

@@ -57,13 +57,15 @@ class RepackedView {
   /// Kernels run those from row-major order. So it does for the others without their kernels.
   static void check(const Layout& layout, const VectorKernels* vectors = nullptr) {
     validate(layout);
-    const bool is_scalar = layout.vector_dim == 1 && layout.signs == SignStorage::kInLevels;
-    const bool is_vector = is_panel_vector(layout);
-    if (is_scalar || (is_vector && vectors != nullptr)) return;
-    if (is_vector) {
+    if (can_repack(layout)) {
+      if (detail::ScalarCodes::holds(layout) || vectors != nullptr) return;
       SINQ_THROW(Errc::kUnsupported,
                  "repack: vector codes have kernels of their own: include <sinq/kernels/vector_codes.hpp> and pass "
                  "sinq::kVectorCodes as the last argument");
+    }
+    if (!detail::VectorCodes::holds(layout)) {
+      SINQ_THROW(Errc::kUnsupported,
+                 "repack: these codes have no row-interleaved order: give matvec and matmul the matrix as it is");
     }
     SINQ_THROW(Errc::kUnsupported,
                detail::text("repack: vector codes of vector_dim ", layout.vector_dim, " and bits ", layout.bits,
@@ -213,7 +215,7 @@ inline void codes_to_rows(const RepackedView& view, Index panel, Index super, st
   with_bits(layout.bits, [&](auto bits) {
     for (Index r = 0; r < panel_row_count(layout.rows, panel); ++r) {
       UnitMover<bits>{view.geometry()}.to_row(base + 4 * r, super,
-                                              codes + (panel * kPanelRows + r) * layout.code_row_bytes());
+                                              codes + ScalarCodes(layout).code_offset(panel * kPanelRows + r, 0));
     }
   });
 }
@@ -221,7 +223,7 @@ inline void codes_to_rows(const RepackedView& view, Index panel, Index super, st
 /// Kernels take the magnitudes of vector codes as unsigned bytes up to 127.
 inline void check_magnitudes(const QuantizedView& view) {
   const Index count = view.layout().level_count * view.layout().vector_dim;
-  const std::int8_t* const levels = view.vector_levels();
+  const std::int8_t* const levels = view.byte_levels();
   if (levels == nullptr || std::all_of(levels, levels + count, [](std::int8_t level) { return level >= 0; })) return;
   SINQ_THROW(
       Errc::kUnsupported,

@@ -15,15 +15,15 @@ namespace sinq::inline SINQ_ABI::detail {
 
 /// Calls f(panel, stored rows, plane) for pieces of `rows` (of the window): at most `step` rows from the start of a
 /// panel on, all in one row block.
-template <class View, class F>
+template <Index PanelRows = kPanelRows, class View, class F>
 void for_each_piece(const View& view, const ScaledInput& in, RowRange rows, Index step, F f) noexcept {
   const Index shift = first_stored_row(view);
   const Index row_block = view.layout().row_block;
   const Index first_block = shift / row_block;
   const Index end = rows.end + shift;
   for (Index row = rows.begin + shift; row < end;) {
-    const Index panel = row / kPanelRows;
-    Index stop = std::min(end, panel * kPanelRows + step);
+    const Index panel = row / PanelRows;
+    Index stop = std::min(end, panel * PanelRows + step);
     const Index block = in.planes() == 1 ? first_block : row / row_block;
     if (in.planes() > 1) stop = std::min(stop, (block + 1) * row_block);
     f(panel, RowRange{row, stop}, block - first_block);
@@ -65,7 +65,7 @@ void matvec_rows(const View& view, const ScaledInput& in, RowRange rows, const R
     const Index shift = first_stored_row(view);
     alignas(64) float out[kPanelRows];
     if constexpr (std::is_same_v<View, QuantizedView>) {
-      if (view.layout().vector_dim != 1) return matmul_rows<FloatTag, 1>(view, in, rows, result);
+      if (!ScalarCodes::holds(view.layout())) return matmul_rows<FloatTag, 1>(view, in, rows, result);
       for_each_piece(view, in, rows, kPanelRows, [&](Index, RowRange stored, Index plane) {
         if (is_float) {
           RowMatvec<FloatTag>::run_floats(view, stored, in.view(plane), levels, out);

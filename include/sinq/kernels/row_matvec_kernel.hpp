@@ -85,7 +85,7 @@ struct RowMatvec<SINQ_ISA> {
     for (Index i = 0; i < chunk.count; ++i) {
       const Index block = first + i;
       const Index col = in.blocks.first_col(block);
-      chunk.place[i] = {col * view.layout().bits / 8, codes_left(view, col), in.blocks.col_count(block),
+      chunk.place[i] = {ScalarCodes(view.layout()).bytes_before(col), codes_left(view, col), in.blocks.col_count(block),
                         block * in.blocks.stride};
       const F scale = S::set1(in.digits == 0 ? 1.0F : in.scales[block]);
       const F total = S::set1(in.sums[block]);
@@ -124,7 +124,7 @@ struct RowMatvec<SINQ_ISA> {
     const int bits = view.layout().bits;
     const auto unpacker = S::load_unpacker(kUnpackPlans[static_cast<std::size_t>(bits)]);
     const Index step = S::kBytes * bits / 8;
-    const Index row_bytes = view.layout().code_row_bytes();
+    const Index row_bytes = ScalarCodes(view.layout()).row_bytes();
     alignas(64) float y[kPanelRows] = {};
     alignas(64) float lanes[kPanelRows * S::kWidth] = {};
     const int digits = XDigits + (HasLevels && levels.table.digits == 2 ? 1 : 0);
@@ -221,7 +221,7 @@ struct RowMatvec<SINQ_ISA> {
     const Index entries = view.layout().level_count;
     const auto unpacker = S::load_unpacker(kUnpackPlans[static_cast<std::size_t>(bits)]);
     const Index step = S::kBytes * bits / 8;
-    const Index row_bytes = view.layout().code_row_bytes();
+    const Index row_bytes = ScalarCodes(view.layout()).row_bytes();
     alignas(64) float y[kPanelRows] = {};
     alignas(64) float lanes[kPanelRows * S::kWidth] = {};
     Chunk chunk;

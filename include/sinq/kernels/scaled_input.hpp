@@ -127,7 +127,7 @@ class ScaledInput {
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
 
   [[nodiscard]] static bool needs_floats(const QuantizedView& matrix) noexcept {
-    return matrix.layout().vector_dim != 1;
+    return detail::VectorCodes::holds(matrix.layout());
   }
   [[nodiscard]] static bool needs_floats(const RepackedView&) noexcept { return false; }
 
@@ -215,7 +215,8 @@ SINQ_DECL void ScaledInput::prepare_levels(const float* levels, Index level_coun
   // Floats look levels up in the matrix; vector codes have theirs as bytes already.
   const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : level_count);
   factors_.level_count = static_cast<Index>(count);
-  const int max_code = detail::dispatch_dot(limit, [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
+  const int max_code =
+      detail::dispatch_dot(detail::best_dot(limit), [](auto tag) { return detail::Dot<decltype(tag)>::kMaxCode; });
   const bool known = count == levels_.size() && digits() == table_digits_ && max_code == table_->max_code;
   if (known && (count == 0 || std::memcmp(levels, levels_.data(), count * sizeof(float)) == 0)) return;
   levels_.assign(levels, levels + count);

@@ -4,7 +4,7 @@
 #include <sinq/kernels/panel_matvec.hpp>
 #include <sinq/kernels/scaled_input.hpp>
 #include <sinq/kernels/unit_decoder.hpp>
-#include <sinq/packing/vector_levels.hpp>
+#include <sinq/packing/unpack_codes.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -17,10 +17,10 @@ struct TileFormat {
   Index entries = 0;     ///< of the table that bytes are looked up in; 0: they are multiplied as they are
   bool is_wide = false;  ///< bytes beyond 127
 
-  /// The levels of vector codes become bytes themselves, level + kLevelZero.
+  /// Levels that are whole numbers become bytes themselves, level + kLevelZero.
   TileFormat(const Layout& layout, const LevelTable& table) noexcept
       : affine(table.affine), entries(layout.level_count), is_wide(layout.bits == 8) {
-    if (layout.vector_dim == 1) return;
+    if (level_type(layout) == LevelType::kF32) return;
     affine = {1.0F, static_cast<float>(-kLevelZero)};
     entries = 0;
     is_wide = true;
@@ -42,14 +42,14 @@ struct TileFormat {
   return rows == kPanelRows ? aux : padded.pad(aux, rows);
 }
 
-/// Code bytes of stored row `row` from column `col` of the window on.
+/// Bytes of scalar codes of stored row `row` from column `col` of the window on.
 [[nodiscard]] inline const std::uint8_t* codes_at(const QuantizedView& view, Index row, Index col) noexcept {
-  return view.codes(row - view.row_range().begin) + col * view.layout().bits / 8;
+  return view.code_regions().codes + ScalarCodes(view.layout()).code_offset(row, view.col_range().begin + col);
 }
 /// Bytes from there to the end of the stored row.
 [[nodiscard]] inline Index codes_left(const QuantizedView& view, Index col) noexcept {
-  const Layout& layout = view.layout();
-  return layout.code_row_bytes() - (view.col_range().begin + col) * layout.bits / 8;
+  const ScalarCodes codes(view.layout());
+  return codes.row_bytes() - codes.bytes_before(view.col_range().begin + col);
 }
 
 template <class Tag>

@@ -13,8 +13,8 @@ struct TileDecoder<SINQ_ISA> {
   using Units = UnitDecoder<SINQ_ISA>;
 
   /// Codes of a block as quads [quad][16 rows][4] in `tile` [kTileBytes]; returns the block's first quad in it. Codes
-  /// behind the block's last column are arbitrary. Vector codes come as levels + kLevelZero. A view that decodes in
-  /// its own way names its decoder `Tile`.
+  /// behind the block's last column are arbitrary. Levels that are whole numbers come as level + kLevelZero. A view
+  /// that decodes in its own way names its decoder `Tile`.
   template <class View>
   SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
                                          std::uint8_t* tile) noexcept {
@@ -91,30 +91,15 @@ struct TileDecoder<SINQ_ISA> {
       requires(std::is_same_v<View, QuantizedView>) {
     // Whole vectors of quads: 256 columns are at most that many bytes of a row.
     alignas(64) std::uint8_t rows[kPanelRows * kMaxBlockCols];
-    const Index first = blocks.first_col(block);
-    const Index count = round_up(blocks.col_count(block), S::kBytes);
+    const Index first = blocks.first_col(block), cols = blocks.col_count(block), row = panel * kPanelRows;
     const Index present = panel_row_count(view.layout().rows, panel);
-    for (Index r = 0; r < kPanelRows; ++r) {
-      if (r >= present) {
-        std::memset(rows + r * kMaxBlockCols, 0, static_cast<std::size_t>(count));
-        continue;
-      }
-      if (view.layout().vector_dim != 1) {
-        vector_row(view, panel * kPanelRows + r, first, blocks.col_count(block), rows + r * kMaxBlockCols);
-        continue;
-      }
-      const std::uint8_t* const from = codes_at(view, panel * kPanelRows + r, first);
-      const Index left = codes_left(view, first);
-      switch (view.layout().bits) {
-        case 4:
-          row<4>(view, from, left, count, rows + r * kMaxBlockCols);
-          break;
-        case 8:
-          row<8>(view, from, left, count, rows + r * kMaxBlockCols);
-          break;
-        default:
-          row<0>(view, from, left, count, rows + r * kMaxBlockCols);
-      }
+    const Index count = round_up(cols, S::kBytes);
+    std::memset(rows + present * kMaxBlockCols, 0, static_cast<std::size_t>((kPanelRows - present) * kMaxBlockCols));
+    if (ScalarCodes::holds(view.layout())) {
+      for (Index r = 0; r < present; ++r) scalar_row(view, row + r, first, count, rows + r * kMaxBlockCols);
+    } else {
+      unpack_codes<typename S::SimdTag>(view.layout(), view.code_regions(), {row, row + present},
+                                        view.stored(ColRange{first, first + cols}), rows, kMaxBlockCols);
     }
     for (Index r = 0; r < kPanelRows; r += S::kWidth) {
       for (Index c = 0; c < count; c += S::kBytes) {
@@ -123,23 +108,24 @@ struct TileDecoder<SINQ_ISA> {
     }
     return tile;
   }
-  /// Levels + kLevelZero of `count` columns of stored row `row`, from column `first` of the window on.
-  static void vector_row(const QuantizedView& view, Index row, Index first, Index count, std::uint8_t* out) noexcept {
-    const Layout& layout = view.layout();
-    const Index dim = layout.vector_dim;
-    // Codes are counted from the start of the stored row: a block may start inside a byte.
-    const auto* const codes = reinterpret_cast<const std::uint8_t*>(view.region(Region::kCodes));
-    const CodeReader code(codes + row * layout.code_row_bytes(), layout.code_row_bytes(), layout.bits);
-    const Index first_code = (view.col_range().begin + first) / dim;
-    const auto code_of = [&](Index i) { return code(first_code + i); };
-    copy_entries(view.vector_levels(), layout.vector_dim, ceil_div(count, dim), code_of, out);
-    const std::uint8_t* const signs = view.signs(row - view.row_range().begin);
-    bias_levels(signs == nullptr ? nullptr : signs + first / 8, count, out);
+  /// `count` scalar codes of stored row `row` from column `first` of the window on, one per byte, in the way that the
+  /// machine's byte vectors like best.
+  SINQ_TARGET static void scalar_row(const QuantizedView& view, Index row, Index first, Index count,
+                                     std::uint8_t* out) noexcept {
+    const std::uint8_t* const from = codes_at(view, row, first);
+    const Index left = codes_left(view, first);
+    switch (view.layout().bits) {
+      case 4:
+        return unpack_row<4>(view, from, left, count, out);
+      case 8:
+        return unpack_row<8>(view, from, left, count, out);
+      default:
+        unpack_row<0>(view, from, left, count, out);
+    }
   }
-  /// `count` codes of one row, one per byte.
   template <int Bits>
-  SINQ_TARGET static void row(const QuantizedView& view, const std::uint8_t* from, Index left, Index count,
-                              std::uint8_t* out) noexcept {
+  SINQ_TARGET static void unpack_row(const QuantizedView& view, const std::uint8_t* from, Index left, Index count,
+                                     std::uint8_t* out) noexcept {
     const int bits = view.layout().bits;
     const auto unpacker = S::load_unpacker(kUnpackPlans[static_cast<std::size_t>(bits)]);
     const Index step = S::kBytes * bits / 8;

@@ -20,6 +20,17 @@ struct TileMultiply<SINQ_ISA> {
   /// Columns of float weights that are kept at once.
   static constexpr Index kFloatCols = 64;
 
+  /// Codes of a block of columns, one byte each, that all activations of a batch meet.
+  struct Tile {
+    const std::uint8_t* codes[kPanels] = {};
+    int panels = 0;        ///< of them
+    Index quad_bytes = 0;  ///< from the 16 dwords of one quad of columns to the next
+    Index first_quad = 0;  ///< of the block's
+    Index quads = 0;
+  };
+  /// Stands for the largest code where codes are levels, as `Dot::dot_signed` takes them.
+  static constexpr int kSigned = -1;
+
   /// `Batch` activations meet a decoded tile at once, as long as that many are left: S::kBatchTile, or 1 where one is
   /// all there is.
   /// out[count][kRows] = rows of `panels` (at most kPanels) panels from `panel` on, times activations first..first +
@@ -41,69 +52,91 @@ struct TileMultiply<SINQ_ISA> {
         }
       }
       alignas(64) std::uint8_t tile[kPanels][kTileBytes];
-      std::uint8_t* codes[kPanels] = {};
-      for (int p = 0; p < panels; ++p) codes[p] = Decoder::codes(view, panel + p, in.blocks, block, tile[p]);
+      Tile codes{{}, panels, kLineBytes, 0, ceil_div(in.blocks.col_count(block), 4)};
+      for (int p = 0; p < panels; ++p) codes.codes[p] = Decoder::codes(view, panel + p, in.blocks, block, tile[p]);
       if (in.digits == 0) {
-        floats<Batch>(codes, panels, format.entries, in, block, first, count, levels, a, b, out);
+        floats<Batch>(codes, format.entries, in, block, first, count, levels, a, b, out);
       } else {
-        integers<Batch>(codes, panels, format, in, block, first, count, levels, a, b, out);
+        integers<Batch>(codes, format, in, block, first, count, levels, a, b, out);
       }
+    }
+  }
+
+  /// out[count][out_stride] += a * (the tile's dot product with integers) + b * (the block's sum of them), of one block
+  /// of activations; out, a and b start with the tile's first row.
+  template <int Largest, int Batch>
+  SINQ_TARGET static void each_tile(const Tile& tile, const InputView& in, Index block, Index first, Index count,
+                                    const float* a, const float* b, float* out, Index out_stride) noexcept {
+    Index i = 0;
+    for (; i + Batch <= count; i += Batch) {
+      batch_tile<Largest, Batch>(tile, in, block, first + i, a, b, out + i * out_stride, out_stride);
+    }
+    for (; i < count; ++i) {
+      batch_tile<Largest, 1>(tile, in, block, first + i, a, b, out + i * out_stride, out_stride);
+    }
+  }
+  /// out[count][out_stride] += weights [cols][kRows] times floats `x` [cols][batch].
+  template <int Batch>
+  SINQ_TARGET static void each_float_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
+                                          Index count, float* out, Index out_stride) noexcept {
+    Index i = 0;
+    for (; i + Batch <= count; i += Batch) {
+      float_batch_tile<Batch>(weights, panels, cols, x + i, batch, out + i * out_stride, out_stride);
+    }
+    for (; i < count; ++i) {
+      float_batch_tile<1>(weights, panels, cols, x + i, batch, out + i * out_stride, out_stride);
     }
   }
 
  private:
   template <int Batch>
-  SINQ_TARGET static void integers(std::uint8_t* const (&codes)[kPanels], int panels, const TileFormat& format,
-                                   const InputView& in, Index block, Index first, Index count, const Levels& levels,
-                                   const float* a, const float* b, float* out) noexcept {
-    const Index quads = ceil_div(in.blocks.col_count(block), 4);
+  SINQ_TARGET static void integers(const Tile& codes, const TileFormat& format, const InputView& in, Index block,
+                                   Index first, Index count, const Levels& levels, const float* a, const float* b,
+                                   float* out) noexcept {
     const int digits = levels.table.digits;
     // Entries of a table never exceed kMaxCode.
     constexpr int kNarrow = S::kMaxCode;
     if (digits == 0) {
-      if (format.is_wide) return each_tile<255, Batch>(codes, panels, quads, in, block, first, count, a, b, out);
-      return each_tile<kNarrow, Batch>(codes, panels, quads, in, block, first, count, a, b, out);
+      if (format.is_wide) return each_tile<255, Batch>(codes, in, block, first, count, a, b, out, kRows);
+      return each_tile<kNarrow, Batch>(codes, in, block, first, count, a, b, out, kRows);
     }
     alignas(64) std::uint8_t found[kPanels][kMaxBlockCols * kPanelRows];
-    std::uint8_t* entry[kPanels];
+    Tile entries = codes;
     alignas(64) float scale[kRows];
     alignas(64) float none[kRows] = {};
     for (int d = 0; d < digits; ++d) {
       const std::uint8_t* table = d == 0 ? levels.table.high : levels.table.low;
-      for (int p = 0; p < panels; ++p) {
-        entry[p] = found[p];
-        Decoder::look_up(codes[p], quads, table, format.entries, found[p]);
+      for (int p = 0; p < codes.panels; ++p) {
+        entries.codes[p] = found[p];
+        Decoder::look_up(codes.codes[p], codes.quads, table, format.entries, found[p]);
       }
       const float weight = digits == 2 && d == 0 ? 128.0F : 1.0F;
-      for (Index r = 0; r < kRows; ++r) scale[r] = r < panels * kPanelRows ? a[r] * weight : 0.0F;
-      each_tile<kNarrow, Batch>(entry, panels, quads, in, block, first, count, scale, d == 0 ? b : none, out);
+      for (Index r = 0; r < kRows; ++r) scale[r] = r < codes.panels * kPanelRows ? a[r] * weight : 0.0F;
+      each_tile<kNarrow, Batch>(entries, in, block, first, count, scale, d == 0 ? b : none, out, kRows);
     }
   }
 
   template <int Largest, int Batch>
-  SINQ_TARGET static void each_tile(std::uint8_t* const (&codes)[kPanels], int panels, Index quads, const InputView& in,
-                                    Index block, Index first, Index count, const float* a, const float* b,
-                                    float* out) noexcept {
-    Index i = 0;
-    for (; i + Batch <= count; i += Batch) {
-      batch_tile<Largest, Batch>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
-    }
-    for (; i < count; ++i) batch_tile<Largest, 1>(codes, panels, quads, in, block, first + i, a, b, out + i * kRows);
-  }
-  template <int Largest, int Batch>
-  SINQ_TARGET static void batch_tile(std::uint8_t* const (&codes)[kPanels], int panels, Index quads,
-                                     const InputView& in, Index block, Index at, const float* a, const float* b,
-                                     float* out) noexcept {
+  SINQ_TARGET static void batch_tile(const Tile& tile, const InputView& in, Index block, Index at, const float* a,
+                                     const float* b, float* out, Index out_stride) noexcept {
     if constexpr (kPanels > 1) {
-      if (panels > 1) return dot_tile<Largest, kPanels, Batch>(codes, quads, in, block, at, a, b, out);
+      if (tile.panels > 1) return dot_tile<Largest, kPanels, Batch>(tile, in, block, at, a, b, out, out_stride);
     }
-    dot_tile<Largest, 1, Batch>(codes, quads, in, block, at, a, b, out);
+    dot_tile<Largest, 1, Batch>(tile, in, block, at, a, b, out, out_stride);
+  }
+  template <int Largest>
+  SINQ_INLINE I dot(I sum, B codes, B x) noexcept {
+    if constexpr (Largest == kSigned) {
+      return S::dot_signed(sum, codes, x);
+    } else {
+      return S::template dot<Largest>(sum, codes, x);
+    }
   }
 
   /// Panels x 16 rows times Batch activations: as many sums as registers hold.
   template <int Largest, int Panels, int Batch>
-  SINQ_TARGET static void dot_tile(std::uint8_t* const (&codes)[kPanels], Index quads, const InputView& in, Index block,
-                                   Index at, const float* a, const float* b, float* out) noexcept {
+  SINQ_TARGET static void dot_tile(const Tile& tile, const InputView& in, Index block, Index at, const float* a,
+                                   const float* b, float* out, Index out_stride) noexcept {
     I sum[std::size_t{Panels * kParts}][std::size_t{Batch}];
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
@@ -118,18 +151,18 @@ struct TileMultiply<SINQ_ISA> {
           for (int j = 0; j < Batch; ++j) sum[v][j] = S::template scale_up<7>(sum[v][j]);
         }
       }
-      const std::int8_t* x = in.digit(d, block) + at * 4;
-      for (Index q = 0; q < quads; ++q, x += in.batch * 4) {
+      const std::int8_t* x = in.digit(d, block) + (tile.first_quad * in.batch + at) * 4;
+      for (Index q = 0; q < tile.quads; ++q, x += in.batch * 4) {
         B w[std::size_t{Panels * kParts}];
         SINQ_UNROLL_VECTORS
         for (int v = 0; v < Panels * kParts; ++v) {
-          w[v] = S::load_bytes(codes[v / kParts] + q * kLineBytes + v % kParts * S::kBytes);
+          w[v] = S::load_bytes(tile.codes[v / kParts] + q * tile.quad_bytes + v % kParts * S::kBytes);
         }
         SINQ_UNROLL_VECTORS
         for (int j = 0; j < Batch; ++j) {
           const B xj = S::broadcast4(x + 4 * j);
           SINQ_UNROLL_VECTORS
-          for (int v = 0; v < Panels * kParts; ++v) sum[v][j] = S::template dot<Largest>(sum[v][j], w[v], xj);
+          for (int v = 0; v < Panels * kParts; ++v) sum[v][j] = dot<Largest>(sum[v][j], w[v], xj);
         }
       }
     }
@@ -141,7 +174,7 @@ struct TileMultiply<SINQ_ISA> {
       const F bv = S::load(b + v * S::kWidth);
       SINQ_UNROLL_VECTORS
       for (int j = 0; j < Batch; ++j) {
-        float* const to = out + j * kRows + v * S::kWidth;
+        float* const to = out + j * out_stride + v * S::kWidth;
         const F dot = S::mul(S::to_float(sum[v][j]), S::set1(scale[j]));
         S::store(to, S::fma(av, dot, S::fma(bv, S::set1(total[j]), S::load(to))));
       }
@@ -149,46 +182,37 @@ struct TileMultiply<SINQ_ISA> {
   }
 
   template <int Batch>
-  SINQ_TARGET static void floats(std::uint8_t* const (&codes)[kPanels], int panels, Index entries, const InputView& in,
-                                 Index block, Index first, Index count, const Levels& levels, const float* a,
-                                 const float* b, float* out) noexcept {
+  SINQ_TARGET static void floats(const Tile& codes, Index entries, const InputView& in, Index block, Index first,
+                                 Index count, const Levels& levels, const float* a, const float* b,
+                                 float* out) noexcept {
     alignas(64) float weights[kFloatCols * kRows];
     const Index cols = in.blocks.col_count(block);
     for (Index c = 0; c < cols; c += kFloatCols) {
       const Index n = cols - c < kFloatCols ? cols - c : kFloatCols;
-      for (int p = 0; p < panels; ++p) {
-        Decoder::weights(codes[p] + c / 4 * kLineBytes, ceil_div(n, 4), levels, entries, a + p * kPanelRows,
+      for (int p = 0; p < codes.panels; ++p) {
+        Decoder::weights(codes.codes[p] + c / 4 * kLineBytes, ceil_div(n, 4), levels, entries, a + p * kPanelRows,
                          b + p * kPanelRows, kRows, weights + p * kPanelRows);
       }
       const float* x = in.values + (block * in.blocks.stride + c) * in.batch + first;
-      each_float_tile<Batch>(weights, panels, n, x, in.batch, count, out);
+      each_float_tile<Batch>(weights, codes.panels, n, x, in.batch, count, out, kRows);
     }
-  }
-  template <int Batch>
-  SINQ_TARGET static void each_float_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
-                                          Index count, float* out) noexcept {
-    Index i = 0;
-    for (; i + Batch <= count; i += Batch) {
-      float_batch_tile<Batch>(weights, panels, cols, x + i, batch, out + i * kRows);
-    }
-    for (; i < count; ++i) float_batch_tile<1>(weights, panels, cols, x + i, batch, out + i * kRows);
   }
   template <int Batch>
   SINQ_TARGET static void float_batch_tile(const float* weights, int panels, Index cols, const float* x, Index batch,
-                                           float* out) noexcept {
+                                           float* out, Index out_stride) noexcept {
     if constexpr (kPanels > 1) {
-      if (panels > 1) return float_tile<kPanels, Batch>(weights, cols, x, batch, out);
+      if (panels > 1) return float_tile<kPanels, Batch>(weights, cols, x, batch, out, out_stride);
     }
-    float_tile<1, Batch>(weights, cols, x, batch, out);
+    float_tile<1, Batch>(weights, cols, x, batch, out, out_stride);
   }
   template <int Panels, int Batch>
-  SINQ_TARGET static void float_tile(const float* weights, Index cols, const float* x, Index batch,
-                                     float* out) noexcept {
+  SINQ_TARGET static void float_tile(const float* weights, Index cols, const float* x, Index batch, float* out,
+                                     Index out_stride) noexcept {
     F sum[std::size_t{Panels * kParts}][std::size_t{Batch}];
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
       SINQ_UNROLL_VECTORS
-      for (int j = 0; j < Batch; ++j) sum[v][j] = S::load(out + j * kRows + v * S::kWidth);
+      for (int j = 0; j < Batch; ++j) sum[v][j] = S::load(out + j * out_stride + v * S::kWidth);
     }
     for (Index c = 0; c < cols; ++c, weights += kRows, x += batch) {
       F w[std::size_t{Panels * kParts}];
@@ -204,7 +228,7 @@ struct TileMultiply<SINQ_ISA> {
     SINQ_UNROLL_VECTORS
     for (int v = 0; v < Panels * kParts; ++v) {
       SINQ_UNROLL_VECTORS
-      for (int j = 0; j < Batch; ++j) S::store(out + j * kRows + v * S::kWidth, sum[v][j]);
+      for (int j = 0; j < Batch; ++j) S::store(out + j * out_stride + v * S::kWidth, sum[v][j]);
     }
   }
 };

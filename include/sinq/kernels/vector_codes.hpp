@@ -46,12 +46,13 @@ inline void vectors_to_panel(const QuantizedView& view, const PanelGeometry& geo
 inline void vectors_to_rows(const RepackedView& view, Index panel, Index super, std::uint8_t* codes,
                             std::uint8_t* signs) noexcept {
   const Layout& layout = view.layout();
+  const VectorCodes streams(layout);
   const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, super));
   with_vector_bits(layout.bits, [&](auto bits) {
     for (Index r = 0; r < panel_row_count(layout.rows, panel); ++r) {
       const Index row = panel * kPanelRows + r;
-      VectorMover<bits>{view.geometry()}.to_row(base + 4 * r, super, codes + row * layout.code_row_bytes(),
-                                                signs + row * layout.sign_row_bytes());
+      VectorMover<bits>{view.geometry()}.to_row(base + 4 * r, super, codes + streams.code_offset(row, 0),
+                                                signs + streams.sign_offset(row, 0));
     }
   });
 }
@@ -81,8 +82,8 @@ const VectorKernels kVectorKernels
 inline constexpr VectorKernels kVectorKernels
 #endif
     {&vectors_to_panel, &vectors_to_rows,
-     [](const RepackedView& view, const ScaledInput& x, RowRange rows, const ResultView& result, Isa limit) {
-       dispatch_dot(limit, [&](auto tag) { vector_rows<decltype(tag)>(view, x, rows, result); });
+     [](const RepackedView& view, const ScaledInput& x, RowRange rows, const ResultView& result, DotKind kind) {
+       dispatch_dot(kind, [&](auto tag) { vector_rows<decltype(tag)>(view, x, rows, result); });
      }};
 
 }  // namespace detail

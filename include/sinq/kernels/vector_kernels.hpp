@@ -1,7 +1,7 @@
 #pragma once
 
 #include <sinq/abi.hpp>
-#include <sinq/isa.hpp>
+#include <sinq/kernels/dot_kind.hpp>
 #include <sinq/types.hpp>
 
 #include <cstddef>
@@ -28,7 +28,7 @@ struct VectorKernels {
   void (*to_rows)(const RepackedView& view, Index panel, Index super, std::uint8_t* codes,
                   std::uint8_t* signs) noexcept;
   void (*multiply)(const RepackedView& view, const ScaledInput& x, RowRange rows, const detail::ResultView& result,
-                   Isa limit);
+                   detail::DotKind kind);
 };
 
 }  // namespace sinq::inline SINQ_ABI

@@ -34,6 +34,7 @@ struct SinkhornSteps;
 
 #define SINQ_KERNEL <sinq/normalize/sinkhorn_kernel.hpp>
 #include <sinq/detail/for_each_isa.hpp>
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/detail/vector.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
@@ -72,14 +73,12 @@ class TileDeviations {
   }
 
   /// Leaves rows and columns out whose deviation is below `fraction` of the median. Returns how many.
-  Index leave_out_below(float fraction) {
+  [[gnu::cold]] Index leave_out_below(float fraction) {
     // The median is not above the maximum: nothing to look for in nearly every tile.
     if (summary_.least >= fraction * summary_.most) return 0;
-    Vector<float> all(row_std(), row_std() + tile_.rows);
-    all.insert(all.end(), col_std_, col_std_ + tile_.cols);
-    const auto middle = all.begin() + static_cast<Index>(all.size() / 2);
-    std::nth_element(all.begin(), middle, all.end());
-    const float limit = fraction * *middle;
+    Vector<float> all(static_cast<std::size_t>(tile_.rows + tile_.cols));
+    std::copy(col_std_, col_std_ + tile_.cols, std::copy(row_std(), row_std() + tile_.rows, all.data()));
+    const float limit = fraction * nth_smallest(all.data(), all.size(), all.size() / 2);
     for (Index r = 0; r < tile_.rows; ++r) {
       if (!(row_std()[r] >= limit && row_std()[r] > 0.0F)) left_out_.push_back(row_std() + r);
     }
@@ -128,7 +127,7 @@ class TileDeviations {
     }
   }
 
-  void measure_in_two_passes() {
+  [[gnu::cold]] void measure_in_two_passes() {
     summary_ = {std::numeric_limits<float>::infinity(), 0.0F, true};
     Vector<double> mean(static_cast<std::size_t>(tile_.cols), 0.0);
     Vector<double> spread(static_cast<std::size_t>(tile_.cols), 0.0);
@@ -156,7 +155,7 @@ class TileDeviations {
     }
   }
 
-  void summarize_without_left_out() noexcept {
+  [[gnu::cold]] void summarize_without_left_out() noexcept {
     summary_.least = std::numeric_limits<float>::infinity();
     summary_.most = 0.0F;
     for (float* std : left_out_) *std = -1.0F;  // marks them for this loop; `update` sets what they need then

@@ -11,14 +11,6 @@
 
 namespace sinq::inline SINQ_ABI {
 
-/// How group scales, zero points and column scales are stored.
-enum class AuxFormat : std::uint8_t {
-  kF16,  ///< IEEE binary16: what the paper's tables count
-  kF32,  ///< exact: comparison with the reference
-  kU8,   ///< 8 bits under an f16 {minimum, step} per 64 consecutive rows of one group; column scales stay f16
-  kU6,   ///< the same in 6 bits, a bit stream per group: what groups of 16 and 32 can afford
-};
-
 /// The curve from an aux code to its value.
 enum class AuxCurve : std::uint8_t {
   kLinear,       ///< minimum + step * code: zero points

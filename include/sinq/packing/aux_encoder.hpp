@@ -55,12 +55,17 @@ inline void encode_aux(AuxFormat format, AuxCurve curve, AuxTarget target, RowRa
     }
     case AuxFormat::kU8:
     case AuxFormat::kU6: {
-      auto* out = reinterpret_cast<std::uint8_t*>(target.values) + aux_bytes(format, range.begin);
+      std::uint8_t codes[kAuxBlockRows];
+      const float top = format == AuxFormat::kU8 ? 255.0F : 63.0F;
       const AuxBlock block = dispatch(limit, [&](auto tag) {
-        return format == AuxFormat::kU8
-                   ? AuxEncode<decltype(tag)>::template codes<8>(values, range.size(), curve, out, stored)
-                   : AuxEncode<decltype(tag)>::template codes<6>(values, range.size(), curve, out, stored);
+        return AuxEncode<decltype(tag)>::encode_block(values, range.size(), curve, top, codes, stored);
       });
+      auto* out = reinterpret_cast<std::uint8_t*>(target.values) + aux_bytes(format, range.begin);
+      if (format == AuxFormat::kU8) {
+        std::memcpy(out, codes, count);
+      } else {
+        pack<6>(codes, range.size(), out);
+      }
       std::memcpy(target.blocks + range.begin / kAuxBlockRows * Index{sizeof(AuxBlock)}, &block, sizeof block);
       return;
     }

@@ -21,13 +21,10 @@ struct AuxEncode<SINQ_ISA> {
     }
   }
 
-  /// One block of values in kBits bits.
-  template <int kBits>
-  SINQ_TARGET static AuxBlock codes(const float* values, Index count, AuxCurve curve, std::uint8_t* out,
-                                    float* stored) noexcept {
-    constexpr float kSteps = static_cast<float>((1 << kBits) - 1);
+  /// One block of values as codes 0..top, a byte each. Writes `codes` and `stored` in whole vectors.
+  SINQ_TARGET static AuxBlock encode_block(const float* values, Index count, AuxCurve curve, float top,
+                                           std::uint8_t* codes, float* stored) noexcept {
     float linear[kAuxBlockRows];
-    std::uint8_t lanes[kAuxBlockRows];
     float low = 0.0F, high = 0.0F;
     for (Index i = 0; i < count; i += S::kWidth) {
       F x = S::load(values + i);
@@ -39,17 +36,16 @@ struct AuxEncode<SINQ_ISA> {
       low = linear[i] < low ? linear[i] : low;
       high = linear[i] > high ? linear[i] : high;
     }
-    const AuxBlock block = aux_block(low, high, kSteps);
+    const AuxBlock block = aux_block(low, high, top);
     const float step = half_to_float(block.step);
     const F minimum = S::set1(half_to_float(block.minimum));
     const F steps = S::set1(step), inverse = S::set1(step == 0.0F ? 0.0F : 1.0F / step);
     for (Index i = 0; i < count; i += S::kWidth) {
-      S::store_codes(lanes + i, S::mul(S::sub(S::load(linear + i), minimum), inverse), S::set1(kSteps));
-      F x = S::fma(S::load_codes(lanes + i), steps, minimum);
+      S::store_codes(codes + i, S::mul(S::sub(S::load(linear + i), minimum), inverse), S::set1(top));
+      F x = S::fma(S::load_codes(codes + i), steps, minimum);
       if (curve == AuxCurve::kLogarithmic) x = Math::exp2(x);
       S::store(stored + i, x);
     }
-    sinq::pack<kBits>(lanes, count, out);
     return block;
   }
 };

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 namespace sinq::inline SINQ_ABI {
 
@@ -68,6 +69,24 @@ struct TrellisGeometry {
     }
     return bytes >> (7 - last % 8) & (kStates - 1);
   }
+
+  /// Writes a block of lines [block_bytes] from the windows [32][64] of its steps, whose own bits are all that counts.
+  constexpr void write_block(const std::uint16_t* windows, std::uint8_t* block) const noexcept {
+    for (Index lane = 0; lane < kLineBytes; ++lane) {
+      std::uint32_t bits = 0;
+      int held = 0;
+      std::uint8_t* out = block + lane;
+      for (Index step = 0; step < kBlockSteps; ++step) {
+        const int own = step_bits(step);
+        bits = bits << own | (windows[step * kLineBytes + lane] & ((1U << own) - 1U));
+        held += own;
+        if (held < 8) continue;
+        held -= 8;
+        *out = static_cast<std::uint8_t>(bits >> held);
+        out += kLineBytes;
+      }
+    }
+  }
 };
 
 /// Three tables of 16 learned levels; every sum of three fits [-127, 127].
@@ -79,12 +98,22 @@ struct TrellisTables {
 
   friend bool operator==(const TrellisTables&, const TrellisTables&) = default;
 
-  /// The level that a window stands for: A[n0 ^ n2] + B[m ^ n2] + C[n0 ^ n1 ^ n2] with the window's nibbles n0 (the
-  /// lowest), n1, n2, and m its bits 2..5. (Found among some hundreds of mixtures: 12 bits of which each decides about
-  /// as much as in a table of 4096 levels of their own, which is 1.5 to 6% better.)
-  [[nodiscard]] constexpr int level(std::uint32_t window) const noexcept {
+  /// Which entries of the three tables a window asks for: A[n0 ^ n2], B[m ^ n2], C[n0 ^ n1 ^ n2] with its nibbles n0
+  /// (the lowest), n1, n2, and m its bits 2..5. (Found among some hundreds of mixtures: 12 bits of which each decides
+  /// about as much as in a table of 4096 levels of their own, which is 1.5 to 6% better.)
+  [[nodiscard]] static constexpr std::array<std::uint32_t, 3> entries(std::uint32_t window) noexcept {
     const std::uint32_t n0 = window & 15U, n1 = window >> 4 & 15U, n2 = window >> 8 & 15U, m = window >> 2 & 15U;
-    return a[n0 ^ n2] + b[m ^ n2] + c[n0 ^ n1 ^ n2];
+    return {n0 ^ n2, m ^ n2, n0 ^ n1 ^ n2};
+  }
+  /// The level that a window stands for: the sum of its three entries.
+  [[nodiscard]] constexpr int level(std::uint32_t window) const noexcept {
+    const auto [i, j, k] = entries(window);
+    return a[i] + b[j] + c[k];
+  }
+  /// As they are stored: A, B, C.
+  [[nodiscard]] std::span<const std::int8_t> bytes() const noexcept {
+    static_assert(sizeof(TrellisTables) == kBytes);
+    return {reinterpret_cast<const std::int8_t*>(this), static_cast<std::size_t>(kBytes)};
   }
 };
 

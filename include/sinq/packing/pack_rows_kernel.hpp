@@ -5,12 +5,14 @@ namespace sinq::inline SINQ_ABI::detail {
 
 template <>
 struct PackRows<SINQ_ISA> {
-  /// Eight codes of kBits bits, a byte each, to kBits adjoining bytes: joins neighbours, pairs, then fours.
-  template <int kBits>
-  SINQ_TARGET static std::uint64_t squeeze(std::uint64_t x) noexcept {
-    x = (x & kOne<kBits>) | ((x >> (8 - kBits)) & (kOne<kBits> << kBits));
-    x = (x & kTwo<kBits>) | ((x >> (16 - 2 * kBits)) & (kTwo<kBits> << (2 * kBits)));
-    return (x & kFour<kBits>) | ((x >> (32 - 4 * kBits)) & (kFour<kBits> << (4 * kBits)));
+  /// Eight codes of 1 to 7 bits, a byte each, to `bits` adjoining bytes: joins neighbours, pairs, then fours.
+  SINQ_TARGET static std::uint64_t squeeze(std::uint64_t x, int bits) noexcept {
+    const std::uint64_t one = low_bits(bits) * 0x0001000100010001ULL;
+    const std::uint64_t two = low_bits(2 * bits) * 0x0000000100000001ULL;
+    const std::uint64_t four = low_bits(4 * bits);
+    x = (x & one) | ((x >> (8 - bits)) & (one << bits));
+    x = (x & two) | ((x >> (16 - 2 * bits)) & (two << (2 * bits)));
+    return (x & four) | ((x >> (32 - 4 * bits)) & (four << (4 * bits)));
   }
   template <int kBits>
   SINQ_TARGET static std::uint64_t spread(std::uint64_t x) noexcept {
@@ -30,9 +32,6 @@ struct PackRows<SINQ_ISA> {
     if constexpr (kBits == 8) {
       std::memcpy(out, codes, static_cast<std::size_t>(count));
     } else {
-      const Index eights = ceil_div(count, 8);
-      const Index bytes = packed_bytes(count, kBits);
-      std::uint64_t words[kBlock];
       Index i = 0;
       if constexpr (requires { V::template pack_first<kBits>(codes, 64, out); }) {
         for (; 8 * i < count - count % 8; i += kBlock) {
@@ -48,23 +47,7 @@ struct PackRows<SINQ_ISA> {
         constexpr Index kWords = V::kPackedCodes / 8;
         for (; 8 * (i + kWords) <= count; i += kWords) V::template pack_codes<kBits>(codes + 8 * i, out + i * kBits);
       }
-      for (; i < eights; i += kBlock) {
-        const Index n = eights - i < kBlock ? eights - i : kBlock;
-        std::memcpy(words, codes + 8 * i, static_cast<std::size_t>(8 * n));
-        for (Index k = 0; k < n; ++k) words[k] = squeeze<kBits>(words[k]);
-        std::uint8_t* to = out + i * kBits;
-        // Words overlap their successors, which overwrite the zeros; the last ones of the row have no room for that.
-        for (Index k = 0; k < n; ++k, to += kBits) {
-          const Index room = out + bytes - to;
-          if (room >= 8) {
-            std::memcpy(to, &words[k], 8);
-          } else if (room >= kBits) {
-            std::memcpy(to, &words[k], kBits);
-          } else if (room > 0) {
-            std::memcpy(to, &words[k], static_cast<std::size_t>(room));
-          }
-        }
-      }
+      if (8 * i < count) pack_words(codes + 8 * i, count - 8 * i, kBits, out + i * kBits);
     }
   }
 
@@ -104,6 +87,29 @@ struct PackRows<SINQ_ISA> {
   }
 
  private:
+  /// What vectors leave of a row, or all of it: of any bits, so that it is compiled once.
+  SINQ_TARGET static void pack_words(const std::uint8_t* codes, Index count, int bits, std::uint8_t* out) noexcept {
+    const Index eights = ceil_div(count, 8);
+    const std::uint8_t* const end = out + packed_bytes(count, bits);
+    std::uint64_t words[kBlock];
+    for (Index i = 0; i < eights; i += kBlock) {
+      const Index n = eights - i < kBlock ? eights - i : kBlock;
+      std::memcpy(words, codes + 8 * i, static_cast<std::size_t>(8 * n));
+      for (Index k = 0; k < n; ++k) words[k] = squeeze(words[k], bits);
+      // Words overlap their successors, which overwrite the zeros; the last ones of the row have no room for that.
+      for (Index k = 0; k < n; ++k, out += bits) {
+        const Index room = end - out;
+        if (room >= 8) {
+          std::memcpy(out, &words[k], 8);
+        } else if (room > 0) {
+          std::memcpy(out, &words[k], static_cast<std::size_t>(room < bits ? room : Index{bits}));
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] static constexpr std::uint64_t low_bits(int count) noexcept { return (std::uint64_t{1} << count) - 1; }
+
   /// The low one, two, four codes of each 16, 32, 64 bits.
   template <int kBits>
   static constexpr std::uint64_t kOne = ((std::uint64_t{1} << kBits) - 1) * 0x0001000100010001ULL;

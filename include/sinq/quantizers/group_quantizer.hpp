@@ -22,19 +22,27 @@ enum class ZeroPoint : std::uint8_t {
 
 /// What a quantizer's codes mean: enough for container, kernels and files to decode them without knowing the quantizer.
 struct CodeFormat {
-  int bits = 4;                               ///< per code, 1..8 (vector codes: 1..16)
+  int bits = 4;                               ///< per code, 1..8 (vector codes: 1..16; the lane trellis: 0)
   Symmetry symmetry = Symmetry::kAsymmetric;  ///< whether groups store a zero point
   ZeroPoint zero_point = ZeroPoint::kReal;    ///< integer ones must survive the rounding of scales
   float shared_zero_point = 0.0F;             ///< of all groups if symmetric
   std::span<const float> levels = {};         ///< [2^bits], ascending; empty: a code is its own level
   int vector_dim = 1;                         ///< neighbours per code
   SignStorage signs = SignStorage::kInLevels;
-  std::span<const std::int8_t> vector_levels = {};  ///< [2^bits][vector_dim] of vector codes
+  std::span<const std::int8_t> byte_levels = {};  ///< [2^bits][vector_dim] of vector codes, [3][16] of the lane trellis
+  int quarter_bits = 0;  ///< rate of the lane trellis (then bits is 0), in quarters of a bit; else 0
 
+  /// As `Layout` counts them.
+  [[nodiscard]] Index level_count() const noexcept {
+    return static_cast<Index>(byte_levels.empty() ? levels.size()
+                                                  : byte_levels.size() / static_cast<std::size_t>(vector_dim));
+  }
   /// Steps between levels of an even grid about as fine: 2^bits - 1, if a code stands for one weight.
   [[nodiscard]] float steps() const noexcept {
     const float sign_bits = signs == SignStorage::kSeparate ? 1.0F : 0.0F;
-    return std::exp2(static_cast<float>(bits) / static_cast<float>(vector_dim) + sign_bits) - 1.0F;
+    const float rate = quarter_bits != 0 ? 0.25F * static_cast<float>(quarter_bits)
+                                         : static_cast<float>(bits) / static_cast<float>(vector_dim) + sign_bits;
+    return std::exp2(rate) - 1.0F;
   }
 };
 

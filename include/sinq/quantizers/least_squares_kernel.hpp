@@ -33,28 +33,6 @@ struct LeastSquares<SINQ_ISA> {
   /// floats.
   SINQ_TARGET static void fit(const TileView& tile, Index col, Index count, const FitGrid& grid, const FitPlan& plan,
                               float* scale, float* zero_point, float* columns) noexcept {
-    if (grid.levels == nullptr) {
-      fit_on(EvenGrid{S::set1(grid.highest)}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else if (grid.bits == 4) {
-      fit_on(TableGrid<4>{grid.levels, grid.midpoints, 4}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else if (grid.bits == 3) {
-      fit_on(TableGrid<3>{grid.levels, grid.midpoints, 3}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else if (grid.bits == 2) {
-      fit_on(TableGrid<2>{grid.levels, grid.midpoints, 2}, tile, col, count, grid, plan, scale, zero_point, columns);
-    } else {
-      fit_on(TableGrid<0>{grid.levels, grid.midpoints, grid.bits}, tile, col, count, grid, plan, scale, zero_point,
-             columns);
-    }
-  }
-
- private:
-  struct Affine {
-    F scale, offset;
-  };
-
-  template <class Grid>
-  SINQ_TARGET static void fit_on(const Grid& nearest, const TileView& tile, Index col, Index count, const FitGrid& grid,
-                                 const FitPlan& plan, float* scale, float* zero_point, float* columns) noexcept {
     const bool free_offset = plan.symmetry == Symmetry::kAsymmetric;
     for (Index r0 = 0; r0 < tile.rows; r0 += kWidth) {
       const int rows = tile.rows - r0 < kWidth ? static_cast<int>(tile.rows - r0) : kWidth;
@@ -90,9 +68,7 @@ struct LeastSquares<SINQ_ISA> {
           at.scale = S::max(S::mul(S::max(up, down), clip), least_scale);
           at.offset = S::mul(at.scale, S::set1(-plan.shared_zero_point));
         }
-        for (int round = 0; round <= plan.rounds; ++round) {
-          refine(nearest, columns, count, plan, free_offset, at, best, least_error);
-        }
+        descend(grid, columns, count, plan, at, best, least_error);
       }
       const F zero = free_offset ? S::sub(S::zero(), S::div(S::add(best.offset, mean), best.scale))
                                  : S::set1(plan.shared_zero_point);
@@ -103,9 +79,41 @@ struct LeastSquares<SINQ_ISA> {
     }
   }
 
+ private:
+  struct Affine {
+    F scale, offset;
+  };
+
+  /// All rounds from the start `at` on: keeps the best scale and offset on the way.
+  SINQ_TARGET static void descend(const FitGrid& grid, const float* columns, Index count, const FitPlan& plan,
+                                  Affine at, Affine& best, F& least_error) noexcept {
+    if (grid.levels == nullptr) {
+      return descend_on(EvenGrid{S::set1(grid.highest)}, columns, count, plan, at, best, least_error);
+    }
+    switch (grid.bits) {
+      case 4:
+        return descend_on(TableGrid<4>{grid.levels, grid.midpoints, 4}, columns, count, plan, at, best, least_error);
+      case 3:
+        return descend_on(TableGrid<3>{grid.levels, grid.midpoints, 3}, columns, count, plan, at, best, least_error);
+      case 2:
+        return descend_on(TableGrid<2>{grid.levels, grid.midpoints, 2}, columns, count, plan, at, best, least_error);
+      default:
+        return descend_on(TableGrid<0>{grid.levels, grid.midpoints, grid.bits}, columns, count, plan, at, best,
+                          least_error);
+    }
+  }
+  template <class Grid>
+  SINQ_TARGET static void descend_on(const Grid& grid, const float* columns, Index count, const FitPlan& plan,
+                                     Affine at, Affine& best, F& least_error) noexcept {
+    const bool free_offset = plan.symmetry == Symmetry::kAsymmetric;
+    for (int round = 0; round <= plan.rounds; ++round) {
+      refine(grid, columns, count, plan, free_offset, at, best, least_error);
+    }
+  }
+
   /// Measures `at`, keeps it if it is the best so far, and moves it to the least-squares solution for its levels.
   template <class Grid>
-  SINQ_TARGET static void refine(const Grid& nearest, const float* columns, Index count, const FitPlan& plan,
+  SINQ_TARGET static void refine(const Grid& grid, const float* columns, Index count, const FitPlan& plan,
                                  bool free_offset, Affine& at, Affine& best, F& least_error) noexcept {
     const F inverse = S::div(S::set1(1.0F), at.scale);
     const F shift = S::sub(S::zero(), S::mul(at.offset, inverse));
@@ -113,7 +121,7 @@ struct LeastSquares<SINQ_ISA> {
     F error = S::zero(), v1 = S::zero(), v2 = S::zero(), vy = S::zero(), w1 = S::zero(), y1 = S::zero();
     for (Index c = 0; c < count; ++c) {
       const F y = S::load(columns + c * kWidth);
-      const F level = nearest.nearest(S::fma(y, inverse, shift));
+      const F level = grid.nearest(S::fma(y, inverse, shift));
       const F d = S::sub(S::fma(level, at.scale, at.offset), y);
       const F v = S::sub(level, zero_level);
       const F w = S::set1(plan.col_weights == nullptr ? 1.0F : plan.col_weights[c]);

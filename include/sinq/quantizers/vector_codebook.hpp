@@ -48,7 +48,7 @@ class VectorCodebook {
             .symmetry = Symmetry::kSymmetric,
             .vector_dim = dim,
             .signs = SignStorage::kSeparate,
-            .vector_levels = levels_};
+            .byte_levels = levels_};
   }
 
   /// Learns the table from normalized groups [groups][group_size], one to a row.

@@ -17,6 +17,10 @@ TEST(GgufType, NumbersAndNames) {
   EXPECT_EQ(gguf_type(0), GgufType::kF32);
   EXPECT_EQ(gguf_type(12), GgufType::kQ4K);
   EXPECT_EQ(gguf_type(30), GgufType::kBf16);
+  EXPECT_EQ(gguf_type(26), GgufType::kI32);
+  EXPECT_EQ(gguf_type(39), GgufType::kMxfp4);
+  EXPECT_EQ(gguf_type(31), std::nullopt);
+  EXPECT_EQ(gguf_type(43), std::nullopt);
   EXPECT_EQ(gguf_type(4), std::nullopt);  // q4_2, which ggml gave up
   EXPECT_EQ(gguf_type(0xffffffff), std::nullopt);
   EXPECT_EQ(name(GgufType::kIq4Xs), "iq4_xs");
@@ -35,6 +39,9 @@ TEST(GgufType, BytesOfATensor) {
   EXPECT_EQ(bytes(GgufType::kQ8_0, {2, 64}), 2 * 2 * 34U);
   EXPECT_EQ(bytes(GgufType::kQ3K, {1, 512}), 2 * 110U);
   EXPECT_EQ(bytes(GgufType::kQ6K, {256}), 210U);
+  EXPECT_EQ(bytes(GgufType::kI64, {2, 7}), 112U);
+  EXPECT_EQ(bytes(GgufType::kMxfp4, {3, 2, 64}), 3 * 2 * 2 * 17U);
+  EXPECT_EQ(bytes(GgufType::kIq1M, {2, 256}), 2 * 56U);
   EXPECT_EQ(bytes(GgufType::kQ4_0, {2, 63}), std::nullopt) << "half a block";
   EXPECT_EQ(bytes(GgufType::kQ4_0, {}), std::nullopt) << "one element is no block";
   EXPECT_EQ(bytes(GgufType::kF32, {-1, 5}), std::nullopt);

@@ -96,4 +96,18 @@ TEST(GgufMetadata, KeysAreUniqueAndNotEmpty) {
   EXPECT_EQ(data.entries().size(), 8U);
 }
 
+TEST(GgufMetadata, AValueIsReplacedInItsPlace) {
+  GgufMetadata data("x");
+  data.add("a", std::uint32_t{1});
+  data.add("b", std::uint32_t{2});
+  data.set("a", "text");
+  data.set("c", true);
+  ASSERT_EQ(data.entries().size(), 3U);
+  EXPECT_EQ(data.entries()[0].key, "a");
+  EXPECT_EQ(data.get<std::string>("a"), "text");
+  EXPECT_TRUE(data.get<bool>("c"));
+  expect_error(
+      Errc::kBadFile, [&] { data.set("", 1.0); }, "metadata key of 0 bytes");
+}
+
 }  // namespace

@@ -61,7 +61,8 @@ TEST(QuantizedLayout, AnyOrderAndSpacesAreRead) {
 }
 
 TEST(QuantizedLayout, EveryFieldMustBeThereOnce) {
-  sinq::io::detail::for_each_field(kLayout, [](std::string_view name, const auto&) {
+  sinq::io::detail::for_each_field(kLayout, [](std::string_view name, const auto&, int since = 1) {
+    if (since > 1) return;
     std::string text = kText;
     const auto at = text.find("\"" + std::string(name) + "\"");
     const auto end = text.find_first_of(",}", at);
@@ -71,6 +72,30 @@ TEST(QuantizedLayout, EveryFieldMustBeThereOnce) {
     text[end] == ',' ? text.erase(at, end - at + 1) : text.erase(at - 1, end - at + 1);
     refused(text, "'" + std::string(name) + "' is missing");
   });
+}
+
+/// What version 1 did not have stands only where it says something.
+TEST(QuantizedLayout, LaterFieldsMayBeMissing) {
+  const std::string zero = changed("}", ",\"quarter_bits\":0}");
+  EXPECT_EQ(parse_layout(zero, "f"), kLayout);
+  EXPECT_EQ(sinq::io::quantized_version(kLayout), 1);
+  const Layout trellis{.rows = 2,
+                       .cols = 8,
+                       .bits = 0,
+                       .quarter_bits = 10,
+                       .group_size = 16,
+                       .row_block = 2,
+                       .level_count = 48,
+                       .offset = sinq::OffsetKind::kShared};
+  EXPECT_EQ(sinq::io::quantized_version(trellis), 2);
+  EXPECT_EQ(layout_text(trellis),
+            R"({"rows":2,"cols":8,"bits":0,"vector_dim":1,"group_size":16,"row_block":2,"level_count":48,)"
+            R"("signs":"in_levels","offset":"shared","aux":"f16","col_scale":"stored","shared_zero_point":0,)"
+            R"("quarter_bits":10})");
+  EXPECT_EQ(parse_layout(layout_text(trellis), "f"), trellis);
+  refused(changed("}", ",\"quarter_bits\":0,\"quarter_bits\":0}"), "'quarter_bits' stands twice");
+  refused(changed("}", ",\"quarter_bits\":10}"), "bits 3 is not 0 beside quarter_bits 10");
+  refused(changed("}", ",\"quarter_bits\":20}"), "quarter_bits 20 is not in 6..18");
 }
 
 TEST(QuantizedLayout, OtherTextsAreRefusedByField) {
@@ -114,13 +139,14 @@ TEST(QuantizedLayout, OtherVersionsAreNotRead) {
   EXPECT_NO_THROW(check({}));
   EXPECT_NO_THROW(check({{"format", "pt"}, {"sinq.layouts", "x"}}));
   EXPECT_NO_THROW(check({{"sinq.version", "1"}, {"sinq.layout.w", "{}"}}));
-  for (const char* version : {"2", "", "1.0", "01"}) {
+  EXPECT_NO_THROW(check({{"sinq.version", "2"}, {"sinq.layout.w", "{}"}}));
+  for (const char* version : {"3", "0", "-1", "", "1.0", "01", "10"}) {
     expect_error(
         Errc::kUnsupported,
         [&] {
           check({{"sinq.version", version}});
         },
-        "f", version, "reads version 1");
+        "f", version, "reads versions 1 to 2");
   }
   expect_error(
       Errc::kBadFile,

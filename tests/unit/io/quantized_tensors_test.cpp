@@ -1,3 +1,4 @@
+#include <sinq/dequantize.hpp>
 #include <sinq/io/checkpoint.hpp>
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/io/quantized_writer.hpp>
@@ -44,7 +45,7 @@ struct Parts {
     for (std::size_t i = 0; i < infos.size(); ++i) {
       tensors.push_back({infos[i].name, infos[i].dtype, infos[i].shape, bytes[i]});
     }
-    metadata.insert(sinq::io::quantized_version_metadata());
+    metadata.insert(sinq::io::quantized_version_metadata(sinq::io::quantized_version(layout)));
     metadata.insert(sinq::io::quantized_metadata("w", layout));
   }
   Parts(const Parts&) = delete;
@@ -173,13 +174,24 @@ TEST(QuantizedTensors, TestVectorIsRead) {
   EXPECT_EQ(weights, (std::vector<float>{-1.5F, -1, -1, 0, 0.5F, 1, 1.5F, -2, 4, 4, 8, 2, 4, 4, 4, 4}));
 }
 
-TEST(QuantizedTensors, TestVectorIsWritten) {
-  const std::string content = sinq_test::vector_file();
+TEST(QuantizedTensors, TestVectorOfATrellisIsRead) {
+  const std::string content = sinq_test::trellis_file();
   const auto file = SafetensorsFile::from_memory(bytes_of(content), "vector");
-  const TemporaryFolder folder;
-  const auto path = folder.path() / "f.safetensors";
-  sinq::io::write_quantized(path, std::vector<sinq::io::NamedMatrix>{{"w", file.quantized("w")}});
-  EXPECT_EQ(content_of(path), content);
+  const QuantizedView q = file.quantized("w");
+  EXPECT_EQ(q.layout().quarter_bits, 6);
+  std::vector<float> weights(8);
+  sinq::dequantize_into(q, weights);
+  EXPECT_EQ(weights, (std::vector<float>{10, 3, 60, 4.75F, -17, 11, -50, 20}));
+}
+
+TEST(QuantizedTensors, TestVectorsAreWritten) {
+  for (const std::string& content : {sinq_test::vector_file(), sinq_test::trellis_file()}) {
+    const auto file = SafetensorsFile::from_memory(bytes_of(content), "vector");
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "f.safetensors";
+    sinq::io::write_quantized(path, std::vector<sinq::io::NamedMatrix>{{"w", file.quantized("w")}});
+    EXPECT_EQ(content_of(path), content);
+  }
 }
 
 TEST(QuantizedTensors, MissingForeignAndStrayTensorsAreRefusedByName) {
@@ -232,6 +244,9 @@ TEST(QuantizedTensors, HarmfulTablesAndScalesAreRefused) {
   Parts magnitudes(layout_of("vectors4"));
   magnitudes.q.region(Region::kLevels)[6] = std::byte{0xff};
   expect_refused(Errc::kBadFile, magnitudes, "'w.levels' at byte ", "component 6 is -1, which is less than 0");
+  Parts sums(layout_of("trellis6"));
+  sums.q.region(Region::kLevels)[17] = std::byte{0x80};
+  expect_refused(Errc::kBadFile, sums, "'w.levels' at byte ", "sums of its three tables reach ");
 }
 
 TEST(QuantizedTensors, DamagedLayoutsAndOtherVersionsAreRefused) {
@@ -239,8 +254,8 @@ TEST(QuantizedTensors, DamagedLayoutsAndOtherVersionsAreRefused) {
   damaged.metadata["sinq.layout.w"] = R"({"rows":5,"rows":6})";
   expect_refused(Errc::kBadFile, damaged, "layout of tensor 'w'", "'rows' stands twice");
   Parts newer(layout_of("bits4"));
-  newer.metadata["sinq.version"] = "2";
-  expect_refused(Errc::kUnsupported, newer, "'2'");
+  newer.metadata["sinq.version"] = "3";
+  expect_refused(Errc::kUnsupported, newer, "'3'", "reads versions 1 to 2");
   Parts smaller(layout_of("bits4"));
   Layout layout = layout_of("bits4");
   layout.cols = 20;

@@ -38,6 +38,26 @@ TEST(QuantizedWriter, RegionsAreAligned) {
   }
 }
 
+TEST(QuantizedWriter, TheVersionIsTheLeastThatHasAllLayouts) {
+  const QuantizedMatrix a = arbitrary_matrix(kWritten, 1);
+  const QuantizedMatrix trellis = arbitrary_matrix({.rows = 4,
+                                                    .cols = 24,
+                                                    .bits = 0,
+                                                    .quarter_bits = 10,
+                                                    .row_block = 4,
+                                                    .level_count = 48,
+                                                    .offset = sinq::OffsetKind::kShared},
+                                                   1);
+  const TemporaryFolder folder;
+  const auto version = [&](const std::vector<NamedMatrix>& matrices) {
+    write_quantized(folder.path() / "f", matrices);
+    const auto file = sinq::io::SafetensorsFile::open(folder.path() / "f");
+    return file.metadata().at("sinq.version");
+  };
+  EXPECT_EQ(version({{"a", a}}), "1");
+  EXPECT_EQ(version({{"a", a}, {"t", trellis}, {"z", a}}), "2");
+}
+
 TEST(QuantizedWriter, TwoOfOneNameAreRefused) {
   const QuantizedMatrix a = arbitrary_matrix(kWritten, 1);
   const TemporaryFolder folder;

@@ -44,7 +44,7 @@ QuantizedMatrix matrix(const Layout& layout) {
   auto* codes = reinterpret_cast<std::uint8_t*>(q.region(Region::kCodes).data());
   for (Index r = 0; r < layout.rows; ++r) {
     for (Index c = 0; c < layout.cols; ++c) {
-      sinq::put_code(codes + r * layout.code_row_bytes(), c, layout.bits,
+      sinq::put_code(codes + sinq::detail::ScalarCodes(layout).code_offset(r, 0), c, layout.bits,
                      static_cast<std::uint32_t>((r * 7 + c * 5) % (Index{1} << layout.bits)));
     }
   }
@@ -209,7 +209,7 @@ TEST(ReferenceWriter, RefusesWhatTheLayoutCannotHold) {
   refuses({.rows = 8, .cols = 40, .group_size = 16, .row_block = 8}, "groups of 16 do not divide 40 columns");
   refuses({.rows = 8, .cols = 32, .group_size = 16, .row_block = 4}, "column scales for 4 rows each");
   refuses({.rows = 8, .cols = 32, .bits = 8, .vector_dim = 2, .group_size = 16, .row_block = 8, .level_count = 256},
-          "no vector codes");
+          "scalar codes only");
   refuses({.rows = 8, .cols = 32, .bits = 5, .group_size = 16, .row_block = 8, .level_count = 32},
           "a table of 32 levels");
   QuantizedMatrix own = matrix({.rows = 8, .cols = 32, .group_size = 16, .row_block = 8, .level_count = 16});

@@ -2,7 +2,7 @@
 #include <sinq/kernels/matvec.hpp>
 #include <sinq/kernels/vector_codes.hpp>
 
-#include "every_dot.hpp"
+#include "dot_list.hpp"
 #include "random_matrix.hpp"
 #include "support/matchers.hpp"
 
@@ -38,7 +38,7 @@ void check_view(const View& view, const QuantizedView& reference, Index batch, c
     for (const DotKind kind : supported_dots()) {
       const Index y_stride = view.rows() + 3;
       std::vector<float> y(static_cast<std::size_t>(batch * y_stride), -1000.0F);
-      matmul_with(kind, view, in, {0, view.rows()}, {y.data(), y_stride, Output::kOverwrite});
+      detail::multiply_batch(view, in, {0, view.rows()}, {y.data(), y_stride, Output::kOverwrite}, kind);
       for (Index b = 0; b < batch; ++b) {
         const auto& w = want[static_cast<std::size_t>(b)];
         for (Index r = 0; r < y_stride; ++r) {
@@ -126,12 +126,12 @@ TEST(Matmul, EveryRowRangeGivesTheSameBits) {
     ScaledInput in;
     in.assign(m, Activations(x.data(), kBatch, 130), Precision::kInt8);
     std::vector<float> all(37 * kBatch);
-    matmul_with(kind, m.view(), in, {0, 37}, {all.data(), 37, Output::kOverwrite});
+    detail::multiply_batch(m.view(), in, {0, 37}, {all.data(), 37, Output::kOverwrite}, kind);
     for (Index begin = 0; begin < 37; ++begin) {
       for (Index end = begin; end <= 37; ++end) {
         std::vector<float> y(37 * kBatch, -5.0F);
-        matmul_with(kind, m.view(), in, {begin, end}, {y.data(), 37, Output::kOverwrite});
-        matmul_with(kind, m.view(), in, {begin, end}, {y.data(), 37, Output::kAccumulate});
+        detail::multiply_batch(m.view(), in, {begin, end}, {y.data(), 37, Output::kOverwrite}, kind);
+        detail::multiply_batch(m.view(), in, {begin, end}, {y.data(), 37, Output::kAccumulate}, kind);
         for (std::size_t i = 0; i < y.size(); ++i) {
           const auto r = static_cast<Index>(i % 37);
           ASSERT_EQ(y[i], r >= begin && r < end ? all[i] + all[i] : -5.0F) << begin << ".." << end << " at " << i;

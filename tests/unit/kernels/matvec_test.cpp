@@ -1,7 +1,7 @@
 #include <sinq/kernels/matvec.hpp>
 #include <sinq/kernels/vector_codes.hpp>
 
-#include "every_dot.hpp"
+#include "dot_list.hpp"
 #include "random_matrix.hpp"
 #include "support/matchers.hpp"
 
@@ -109,7 +109,7 @@ void check_view(const View& view, const Expected& want, const float* x, const st
     in.assign(view, Activations(x, 1, view.cols()), precision);
     for (const DotKind kind : supported_dots()) {
       std::vector<float> y(static_cast<std::size_t>(view.rows()), -1000.0F);
-      matvec_with(kind, view, in, {0, view.rows()}, {y.data(), 0, Output::kOverwrite});
+      detail::multiply_vector(view, in, {0, view.rows()}, {y.data(), 0, Output::kOverwrite}, kind);
       for (Index r = 0; r < view.rows(); ++r) {
         const auto at = static_cast<std::size_t>(r);
         ASSERT_NEAR(y[at], want.y[at], want.bound(precision, r))
@@ -245,7 +245,7 @@ TEST_P(MatvecVectorBits, IsExactForWholeActivations) {
   for (const DotKind kind : supported_dots()) {
     if (kind == DotKind::kPortable) continue;
     std::vector<float> y(40);
-    matvec_with(kind, m.view(), in, {0, 40}, {y.data(), 0, Output::kOverwrite});
+    detail::multiply_vector(m.view(), in, {0, 40}, {y.data(), 0, Output::kOverwrite}, kind);
     for (std::size_t r = 0; r < y.size(); ++r) ASSERT_EQ(static_cast<double>(y[r]), want.y[r]) << name(kind);
   }
 }
@@ -368,12 +368,12 @@ TEST(Matvec, EveryRowRangeGivesTheSameBits) {
       ScaledInput in;
       in.assign(view, x, precision);
       std::vector<float> all(37);
-      matvec_with(kind, view, in, {0, 37}, {all.data(), 0, Output::kOverwrite});
+      detail::multiply_vector(view, in, {0, 37}, {all.data(), 0, Output::kOverwrite}, kind);
       for (Index begin = 0; begin <= 37; ++begin) {
         for (Index end = begin; end <= 37; ++end) {
           std::vector<float> y(37, -5.0F);
-          matvec_with(kind, view, in, {begin, end}, {y.data(), 0, Output::kOverwrite});
-          matvec_with(kind, view, in, {begin, end}, {y.data(), 0, Output::kAccumulate});
+          detail::multiply_vector(view, in, {begin, end}, {y.data(), 0, Output::kOverwrite}, kind);
+          detail::multiply_vector(view, in, {begin, end}, {y.data(), 0, Output::kAccumulate}, kind);
           for (Index r = 0; r < 37; ++r) {
             const auto at = static_cast<std::size_t>(r);
             const bool inside = r >= begin && r < end;

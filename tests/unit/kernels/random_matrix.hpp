@@ -38,6 +38,15 @@ inline Layout make_vector_layout(Index rows, Index cols, int bits, Index group) 
   return layout;
 }
 
+/// A lane trellis of `quarter_bits` / 4 bits.
+inline Layout make_trellis_layout(Index rows, Index cols, int quarter_bits, Index group) {
+  Layout layout = make_layout(rows, cols, 0, group);
+  layout.quarter_bits = quarter_bits;
+  layout.level_count = TrellisTables::kBytes;
+  layout.offset = OffsetKind::kShared;
+  return layout;
+}
+
 /// A matrix with random codes, aux values, column scales and levels: what no quantizer would produce, every code
 /// equally likely in every place.
 inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 1) {
@@ -46,14 +55,21 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
   const auto uniform = [&](float low, float high) { return std::uniform_real_distribution<float>(low, high)(rng); };
   const auto byte = [&] { return static_cast<std::uint8_t>(rng() & 0xffU); };
   const std::uint32_t mask = (1U << layout.bits) - 1U;
-  for (Index r = 0; r < layout.rows; ++r) {
-    for (Index i = 0; i < layout.codes_per_row(); ++i) put_code(q, r, i, static_cast<std::uint32_t>(rng()) & mask);
+  const bool is_trellis = detail::TrellisCodes::holds(layout);
+  if (is_trellis) {
+    for (auto& b : q.region(Region::kCodes)) b = static_cast<std::byte>(byte());
+  }
+  for (Index r = 0; r < (is_trellis ? 0 : layout.rows); ++r) {
+    for (Index i = 0; i < detail::RowStreams(layout).code_count(layout.cols); ++i)
+      put_code(q, r, i, static_cast<std::uint32_t>(rng()) & mask);
   }
   for (auto& b : q.region(Region::kSigns)) b = static_cast<std::byte>(byte());
   const Index values = layout.groups() * layout.rows;
+  // Levels of a trellis are whole numbers, and their unit is part of the scales.
+  const float unit = is_trellis ? 1.0F / 64.0F : 1.0F;
   const float top = layout.level_count == 0 ? static_cast<float>((1 << layout.bits) - 1) : 1.0F;
   for (Index i = 0; i < values; ++i) {
-    put_aux(q, Region::kGroupScale, i, uniform(0.01F, 0.03F), byte());
+    put_aux(q, Region::kGroupScale, i, unit * uniform(0.01F, 0.03F), byte());
     if (layout.offset == OffsetKind::kZeroPoint) put_aux(q, Region::kOffset, i, uniform(0.0F, top), byte());
     if (layout.offset == OffsetKind::kOffset) put_aux(q, Region::kOffset, i, uniform(-0.02F * top, 0.0F), byte());
   }
@@ -72,7 +88,12 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
   const bool magnitudes = layout.signs == SignStorage::kSeparate;
   for (Index i = 0; i < layout.level_count * layout.vector_dim; ++i) {
     const float level = uniform(magnitudes ? 0.0F : -1.0F, 1.0F);
-    if (layout.vector_dim == 1) {
+    if (is_trellis) {
+      // Sums of three reach both ends of a signed byte.
+      const int most = i < 16 ? 60 : i < 32 ? 40 : 27;
+      const int entry = i % 16 == 3 ? most : i % 16 == 9 ? -most : static_cast<int>(static_cast<float>(most) * level);
+      put(q, Region::kLevels, i, static_cast<std::int8_t>(entry));
+    } else if (layout.vector_dim == 1) {
       put(q, Region::kLevels, i, level);
     } else {
       put(q, Region::kLevels, i, static_cast<std::int8_t>(127.0F * level));
@@ -105,17 +126,27 @@ inline Weight weight_at(const QuantizedView& q, Index r, Index c) {
   q.group_scales(g, {r, r + 1}, &scale);
   q.col_scales(r, {c, c + 1}, &col);
   const Index stored_col = q.col_range().begin + c;
+  const double outer = static_cast<double>(col) * static_cast<double>(layout.matrix_scale);
+  if (detail::TrellisCodes::holds(layout)) {
+    const detail::TrellisCodes trellis(layout);
+    const TrellisGeometry& geometry = trellis.geometry();
+    const Index row = q.row_range().begin + r;
+    const std::uint8_t* panel = q.code_regions().codes + row / TrellisGeometry::kPanelRows * geometry.panel_bytes();
+    const auto window =
+        geometry.window(panel, TrellisGeometry::lane_of(row, stored_col), TrellisGeometry::step_of(row, stored_col));
+    const int level = detail::TrellisCodes::tables(q.code_regions().levels).level(window);
+    return {static_cast<double>(level), static_cast<double>(scale) * outer, 0.0};
+  }
   const auto* codes = reinterpret_cast<const std::uint8_t*>(q.region(Region::kCodes)) +
-                      (q.row_range().begin + r) * layout.code_row_bytes();
+                      detail::RowStreams(layout).code_offset(q.row_range().begin + r, 0);
   const auto code = static_cast<Index>(code_at(codes, stored_col / layout.vector_dim, layout.bits));
   double level = static_cast<double>(code);
   if (layout.level_count != 0) {
     level = layout.vector_dim == 1
                 ? static_cast<double>(q.levels()[code])
-                : static_cast<double>(q.vector_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
+                : static_cast<double>(q.byte_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
   }
   if (q.signs(r) != nullptr && (q.signs(r)[c / 8] >> (c % 8) & 1) != 0) level = -level;
-  const double outer = static_cast<double>(col) * static_cast<double>(layout.matrix_scale);
   double offset = 0.0;
   if (layout.offset == OffsetKind::kOffset) {
     q.stored_offsets(g, {r, r + 1}, &zero);

@@ -65,6 +65,26 @@ TEST(LaneTrellis, WindowsAreTheLastTwelveBitsOfACycle) {
       << "its own bits are the last of line 0 and the first two of line 1";
 }
 
+TEST(LaneTrellis, BlocksAreWrittenFromWindows) {
+  std::mt19937 random(2);
+  for (int q = Geometry::kMinQuarterBits; q <= Geometry::kMaxQuarterBits; ++q) {
+    const Geometry g{.rows = 128, .cols = 32, .quarter_bits = q};
+    std::vector<std::uint8_t> panel(static_cast<std::size_t>(g.panel_bytes())), written(panel.size());
+    for (auto& byte : panel) byte = static_cast<std::uint8_t>(random());
+    std::vector<std::uint16_t> windows;
+    for (Index s = 0; s < g.steps(); ++s) {
+      for (Index lane = 0; lane < Geometry::kLineBytes; ++lane) {
+        windows.push_back(static_cast<std::uint16_t>(g.window(panel.data(), lane, s)));
+      }
+    }
+    for (Index b = 0; b < g.blocks(); ++b) {
+      g.write_block(windows.data() + b * Geometry::kBlockSteps * Geometry::kLineBytes,
+                    written.data() + b * g.block_bytes());
+    }
+    EXPECT_EQ(written, panel) << q;
+  }
+}
+
 TEST(LaneTrellis, AWindowFollowsFromTheOneBefore) {
   std::mt19937 random(1);
   for (int q = Geometry::kMinQuarterBits; q <= Geometry::kMaxQuarterBits; ++q) {

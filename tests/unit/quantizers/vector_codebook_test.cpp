@@ -57,11 +57,11 @@ TEST(VectorCodebookTest, RefusesBadFields) {
 
 TEST(VectorCodebookTest, RefusesStripsThatAreNotWholeBytes) {
   Config<VectorCodebook> config = vectors(6, 4, 24);
-  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"group_size 24", "36 bits"}, [&] { validate(config); }));
+  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"group_size 24", "multiple of 16"}, [&] { validate(config); }));
   config.tile_cols = 48;
   EXPECT_NO_THROW(validate(config));
   config.tile_cols = 72;
-  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"tile_cols 72", "108 bits"}, [&] { validate(config); }));
+  EXPECT_TRUE(throws_error(Errc::kBadConfig, {"tile_cols 72", "multiple of 16"}, [&] { validate(config); }));
   config = vectors(6, 4, 32);
   config.kurtosis_gate = 5.0F;
   EXPECT_TRUE(throws_error(Errc::kBadConfig, {"kurtosis_gate 5"}, [&] { validate(config); }));
@@ -79,8 +79,8 @@ TEST(VectorCodebookTest, StoresTableCodesAndSigns) {
   const QuantizedView v = q.view();
   int greatest = 0;
   for (Index i = 0; i < 32 * 4; ++i) {
-    EXPECT_GE(v.vector_levels()[i], 0) << "magnitudes";
-    greatest = std::max(greatest, int{v.vector_levels()[i]});
+    EXPECT_GE(v.byte_levels()[i], 0) << "magnitudes";
+    greatest = std::max(greatest, int{v.byte_levels()[i]});
   }
   EXPECT_EQ(greatest, 127);
   for (Index r = 0; r < w.rows; ++r) {
@@ -109,7 +109,7 @@ TEST(VectorCodebookTest, CodesAreTheNearestVectors) {
             double sum = 0.0;
             for (Index k = 0; k < dim; ++k) {
               const float weight = w.values[static_cast<std::size_t>(r * w.cols + i * dim + k)];
-              const double level = static_cast<double>(scale) * v.vector_levels()[entry * dim + k];
+              const double level = static_cast<double>(scale) * v.byte_levels()[entry * dim + k];
               sum += std::pow(static_cast<double>(std::fabs(weight)) - level, 2);
             }
             return sum;

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sinq/fold/scales.hpp>
+#include <sinq/io/gguf_tensor.hpp>
+
+#include "gguf/tensor_types.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+
+namespace gguf {
+
+/// What an error in a column of a matrix is said to weigh when blocks are fitted.
+enum class Importance : std::uint8_t {
+  kNone,         ///< all columns alike
+  kSinkhorn,     ///< by the matrix alone: columns that Sinkhorn finds small have large inputs
+  kActivations,  ///< mean squares of the inputs while the model reads a text
+  kImatrix,      ///< the same, as llama.cpp measured them
+};
+
+/// How a model becomes a GGUF file.
+struct ConvertOptions {
+  std::filesystem::path model{};         ///< Hugging Face folder, or GGUF file
+  std::string name{};                    ///< general.name; empty: the folder's, or what the file has
+  GgufType type = GgufType::kQ4_0;       ///< of matrices
+  std::optional<GgufType> embeddings{};  ///< of embeddings and head; none: see table_type
+  Fallback fallback{};                   ///< for rows that are no whole blocks of these
+  bool requantize = false;               ///< blocks of GGUF files may be decoded and encoded again, which loses
+  std::uint64_t max_shard_bytes = std::numeric_limits<std::uint64_t>::max();  ///< of the tensors in a file
+  std::optional<sinq::fold::ScaleOptions> fold{};                             ///< column scales that are folded first
+  Importance importance = Importance::kNone;
+  std::filesystem::path imatrix{};      ///< file, for kImatrix
+  std::filesystem::path calibration{};  ///< text, for kActivations
+  Index calibration_context = 512;      ///< tokens per block of that text
+  Index calibration_blocks = 64;        ///< read at most; 0: all
+  int threads = 0;                      ///< 0: all
+
+  /// The type of embeddings and head: readers look rows up in them, and f16 costs nothing there.
+  [[nodiscard]] GgufType table_type() const noexcept {
+    const bool is_float = type == GgufType::kF32 || type == GgufType::kBf16;
+    return embeddings.value_or(is_float ? type : GgufType::kF16);
+  }
+};
+
+}  // namespace gguf

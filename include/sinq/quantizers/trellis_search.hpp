@@ -1,0 +1,305 @@
+#pragma once
+
+#include <sinq/compiled.hpp>
+#include <sinq/detail/vector.hpp>
+#include <sinq/isa.hpp>
+#include <sinq/packing/lane_trellis.hpp>
+
+#include <cstdint>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+/// Some neighbouring steps of all 64 lanes of a panel, to be searched together.
+struct TrellisRun {
+  static constexpr Index kLanes = TrellisGeometry::kLineBytes;
+
+  Index first_step = 0;            ///< its place in the panel, which says how many bits each step has
+  Index steps = 0;                 ///< this, first_step and commit are multiples of 8: whole quads of columns
+  Index commit = 0;                ///< the first so many are decided, the others behind them only lend foresight
+  const float* targets = nullptr;  ///< [steps][64] in units of one level; finite
+  /// [steps][64] of squared errors, in any unit in which the greatest is some power of two near 1; not negative, zero
+  /// for padding. Above some times the mean of its lane a weight counts as that (`TrellisSearch::kMostWeight`).
+  const float* weights = nullptr;
+  /// [64] windows of the step before the first; null: the bits in front of the run are free, too.
+  const std::uint16_t* start = nullptr;
+  /// [64] windows that the last step shall have, but for the bits that the step behind it no longer sees; null: free.
+  const std::uint16_t* end = nullptr;
+};
+
+/// Working memory of one thread: at most `TrellisSearch::kMostBytes`, however long a run is.
+struct TrellisMemory {
+  Vector<std::int16_t> costs;    ///< [4096 and gaps][lanes of a vector]
+  Vector<std::int16_t> levels;   ///< what each level costs [steps of a bundle][levels][lanes of a vector]
+  Vector<std::int16_t> choices;  ///< [steps][words][lanes of a vector]
+};
+
+/// What a search of one rate under given tables looks up; the order of states is that of the kernel.
+///
+/// A window stands at the index that is the window rotated right by the end of its step, modulo twelve: so the bits of
+/// a step take the places of those that leave the window, and a step changes the costs in place. Windows that differ in
+/// these bits only are a *group*.
+struct TrellisPlan {
+  struct Step {
+    int bits = 0;                  ///< of its own
+    int low = 0;                   ///< where they stand in the index, modulo twelve
+    int below = 0;                 ///< bits of later steps of the bundle
+    Vector<std::uint16_t> groups;  ///< slots of their first states: places in the array of costs
+    Vector<std::uint16_t> levels;  ///< [groups][2^bits] rows of the table of levels, times the lanes of a vector
+  };
+  /// A *bundle* of steps is taken in one pass over the costs, which lie in the second cache: its bits together select
+  /// some states that are brought into the first one, gone through step after step, and not needed again.
+  struct Bundle {
+    int bits = 0;  ///< of all its steps
+    int low = 0;   ///< where they stand in the index
+    /// Which part of the states an index belongs to: its bits above and below those of the bundle, joined.
+    [[nodiscard]] std::uint32_t part_of(std::uint32_t index) const noexcept {
+      const int wrapped = low + bits - TrellisGeometry::kWindowBits;
+      const std::uint32_t under = index & ((1U << low) - 1U);
+      return wrapped > 0 ? under >> wrapped : index >> (low + bits) << low | under;
+    }
+    /// Groups of a step are numbered part by part. Which one an index belongs to.
+    [[nodiscard]] std::uint32_t group_of(const Step& step, std::uint32_t index) const noexcept {
+      const std::uint32_t own = rotate(index, (TrellisGeometry::kWindowBits - low) % TrellisGeometry::kWindowBits);
+      const std::uint32_t others = own >> (step.below + step.bits) << step.below | (own & ((1U << step.below) - 1U));
+      const int width = bits - step.bits;
+      return part_of(index) << width | (others & ((1U << width) - 1U));
+    }
+  };
+
+  int bundle = 2;      ///< steps of a bundle
+  Vector<Step> steps;  ///< until bits and rotation repeat: whole bundles
+  Vector<Bundle> bundles;
+  Vector<std::int16_t> levels;   ///< those that the tables can make, ascending, in 64ths
+  Index lanes = 0;               ///< of a vector
+  int target_shift = 0;          ///< of distances before they are multiplied
+  float unit = 0.0F;             ///< square of what a distance of one level is multiplied by, at the mean weight
+  float most_multiplier = 0.0F;  ///< ... which is bounded by this
+  float most_root = 0.0F;        ///< of the greatest cost of one step, in the same unit
+
+  /// What a squared distance is multiplied by, at weight 1, where `count` weights of a lane sum up to `sum`.
+  [[nodiscard]] float unit_of(float sum, Index count) const noexcept {
+    return sum > 1e-30F ? unit * static_cast<float>(count) / sum : 0.0F;
+  }
+  /// What a level (in 64ths) costs a target: the definition of what the kernel does with vectors.
+  [[nodiscard]] std::uint32_t cost(float target, float weight, float lane_unit, std::int16_t level) const noexcept;
+
+  static constexpr std::uint32_t rotate(std::uint32_t state, int left) noexcept {
+    return (state << left | state >> (TrellisGeometry::kWindowBits - left)) & (TrellisGeometry::kStates - 1);
+  }
+  /// Lines of a power of two apart would share one place in the cache: a gap after every 64.
+  static constexpr std::uint32_t slot(std::uint32_t index) noexcept { return index + index / 64; }
+  static constexpr Index kSlots = TrellisGeometry::kStates + TrellisGeometry::kStates / 64;
+
+  [[nodiscard]] const Step& step(Index i) const noexcept {
+    return steps[static_cast<std::size_t>(i % static_cast<Index>(steps.size()))];
+  }
+  /// That which step i is part of.
+  [[nodiscard]] const Bundle& bundle_of(Index i) const noexcept {
+    return bundles[static_cast<std::size_t>(i / bundle % static_cast<Index>(bundles.size()))];
+  }
+};
+
+/// Viterbi's algorithm over the 4096 windows of the lane trellis: of all bit streams the one with the least sum of
+/// weight * (target - level)^2. Lanes of a panel are lanes of a vector here, too, so that nothing crosses them.
+///
+/// Costs are whole numbers of 16 bits, in a unit of each run and lane: rounded, and bounded where a step would cost
+/// some thirty times what it usually does. Of equal costs the least predecessor wins. So the windows are the same for
+/// every instruction set. Immutable once made; may be shared by threads.
+class TrellisSearch {
+ public:
+  /// Steps that are kept in memory. A longer run is searched in pieces of so many, of which the last kForesight are
+  /// searched again from the state that was decided.
+  static constexpr Index kMostSteps = 1024, kForesight = 64;
+
+  /// Prepares the search for these tables and rate. `limit`: see Isa.
+  TrellisSearch(const TrellisTables& tables, int quarter_bits, Isa limit);
+
+  [[nodiscard]] const TrellisPlan& plan() const noexcept { return plan_; }
+
+  /// Decides the first `run.commit` steps: `windows` [commit][64].
+  void search(const TrellisRun& run, std::uint16_t* windows, TrellisMemory& memory) const;
+
+  /// The windows of the last step of a panel of `steps` steps, whose stream is cyclic: from 32 steps on either side of
+  /// the seam. `targets` and `weights` [steps][64]; `seam` [64].
+  void search_seam(Index steps, const float* targets, const float* weights, std::uint16_t* seam,
+                   TrellisMemory& memory) const;
+
+  /// A whole panel: the seam first, then all steps between. `windows` [steps][64].
+  void search_panel(Index steps, const float* targets, const float* weights, std::uint16_t* windows,
+                    TrellisMemory& memory) const;
+
+ private:
+  TrellisPlan plan_;
+  Isa isa_;
+};
+
+}  // namespace sinq::inline SINQ_ABI::detail
+
+#if SINQ_HAS_BODIES(SEARCH)
+#include <sinq/detail/simd.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+template <class Tag>
+struct TrellisViterbi;
+
+}  // namespace sinq::inline SINQ_ABI::detail
+
+#define SINQ_KERNEL <sinq/quantizers/trellis_search_kernel.hpp>
+#include <sinq/detail/for_each_isa.hpp>
+
+namespace sinq::inline SINQ_ABI::detail {
+
+SINQ_DECL std::uint32_t TrellisPlan::cost(float target, float weight, float lane_unit,
+                                          std::int16_t level) const noexcept {
+  const float factor = std::min(std::sqrt(weight * lane_unit), most_multiplier);
+  // Beyond this distance, in 64ths of a level, all are alike.
+  const float far = std::min(64.0F * most_root / std::max(factor, 1e-3F), static_cast<float>(65535 >> target_shift));
+  const float reach = std::min(far, 32000.0F) * 0.5F;
+  const float x =
+      std::clamp(target * 64.0F, static_cast<float>(levels.front()) - reach, static_cast<float>(levels.back()) + reach);
+  const float scale = 65536.0F / (64.0F * static_cast<float>(1 << target_shift));
+  const auto multiplier = static_cast<std::uint32_t>(std::nearbyint(factor * scale));
+  const int bound = static_cast<int>(std::nearbyint(std::min(far, 32767.0F)));
+  const int distance = std::min(std::abs(static_cast<int>(std::nearbyint(x)) - level), bound);
+  const std::uint32_t root = (static_cast<std::uint32_t>(distance) << target_shift) * multiplier >> 16;
+  return root * root >> 16;
+}
+
+SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_bits, Isa limit)
+    : isa_(resolve(limit)) {
+  constexpr int kBits = TrellisGeometry::kWindowBits;
+  constexpr auto kStates = static_cast<std::uint32_t>(TrellisGeometry::kStates);
+  const TrellisGeometry geometry{.quarter_bits = quarter_bits};
+  const Index lanes = dispatch(isa_, [](auto tag) { return Index{Simd<decltype(tag)>::kWords}; });
+
+  // The levels that occur.
+  constexpr int kLowest = -128;
+  std::array<std::int16_t, 256> row{};
+  double sum = 0.0, square = 0.0;
+  for (std::uint32_t w = 0; w < kStates; ++w) {
+    const int level = tables.level(w);
+    row[static_cast<std::size_t>(level - kLowest)] = 1;
+    sum += level;
+    square += static_cast<double>(level * level);
+  }
+  for (int level = kLowest; level <= 127; ++level) {
+    std::int16_t& at = row[static_cast<std::size_t>(level - kLowest)];
+    if (at == 0) continue;
+    at = static_cast<std::int16_t>(plan_.levels.size());
+    plan_.levels.push_back(static_cast<std::int16_t>(level * 64));
+  }
+
+  // So many steps that the groups of each, of one part, fill a word of choices.
+  plan_.bundle = quarter_bits < 8 ? 4 : 2;
+  // Steps until their bits, the rotation and bundles repeat.
+  const Index pattern = 4 / std::gcd(quarter_bits, 4);
+  const Index turns = kBits / std::gcd(pattern * quarter_bits / 4, Index{kBits});
+  const Index period = std::lcm(pattern * turns, Index{plan_.bundle});
+  for (Index s = 0; s < period; ++s) {
+    TrellisPlan::Step step;
+    const int end = static_cast<int>(geometry.step_end(s) % kBits);
+    const Index first = s / plan_.bundle * plan_.bundle, last = first + plan_.bundle - 1;
+    step.bits = geometry.step_bits(s);
+    step.low = (kBits - end) % kBits;
+    step.below = static_cast<int>(geometry.step_end(last) - geometry.step_end(s));
+    const TrellisPlan::Bundle bundle{.bits = static_cast<int>(geometry.step_end(last) - geometry.step_end(first - 1)),
+                                     .low = (step.low + kBits - step.below) % kBits};
+    if (s == last) plan_.bundles.push_back(bundle);
+    const auto members = std::uint32_t{1} << step.bits;
+    const std::uint32_t own = TrellisPlan::rotate(members - 1, step.low);
+    step.groups.resize(kStates >> step.bits);
+    step.levels.resize(kStates);
+    for (std::uint32_t index = 0; index < kStates; ++index) {
+      if ((index & own) != 0) continue;
+      const std::uint32_t group = bundle.group_of(step, index);
+      step.groups[group] = static_cast<std::uint16_t>(TrellisPlan::slot(index));
+      for (std::uint32_t bits = 0; bits < members; ++bits) {
+        const std::uint32_t window = TrellisPlan::rotate(index | TrellisPlan::rotate(bits, step.low), end);
+        const int at = row[static_cast<std::size_t>(tables.level(window) - kLowest)];
+        step.levels[group << step.bits | bits] = static_cast<std::uint16_t>(at * static_cast<int>(lanes));
+      }
+    }
+    plan_.steps.push_back(std::move(step));
+  }
+
+  plan_.lanes = lanes;
+  // From every state each other one can be reached within `reach` steps: no cost can be further above the least. Costs
+  // lie above what was the least before the last step of the bundle before.
+  Index reach = 0;
+  for (Index s = 0; s < period; ++s) {
+    Index n = 1;
+    while (geometry.step_end(s + n - 1) - geometry.step_end(s - 1) < kBits) ++n;
+    reach = std::max(reach, n);
+  }
+  constexpr double kRoundings = 4.0;
+  const double most = 65535.0 / static_cast<double>(reach + plan_.bundle + 1) - kRoundings;
+  // What a step costs at the rate-distortion bound, and a fifth more.
+  const double mean = sum / kStates;
+  const double usual = 1.2 * std::max(square / kStates - mean * mean, 1.0) * std::exp2(-0.5 * quarter_bits);
+  constexpr double kBound = 400.0, kUnsigned = 65536.0;
+  const double multiplier = std::sqrt(kUnsigned * most / (kBound * usual));
+  const int exponent = std::max(6, static_cast<int>(std::ceil(std::log2(1.5 * multiplier))));
+  plan_.unit = static_cast<float>(multiplier * multiplier);
+  plan_.target_shift = exponent - 6;
+  plan_.most_multiplier = static_cast<float>(std::ldexp(65535.0 / kUnsigned, exponent));
+  plan_.most_root = static_cast<float>(std::floor(std::sqrt(kUnsigned * most)));
+}
+
+SINQ_DECL void TrellisSearch::search(const TrellisRun& run, std::uint16_t* windows, TrellisMemory& memory) const {
+  constexpr Index kLanes = TrellisRun::kLanes;
+  TrellisRun rest = run;
+  while (rest.commit > 0) {
+    TrellisRun piece = rest;
+    if (piece.steps > kMostSteps) {
+      piece.steps = kMostSteps;
+      piece.commit = std::min(piece.commit, kMostSteps - kForesight);
+      piece.end = nullptr;
+    }
+    dispatch(isa_, [&](auto tag) { TrellisViterbi<decltype(tag)>::search(plan_, piece, windows, memory); });
+    rest.first_step += piece.commit;
+    rest.steps -= piece.commit;
+    rest.commit -= piece.commit;
+    rest.targets += piece.commit * kLanes;
+    rest.weights += piece.commit * kLanes;
+    rest.start = windows + (piece.commit - 1) * kLanes;
+    windows += piece.commit * kLanes;
+  }
+}
+
+SINQ_DECL void TrellisSearch::search_seam(Index steps, const float* targets, const float* weights, std::uint16_t* seam,
+                                          TrellisMemory& memory) const {
+  constexpr Index kLanes = TrellisRun::kLanes, kSide = TrellisGeometry::kBlockSteps;
+  Vector<float> both(static_cast<std::size_t>(4 * kSide * kLanes));
+  float* const around[2] = {both.data(), both.data() + 2 * kSide * kLanes};
+  const float* const from[2] = {targets, weights};
+  for (int i = 0; i < 2; ++i) {
+    std::copy_n(from[i] + (steps - kSide) * kLanes, kSide * kLanes, around[i]);
+    std::copy_n(from[i], kSide * kLanes, around[i] + kSide * kLanes);
+  }
+  Vector<std::uint16_t> windows(static_cast<std::size_t>(kSide * kLanes));
+  search({.first_step = steps - kSide, .steps = 2 * kSide, .commit = kSide, .targets = around[0], .weights = around[1]},
+         windows.data(), memory);
+  std::copy_n(windows.end() - kLanes, kLanes, seam);
+}
+
+SINQ_DECL void TrellisSearch::search_panel(Index steps, const float* targets, const float* weights,
+                                           std::uint16_t* windows, TrellisMemory& memory) const {
+  std::array<std::uint16_t, static_cast<std::size_t>(TrellisRun::kLanes)> seam;
+  search_seam(steps, targets, weights, seam.data(), memory);
+  search({.steps = steps,
+          .commit = steps,
+          .targets = targets,
+          .weights = weights,
+          .start = seam.data(),
+          .end = seam.data()},
+         windows, memory);
+}
+
+}  // namespace sinq::inline SINQ_ABI::detail
+#endif
