@@ -17,4 +17,5 @@ template QuantizedMatrix quantize_any<AnyConfig>(const MatrixView&, const AnyCon
 
 }  // namespace sinq::inline SINQ_ABI::detail
 
+template std::vector<sinq::presets::Recipe> sinq::presets::recipes<sinq::AnyConfig>();
 template sinq::AnyConfig sinq::presets::accurate<sinq::presets::Budget>(Budget, std::span<const Shape>);

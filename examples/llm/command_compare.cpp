@@ -24,7 +24,7 @@ struct CompareOptions {
   std::vector<Index> group_sizes{64, 128};
   std::vector<double> budgets;
   std::filesystem::path baseline, moved, json, svg, reference_points;
-  std::string reference_prefix = "ggml:";
+  std::vector<std::string> reference_prefixes{"ggml:"};
   Index kl_blocks = 0;
 };
 
@@ -35,7 +35,7 @@ struct Row {
   std::optional<Measurement> moved{};  ///< the same of the model with factors moved
 };
 
-/// Every method at every width it has and every group size, and the preset for every budget.
+/// Every method at every width it has and every group size, and for every budget the preset and an allocation.
 std::vector<Row> rows_of(const CompareOptions& options) {
   std::vector<Row> rows;
   for (const std::string& name : options.methods) {
@@ -52,10 +52,15 @@ std::vector<Row> rows_of(const CompareOptions& options) {
       }
     }
   }
-  for (const double budget : options.budgets) {
-    Row row{.method = "accurate", .settings = options.format, .result = {}};
-    row.settings.max_bits_per_weight = budget;
-    rows.push_back(row);
+  // The same budgets with the same bits for all matrices and with each matrix's own, a line of the picture each.
+  for (const auto& [name, recipe_for] :
+       {std::pair("accurate", RecipeFor::kAllMatrices), std::pair("allocated", RecipeFor::kEachMatrix)}) {
+    for (const double budget : options.budgets) {
+      Row row{.method = name, .settings = options.format, .result = {}};
+      row.settings.max_bits_per_weight = budget;
+      row.settings.recipe_for = recipe_for;
+      rows.push_back(row);
+    }
   }
   return rows;
 }
@@ -66,21 +71,35 @@ void print_header(const Measurement& fp32, const std::optional<Measurement>& mov
     out << "factors moved: fp32 perplexity " << fixed(moved->evaluation.perplexity, 4) << ", kl "
         << fixed(moved->evaluation.kl, 6) << "\n";
   }
-  out << "\nmethod          bits  group     bpw  perplexity        kl  weight error" << (moved ? "  kl moved" : "")
-      << "\n";
+  out << "\nmethod          bits  group     bpw  perplexity        kl     flips  weight error"
+      << (moved ? "  kl moved" : "") << "\n";
 }
 
 void print_row(const Row& row, std::ostream& out) {
   const Measurement& m = row.result;
-  const Json settings = to_json(m.settings);
-  const int dim = settings.value("vector_dim", 1);
-  const std::string bits = settings["bits"].dump() + (dim == 1 ? "" : "/" + std::to_string(dim));
-  out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << bits << std::setw(7)
-      << settings["group_size"].get<Index>() << std::setw(8) << fixed(m.bits_per_weight, 3) << std::setw(12)
-      << fixed(m.evaluation.perplexity, 4) << std::setw(10) << fixed(m.evaluation.kl, 5) << std::setw(14)
-      << fixed(m.weight_error.value_or(0), 4);
+  std::string bits = "each", group = "its own";
+  if (!m.settings.allocation) {
+    const Json settings = to_json(m.settings);
+    const int dim = settings.value("vector_dim", 1);
+    bits = settings["bits"].dump() + (dim == 1 ? "" : "/" + std::to_string(dim));
+    group = settings["group_size"].dump();
+  }
+  out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << bits << std::setw(8) << group
+      << std::setw(7) << fixed(m.bits_per_weight, 3) << std::setw(12) << fixed(m.evaluation.perplexity, 4)
+      << std::setw(10) << fixed(m.evaluation.kl, 5) << std::setw(9) << fixed(100.0 * m.evaluation.flips, 2) << "%"
+      << std::setw(14) << fixed(m.weight_error.value_or(0), 4);
   if (row.moved) out << std::setw(10) << fixed(row.moved->evaluation.kl, 5);
   out << std::endl;  // flushed: the next row takes a while
+}
+
+/// What others measured, a series for each of them.
+std::vector<Series> reference_series(const CompareOptions& options) {
+  std::vector<Series> out;
+  if (options.reference_points.empty()) return out;
+  for (const std::string& prefix : options.reference_prefixes) {
+    out.push_back(read_reference_points(options.reference_points, prefix));
+  }
+  return out;
 }
 
 Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
@@ -93,9 +112,7 @@ Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
     if (chart.series.empty() || chart.series.back().name != row.method) chart.series.push_back({row.method, {}});
     chart.series.back().points.push_back({row.result.bits_per_weight, row.result.evaluation.kl});
   }
-  if (!options.reference_points.empty()) {
-    chart.series.push_back(read_reference_points(options.reference_points, options.reference_prefix));
-  }
+  for (Series& series : reference_series(options)) chart.series.push_back(std::move(series));
   return chart;
 }
 
@@ -103,21 +120,19 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   const DataOptions& data = options.data;
   std::vector<Row> rows = rows_of(options);
   common::Paths inputs_of_files = data.inputs();
-  inputs_of_files.insert(inputs_of_files.end(),
-                         {options.baseline, options.moved, options.format.calibrate, options.reference_points});
+  inputs_of_files.insert(inputs_of_files.end(), {options.baseline, options.moved, options.format.calibrate,
+                                                 options.format.sensitivity, options.reference_points});
   const common::OutputFile json_file(options.json, data.existing, inputs_of_files);
   const common::OutputFile svg_file(options.svg, data.existing, inputs_of_files);
   if (json_file.wanted() && svg_file.wanted() &&
       sinq::io::output_file(options.json) == sinq::io::output_file(options.svg)) {
     throw sinq::Error(sinq::Errc::kBadConfig, options.svg.string() + ": is what --json and --svg both name");
   }
-  // Now rather than when all is measured: a bad file should cost no time.
-  if (!options.reference_points.empty()) {
-    static_cast<void>(read_reference_points(options.reference_points, options.reference_prefix));
-  }
+  static_cast<void>(reference_series(options));  // now rather than when all is measured: a bad file should cost no time
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model);
   static_cast<void>(settings_for(model, options.format));  // refuses what cannot be quantized
+  for (Row& row : rows) row.settings = settings_for(model, row.settings);
   const std::optional<TokenBlocks> text = calibration_blocks(model, data.model, options.format);
   const std::optional<Model> other =
       options.baseline.empty() ? std::nullopt : std::optional(Model::open(options.baseline));
@@ -143,10 +158,10 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
   if (fp32_moved) json["fp32"]["moved"] = to_json(*fp32_moved);
   json["rows"] = Json::array();
   for (Row& row : rows) {
-    row.result = measure(model, settings_for(model, row.settings), blocks, &baseline, nullptr, data.threads, row.method,
-                         inputs ? &*inputs : nullptr);
+    row.result =
+        measure(model, row.settings, blocks, &baseline, nullptr, data.threads, row.method, inputs ? &*inputs : nullptr);
     if (moved) {
-      row.moved = measure(*moved, settings_for(*moved, row.settings), blocks, &baseline, nullptr, data.threads,
+      row.moved = measure(*moved, row.settings, blocks, &baseline, nullptr, data.threads,
                           row.method + ", factors moved", moved_inputs ? &*moved_inputs : nullptr);
     }
     print_row(row, out);
@@ -171,8 +186,12 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--group-size", options->group_sizes)->delimiter(',')->capture_default_str();
-  command->add_option("--max-bits-per-weight", options->budgets, "presets::accurate within each of these budgets, too")
-      ->delimiter(',');
+  auto* budgets = command
+                      ->add_option("--max-bits-per-weight", options->budgets,
+                                   "within each of these budgets, too: presets::accurate, and a recipe for each matrix")
+                      ->delimiter(',');
+  add_allocation_options(*command, options->format);
+  for (const char* flag : {"--sensitivity", "--fixed"}) command->get_option(flag)->needs(budgets);
   add_format_options(*command, options->format);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
       ->check(common::kNotNegative);
@@ -186,7 +205,9 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
                                   "a Markdown table with the columns method, bpw and kl, to show in the picture")
                      ->check(CLI::ExistingFile)
                      ->needs(svg);
-  command->add_option("--reference-prefix", options->reference_prefix, "of the methods to show")
+  command
+      ->add_option("--reference-prefix", options->reference_prefixes, "of the methods to show, a line for each prefix")
+      ->delimiter(',')
       ->capture_default_str()
       ->needs(points);
   command->callback([command, options, &out] {

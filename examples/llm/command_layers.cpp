@@ -51,7 +51,8 @@ void run_layers(const LayersOptions& options, std::ostream& out) {
   validate(options.settings);
   const DataOptions& data = options.data;
   common::Paths inputs_of_file = data.inputs();
-  inputs_of_file.insert(inputs_of_file.end(), {options.baseline, options.settings.calibrate});
+  inputs_of_file.insert(inputs_of_file.end(),
+                        {options.baseline, options.settings.calibrate, options.settings.sensitivity});
   const common::OutputFile file(options.json, data.existing, inputs_of_file);
   const TokenBlocks blocks = data.blocks();
   const Model model = Model::open(data.model, options.settings.activations);

@@ -24,7 +24,8 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
   validate(options.settings);
   const DataOptions& data = options.data;
   common::Paths inputs_of_file = data.inputs();
-  inputs_of_file.insert(inputs_of_file.end(), {options.baseline, options.calibration, options.settings.calibrate});
+  inputs_of_file.insert(inputs_of_file.end(), {options.baseline, options.calibration, options.settings.calibrate,
+                                               options.settings.sensitivity});
   const common::OutputFile file(options.json, data.existing, inputs_of_file);
   const TokenBlocks blocks = data.blocks();
   TokenBlocks calibration;
@@ -61,7 +62,10 @@ void run_perplexity(const PerplexityOptions& options, std::ostream& out) {
                                      inputs ? &*inputs : nullptr, other ? &*other : nullptr);
 
   out << "perplexity       " << fixed(result.evaluation.perplexity, 4) << "\n";
-  if (result.knows_kl()) out << "kl               " << fixed(result.evaluation.kl, 5) << "\n";
+  if (result.knows_kl()) {
+    out << "kl               " << fixed(result.evaluation.kl, 5) << "\n"
+        << "flips            " << fixed(100.0 * result.evaluation.flips, 2) << "%\n";
+  }
   out << "bits per weight  " << fixed(result.bits_per_weight, 3) << "\n";
   if (result.weight_error) out << "weight error     " << fixed(*result.weight_error, 4) << "\n";
   if (result.output_error) out << "output error     " << fixed(*result.output_error, 4) << "\n";

@@ -13,5 +13,6 @@ void add_perplexity_command(CLI::App& app, std::ostream& out);
 void add_compare_command(CLI::App& app, std::ostream& out);
 void add_generate_command(CLI::App& app, std::ostream& out);
 void add_layers_command(CLI::App& app, std::ostream& out);
+void add_sensitivity_command(CLI::App& app, std::ostream& out);
 
 }  // namespace llm

@@ -37,7 +37,11 @@ class Sessions {
 struct BlockSums {
   double log_likelihood = 0;
   double divergence = 0;
+  Index flips = 0;
 };
+
+/// The most likely token; the first of several.
+Index best_of(const float* logits, Index vocab) { return std::max_element(logits, logits + vocab) - logits; }
 
 /// Sums over one block; `baseline` may be null.
 BlockSums sum_block(const Model& model, std::span<const Token> block, const float* hidden, const Linear* baseline_head,
@@ -63,6 +67,7 @@ BlockSums sum_block(const Model& model, std::span<const Token> block, const floa
         const LogitSums both = kernels().compare_logits(baseline_logits.data() + r * vocab, row, vocab);
         log_sum_exp = both.log_sum_exp;
         sums.divergence += both.divergence;
+        if (best_of(baseline_logits.data() + r * vocab, vocab) != best_of(row, vocab)) ++sums.flips;
       } else {
         log_sum_exp = kernels().log_sum_exp(row, vocab);
       }
@@ -117,12 +122,17 @@ Evaluation evaluate(const Model& model, const TokenBlocks& blocks, const Baselin
   for (const BlockSums& block : sums) {
     total.log_likelihood += block.log_likelihood;
     total.divergence += block.divergence;
+    total.flips += block.flips;
   }
   out.scored_tokens = blocks.count() * (blocks.context - 1);
   out.kl_positions = std::min(compared, blocks.count()) * blocks.context;
   const double loss = -total.log_likelihood / static_cast<double>(out.scored_tokens);
   out.perplexity = require_finite("perplexity", std::exp(require_finite("mean negative log-likelihood", loss)));
-  if (out.kl_positions > 0) out.kl = require_finite("kl", total.divergence / static_cast<double>(out.kl_positions));
+  if (out.kl_positions > 0) {
+    const auto positions = static_cast<double>(out.kl_positions);
+    out.kl = require_finite("kl", total.divergence / positions);
+    out.flips = static_cast<double>(total.flips) / positions;
+  }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
 }

@@ -26,6 +26,7 @@ struct Baseline {
 struct Evaluation {
   double perplexity = 0;  ///< exp of the mean negative log-likelihood of positions 2..N of each block
   double kl = 0;          ///< mean KL(baseline || model) in nats over all positions of the baseline's blocks
+  double flips = 0;       ///< share of those positions where another token is the most likely one
   Index scored_tokens = 0;
   Index kl_positions = 0;
   double seconds = 0;  ///< of the forward passes and the sums over logits

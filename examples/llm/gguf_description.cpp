@@ -68,6 +68,8 @@ Json config_from_gguf(const GgufMetadata& metadata, bool tied_head) {
            {"rms_norm_eps", metadata.real(key("attention.layer_norm_rms_epsilon"))},
            {"rope_theta", metadata.real_or(key("rope.freq_base"), 10000.0)},
            {"tie_word_embeddings", tied_head}};
+  constexpr const char* kBegin = "tokenizer.ggml.bos_token_id";
+  if (metadata.has(kBegin)) out["bos_token_id"] = metadata.integer(kBegin);
   for (const char* end : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
     if (metadata.has(end)) out["eos_token_id"].push_back(metadata.integer(end));
   }

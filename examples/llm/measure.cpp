@@ -50,7 +50,10 @@ Json to_json(const Measurement& m) {
            {"scored_tokens", m.evaluation.scored_tokens},
            {"kl_positions", m.evaluation.kl_positions},
            {"settings", to_json(m.settings)}};
-  if (m.knows_kl()) out["kl"] = m.evaluation.kl;
+  if (m.knows_kl()) {
+    out["kl"] = m.evaluation.kl;
+    out["flips"] = m.evaluation.flips;
+  }
   if (m.weight_error) out["weight_error"] = *m.weight_error;
   if (m.output_error) out["output_error"] = *m.output_error;
   return out;

@@ -34,8 +34,8 @@ struct Measurement {
                                   const std::string& title, const InputStats* inputs = nullptr,
                                   const Model* original = nullptr);
 
-/// perplexity, bits_per_weight, seconds_quantize, seconds_evaluate, settings, ...; kl, weight_error and output_error
-/// where they are known.
+/// perplexity, bits_per_weight, seconds_quantize, seconds_evaluate, settings, ...; kl, flips, weight_error and
+/// output_error where they are known.
 [[nodiscard]] Json to_json(const Measurement& measurement);
 
 /// `read_baseline` with a progress bar.

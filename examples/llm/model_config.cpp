@@ -134,6 +134,7 @@ ModelConfig ModelConfig::from_json(const Json& description) {
   config.attention_bias = value_or(description, "attention_bias", false);
   config.mlp_bias = value_or(description, "mlp_bias", false);
   config.tied_head = value_or(description, "tie_word_embeddings", false);
+  if (has(description, "bos_token_id")) config.begin_token = required<Token>(description, "bos_token_id");
   config.end_tokens = find_end_tokens(description);
   if (config.heads % config.kv_heads != 0) {
     bad_config("num_attention_heads " + std::to_string(config.heads) + " is not a multiple of num_key_value_heads " +

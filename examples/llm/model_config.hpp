@@ -6,6 +6,7 @@
 #include "llm/tokenizer.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 namespace llm {
@@ -24,11 +25,12 @@ struct ModelConfig {
   Index max_positions = 0;
   double rms_norm_eps = 0;
   double rope_theta = 0;
-  std::vector<float> rope_factors;  ///< [head_dim / 2], what frequencies are divided by (Llama 3); empty: all 1
-  bool query_key_norm = false;      ///< RMSNorm per head on queries and keys (Qwen3)
-  bool attention_bias = false;      ///< biases of q, k, v and o
-  bool mlp_bias = false;            ///< biases of gate, up and down
-  bool tied_head = false;           ///< the head is the embedding table
+  std::vector<float> rope_factors;   ///< [head_dim / 2], what frequencies are divided by (Llama 3); empty: all 1
+  bool query_key_norm = false;       ///< RMSNorm per head on queries and keys (Qwen3)
+  bool attention_bias = false;       ///< biases of q, k, v and o
+  bool mlp_bias = false;             ///< biases of gate, up and down
+  bool tied_head = false;            ///< the head is the embedding table
+  std::optional<Token> begin_token;  ///< what texts begin with, if anything
   std::vector<Token> end_tokens;
 
   /// Reads `folder`/config.json. Throws kUnsupported, naming what this engine does not know, or kBadFile.

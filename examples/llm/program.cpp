@@ -20,6 +20,7 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
   add_compare_command(app, out);
   add_generate_command(app, out);
   add_layers_command(app, out);
+  add_sensitivity_command(app, out);
   return common::run_command_line(app, arguments, out, err, [] {});  // subcommands run when they are parsed
 }
 

@@ -6,6 +6,7 @@
 #include <sinq/parallel/thread_pool.hpp>
 
 #include "common/named_error.hpp"
+#include "llm/model_tensors.hpp"
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/progress.hpp"
@@ -134,12 +135,13 @@ QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settin
     as_stored.weights = Weights::kAsStored;
     return as_stored;
   }
-  std::vector<sinq::presets::Shape> shapes;
+  std::vector<NamedMatrix> matrices;
   for (const LinearId id : model.linears()) {
     const sinq::MatrixView stored = model.stored_weight(id);
-    shapes.push_back({stored.rows, stored.cols});
+    matrices.push_back({.name = id.name() + ".weight", .rows = stored.rows, .cols = stored.cols});
   }
-  return within_budget(settings, shapes);
+  const std::set<std::string> tensors = model_tensors(model.config);
+  return within_budget(settings, matrices, [&](const std::string& name) { return tensors.contains(name); });
 }
 
 std::string what_runs(const Model& model, const std::filesystem::path& path, const QuantizeSettings& settings) {
@@ -151,11 +153,12 @@ std::string what_runs(const Model& model, const std::filesystem::path& path, con
   if (settings.weights != Weights::kQuantized) return of + " as stored";
   const Json json = to_json(settings);
   const auto name = [&](const char* key) { return json[key].get<std::string>(); };
+  const std::string calibrated = json.contains("calibrate_with") ? ", calibrated: " + name("calibrate_with") : "";
+  if (settings.allocation) return of + " quantized now: " + summary_of(*settings.allocation) + calibrated;
   const std::string dim = json.contains("vector_dim") ? "/" + json["vector_dim"].dump() : "";
   return of + " quantized now: " + name("quantizer") + ", " +
          (settings.normalizer == NormalizerName::kNone ? "no normalizer, " : name("normalizer") + ", ") +
-         json["bits"].dump() + dim + " bits, groups of " + json["group_size"].dump() +
-         (json.contains("calibrate_with") ? ", calibrated: " + name("calibrate_with") : "");
+         json["bits"].dump() + dim + " bits, groups of " + json["group_size"].dump() + calibrated;
 }
 
 double QuantizedModel::bits_per_weight() const {
@@ -180,11 +183,11 @@ std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const Qu
                                                     const Step& step, const InputStats* inputs) {
   const std::vector<LinearId> ids = model.linears();
   std::vector<sinq::QuantizedMatrix> matrices(ids.size());
-  const sinq::AnyConfig config = to_config(settings);
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const LinearId id = ids[static_cast<std::size_t>(i)];
     const std::string name = id.name() + ".weight";
     const sinq::MatrixView stored = model.stored_weight(id);
+    const sinq::AnyConfig config = config_of(settings, name);
     matrices[static_cast<std::size_t>(i)] = common::with_tensor_name(
         name,
         [&] {

@@ -52,8 +52,21 @@ Session::Session(const Model& model, Index capacity) : model_(model), capacity_(
 }
 
 std::span<const float> Session::read(std::span<const Token> tokens) {
-  const ModelConfig& config = model_.config;
   const auto count = static_cast<Index>(tokens.size());
+  reserve(count);
+  for (Index t = 0; t < count; ++t) model_.embed(tokens[at(t)], hidden_.data() + t * model_.config.hidden_size);
+  return run_from(0, count);
+}
+
+std::span<const float> Session::read_from(Index layer, std::span<const float> states) {
+  const auto count = static_cast<Index>(states.size()) / model_.config.hidden_size;
+  reserve(count);
+  std::copy(states.begin(), states.end(), hidden_.begin());
+  return run_from(layer, count);
+}
+
+void Session::reserve(Index count) {
+  const ModelConfig& config = model_.config;
   if (position_ + count > capacity_) {
     throw sinq::Error(sinq::Errc::kBadShape, std::to_string(position_ + count) + " positions exceed the capacity " +
                                                  std::to_string(capacity_));
@@ -62,9 +75,12 @@ std::span<const float> Session::read(std::span<const Token> tokens) {
   for (auto* buffer : {&query_, &attended_}) buffer->resize(at(count * config.heads * config.head_dim));
   for (auto* buffer : {&key_, &value_}) buffer->resize(at(count * config.kv_heads * config.head_dim));
   for (auto* buffer : {&gate_, &up_}) buffer->resize(at(count * config.intermediate_size));
+}
 
-  for (Index t = 0; t < count; ++t) model_.embed(tokens[at(t)], hidden_.data() + t * config.hidden_size);
-  for (Index layer = 0; layer < config.layers; ++layer) {
+std::span<const float> Session::run_from(Index first, Index count) {
+  const ModelConfig& config = model_.config;
+  for (Index layer = first; layer < config.layers; ++layer) {
+    if (state_observer_) state_observer_(layer, hidden_);
     run_block(layer, count);
     require_finite(hidden_, count, "layer " + std::to_string(layer));
   }

@@ -205,6 +205,18 @@ void add_format_options(CLI::App& app, QuantizeSettings& settings) {
   add_run_options(app, settings);
 }
 
+void add_allocation_options(CLI::App& app, QuantizeSettings& settings) {
+  app.add_option("--sensitivity", settings.sensitivity,
+                 "what each matrix matters, written by sinq-lm sensitivity (default: by its kind and depth)")
+      ->option_text("FILE")
+      ->check(CLI::ExistingFile);
+  app.add_option("--fixed", settings.fixed,
+                 "the recipe of the matrices that match, as the table of --dry-run calls it, e.g. "
+                 "'*.v_proj.weight=learned-5-g64'; their bits count; may be repeated, the last match counts")
+      ->option_text("'PATTERN=RECIPE'")
+      ->allow_extra_args(false);
+}
+
 void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
   auto* quantizer = add_choice(app, "--quantizer", settings.quantizer, kQuantizers, "default uniform");
   auto* normalizer = add_choice(app, "--normalizer", settings.normalizer, kNormalizers, "default sinkhorn");
@@ -235,7 +247,14 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
       app.add_option("--group-size", settings.group_size, "columns sharing one scale")->capture_default_str();
   add_grid_options(app, settings);
   auto* budget = app.add_option("--max-bits-per-weight", settings.max_bits_per_weight,
-                                "the most accurate recipe within this many stored bits: presets::accurate");
+                                "for each matrix the recipe with which all of them are most accurate within this many "
+                                "stored bits");
+  auto* one = app.add_flag_callback(
+                     "--one-recipe", [&settings] { settings.recipe_for = RecipeFor::kAllMatrices; },
+                     "the same recipe for all matrices: presets::accurate")
+                  ->needs(budget);
+  add_allocation_options(app, settings);
+  for (const char* flag : {"--sensitivity", "--fixed"}) app.get_option(flag)->needs(budget)->excludes(one);
   for (auto* other :
        {quantizer, normalizer, method, bits, vector_dim, rate, group_size, app.get_option("--aux"),
         app.get_option("--tile-cols"), app.get_option("--tiling"), app.get_option("--zero-point"),
@@ -252,9 +271,10 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
     refuse_ineffective(app, settings);
     if (app.count("--method") != 0 && settings.weights == Weights::kQuantized) settings.asked = "--method";
     for (const char* flag :
-         {"--quantizer", "--normalizer", "--bits", "--vector-dim", "--rate", "--group-size", "--max-bits-per-weight",
-          "--aux", "--tile-cols", "--tiling", "--zero-point", "--iterations", "--kurtosis-gate", "--reference",
-          "--calibrate", "--calibrate-blocks", "--calibrate-with"}) {
+         {"--quantizer",     "--normalizer",          "--bits",       "--vector-dim",       "--rate",
+          "--group-size",    "--max-bits-per-weight", "--one-recipe", "--sensitivity",      "--fixed",
+          "--aux",           "--tile-cols",           "--tiling",     "--zero-point",       "--iterations",
+          "--kurtosis-gate", "--reference",           "--calibrate",  "--calibrate-blocks", "--calibrate-with"}) {
       if (app.count(flag) != 0) settings.asked = flag;
     }
   });
@@ -294,15 +314,37 @@ sinq::AnyConfig to_config(const QuantizeSettings& settings) {
   return with_quantizer(settings, sinq::Uniform{.bits = bits});
 }
 
-QuantizeSettings within_budget(QuantizeSettings settings, const std::vector<sinq::presets::Shape>& shapes) {
-  if (!settings.max_bits_per_weight) return settings;
-  settings.preset = sinq::presets::accurate({.max_bits_per_weight = *settings.max_bits_per_weight}, shapes);
-  settings.quantizer = std::visit([](const auto& config) { return name_of(config.quantizer); }, *settings.preset);
+sinq::AnyConfig config_of(const QuantizeSettings& settings, const std::string& tensor) {
+  return settings.allocation ? settings.allocation->of(tensor).recipe.config : to_config(settings);
+}
+
+QuantizeSettings with_recipe(QuantizeSettings settings, const sinq::presets::Recipe& recipe) {
+  settings.allocation = nullptr;
+  settings.preset = recipe.config;
+  settings.quantizer = std::visit([](const auto& config) { return name_of(config.quantizer); }, recipe.config);
   return settings;
 }
 
+QuantizeSettings within_budget(QuantizeSettings settings, std::span<const NamedMatrix> matrices,
+                               const std::function<bool(const std::string&)>& is_in_model) {
+  if (!settings.max_bits_per_weight) return settings;
+  if (settings.recipe_for == RecipeFor::kEachMatrix) {
+    settings.allocation =
+        std::make_shared<const ModelAllocation>(allocate_model({.max_bits_per_weight = *settings.max_bits_per_weight,
+                                                                .sensitivity = settings.sensitivity,
+                                                                .fixed = settings.fixed},
+                                                               matrices, is_in_model));
+    return settings;
+  }
+  std::vector<sinq::presets::Shape> shapes;
+  for (const NamedMatrix& matrix : matrices) shapes.push_back({matrix.rows, matrix.cols});
+  return with_recipe(
+      settings,
+      {.name = {}, .config = sinq::presets::accurate({.max_bits_per_weight = *settings.max_bits_per_weight}, shapes)});
+}
+
 void validate(const QuantizeSettings& settings) {
-  if (settings.weights != Weights::kQuantized) return;
+  if (settings.weights != Weights::kQuantized || settings.allocation) return;  // recipes are valid
   sinq::validate(to_config(settings));
   validate_calibration(settings);
 }
@@ -312,6 +354,7 @@ Json weights_to_json(const QuantizeSettings& settings) {
   if (settings.weights == Weights::kQuantizedBefore) {
     return {{"method", "stored"}, {"activations", name_of(kPrecisions, settings.activations)}};
   }
+  if (settings.allocation) return to_json(*settings.allocation);
   const auto from = [&](const auto& config) {
     Json out{{"quantizer", name_of(kQuantizers, settings.quantizer)},
              {"normalizer", name_of(kNormalizers, settings.normalizer)},

@@ -5,9 +5,13 @@
 #include <sinq/presets.hpp>
 
 #include "llm/json_file.hpp"
+#include "llm/model_allocation.hpp"
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +51,12 @@ enum class CalibrationMethod {
   kImportance,  ///< fits weighed by the activations
 };
 
+/// Whose recipe a budget chooses.
+enum class RecipeFor {
+  kEachMatrix,  ///< one for each, by what it matters: `allocate_model`
+  kAllMatrices  ///< the same for all: presets::accurate
+};
+
 /// Which weights run.
 enum class Weights {
   kQuantized,        ///< the model's, quantized now
@@ -71,10 +81,14 @@ struct QuantizeSettings {
   std::optional<float> kurtosis_gate{};
   std::optional<int> iterations{};
   Semantics semantics = Semantics::kLibrary;
-  std::optional<double> max_bits_per_weight{};  ///< instead of all the above; see `within_budget`
-  std::optional<sinq::AnyConfig> preset{};      ///< what the budget came to
-  std::filesystem::path calibrate{};            ///< text; empty: without calibration
-  Index calibrate_blocks = 64;                  ///< of that text
+  std::optional<double> max_bits_per_weight{};          ///< instead of all the above; see `within_budget`
+  RecipeFor recipe_for = RecipeFor::kEachMatrix;        ///< of the budget
+  std::filesystem::path sensitivity{};                  ///< what matrices matter; empty: by their kind and depth
+  std::vector<std::string> fixed{};                     ///< "PATTERN=RECIPE": matrices whose recipe is not chosen
+  std::shared_ptr<const ModelAllocation> allocation{};  ///< what the budget came to, a recipe for each matrix
+  std::optional<sinq::AnyConfig> preset{};              ///< what the budget came to, the same recipe for all
+  std::filesystem::path calibrate{};                    ///< text; empty: without calibration
+  Index calibrate_blocks = 64;                          ///< of that text
   CalibrationMethod calibrate_with = CalibrationMethod::kGptq;
   sinq::Precision activations = sinq::Precision::kFloat;  ///< what they become before they meet the codes
 };
@@ -94,19 +108,25 @@ struct Method {
 /// --tile-cols --tiling --aux --zero-point --iterations --kurtosis-gate --reference --calibrate --calibrate-blocks
 /// --calibrate-with --activations: what all programs share.
 void add_format_options(CLI::App& app, QuantizeSettings& settings);
-/// --method --quantizer --normalizer --bits --vector-dim --rate --group-size --max-bits-per-weight, and of the above
-/// those that say what is stored: a program that writes weights.
+/// --sensitivity --fixed, for a budget that the program has read.
+void add_allocation_options(CLI::App& app, QuantizeSettings& settings);
+/// --method --quantizer --normalizer --bits --vector-dim --rate --group-size --max-bits-per-weight --one-recipe and
+/// those of the budget, and of the above those that say what is stored: a program that writes weights.
 void add_weight_options(CLI::App& app, QuantizeSettings& settings);
 /// All of them: a program that quantizes in one way and runs the result.
 void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
 
-/// From names to types. Throws kBadConfig for flags that contradict each other.
+/// From names to types; not of settings with an allocation. Throws kBadConfig for flags that contradict each other.
 [[nodiscard]] sinq::AnyConfig to_config(const QuantizeSettings& settings);
+/// The same for one matrix: what the settings allocate to it, if they do.
+[[nodiscard]] sinq::AnyConfig config_of(const QuantizeSettings& settings, const std::string& tensor);
+/// The settings of a recipe that an allocation has chosen.
+[[nodiscard]] QuantizeSettings with_recipe(QuantizeSettings settings, const sinq::presets::Recipe& recipe);
 
-/// If the settings are a budget, the recipe that presets::accurate has for a model of these shapes; else as they are.
-/// Throws kBadConfig.
-[[nodiscard]] QuantizeSettings within_budget(QuantizeSettings settings,
-                                             const std::vector<sinq::presets::Shape>& shapes);
+/// If the settings are a budget, what it comes to for these matrices: a recipe for each, or one for all; else as they
+/// are. `is_in_model` as `allocate_model` wants it. Throws as that, and kBadConfig.
+[[nodiscard]] QuantizeSettings within_budget(QuantizeSettings settings, std::span<const NamedMatrix> matrices,
+                                             const std::function<bool(const std::string&)>& is_in_model);
 
 /// Throws kBadConfig for values that make no configuration, before any work is done.
 void validate(const QuantizeSettings& settings);

@@ -2,6 +2,8 @@
 
 #include "common/float_model.hpp"
 #include "common/output.hpp"
+#include "llm/json_difference.hpp"
+#include "llm/model_identity.hpp"
 #include "quantize/commands.hpp"
 #include "quantize/conversion_plan.hpp"
 #include "quantize/convert_shards.hpp"
@@ -59,7 +61,7 @@ Shards take_over(const WorkFolder& work, const llm::Json& identity, Existing exi
                  const std::set<std::string>& written) {
   Shards finished = work.finished();
   for (auto it = finished.begin(); it != finished.end();) {
-    const std::string what = difference(it->second.state["identity"], identity);
+    const std::string what = llm::difference(it->second.state["identity"], identity);
     if (what.empty()) {
       ++it;
       continue;
@@ -168,6 +170,10 @@ void run_convert(const ConvertOptions& options, std::ostream& out) {
   const KeptTensors kept = kept_tensors(plan, selection, options.model);
   describe(plan, options.model, out);
   out << (options.action == Action::kForecast ? kept.text() : kept.unreadable_text());
+  for (const auto& allocation : selection.allocations) {
+    if (options.action == Action::kForecast) out << llm::table_of(*allocation);
+    out << llm::summary_of(*allocation) << "\n";
+  }
   if (options.action == Action::kForecast) return forecast(plan, small, own, out);
 
   const WorkFolder work(options.out);
@@ -237,7 +243,7 @@ void run_merge(const MergeOptions& options, std::ostream& out) {
   }
   const llm::Json identity = shards.begin()->second.state["identity"];
   for (const auto& [name, shard] : shards) {
-    const std::string what = difference(identity, shard.state["identity"]);
+    const std::string what = llm::difference(identity, shard.state["identity"]);
     if (!what.empty()) {
       throw Conflict(shard.file.string() + ": is of another conversion than " + shards.begin()->first + ": " + what);
     }
@@ -247,7 +253,8 @@ void run_merge(const MergeOptions& options, std::ostream& out) {
     const std::string name = sinq::io::shard_name(i, count);
     if (!shards.contains(name)) throw sinq::Error(sinq::Errc::kIo, name + ": is in none of the parts");
   }
-  const std::string what = difference(identity["input"], input_identity(sinq::io::Checkpoint::open(options.model)));
+  const std::string what =
+      llm::difference(identity["input"], llm::model_identity(sinq::io::Checkpoint::open(options.model)));
   if (!what.empty()) throw Conflict(options.model.string() + ": is not the model of the parts: " + what);
   std::set<std::string> written;
   for (const auto& [name, shard] : shards) {

@@ -5,38 +5,16 @@
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/version.hpp>
 
-#include "quantize/checksum.hpp"
+#include "common/checksum.hpp"
+#include "llm/model_identity.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <span>
 
 namespace convert {
 namespace {
 
 using sinq::io::TensorGroup;
-
-/// Size and checksum of samples: a whole file is not read to know it; its ends and what lies evenly between them tell
-/// models apart. Not mapped, because that loads far more than is touched.
-llm::Json identity_of(const std::string& path) {
-  constexpr std::uint64_t kSample = 4096, kSamples = 256;
-  std::ifstream file(path, std::ios::binary);
-  std::vector<char> sample(kSample);
-  const std::uint64_t bytes = std::filesystem::file_size(path);
-  const bool small = bytes <= kSample * kSamples;
-  const std::uint64_t samples = small ? (bytes + kSample - 1) / kSample : kSamples;
-  Xxh64 hash;
-  for (std::uint64_t i = 0; i < samples; ++i) {
-    const std::uint64_t at = small ? kSample * i : (bytes - kSample) * i / (kSamples - 1);
-    const std::uint64_t size = std::min(kSample, bytes - at);
-    file.seekg(static_cast<std::streamoff>(at));
-    if (!file.read(sample.data(), static_cast<std::streamsize>(size))) {
-      throw sinq::Error(sinq::Errc::kIo, path + ": cannot be read at byte " + std::to_string(at));
-    }
-    hash.update(std::as_bytes(std::span(sample).first(static_cast<std::size_t>(size))));
-  }
-  return {{"bytes", bytes}, {"samples_xxh64", hex(hash.digest())}};
-}
 
 TensorGroup group_of(const TensorTask& task) {
   const auto& info = task.source->info;
@@ -47,14 +25,6 @@ TensorGroup group_of(const TensorTask& task) {
 }
 
 }  // namespace
-
-llm::Json input_identity(const sinq::io::Checkpoint& checkpoint) {
-  llm::Json files = llm::Json::object();
-  for (const auto& file : checkpoint.files()) {
-    files[std::filesystem::path(file.name()).filename().string()] = identity_of(file.name());
-  }
-  return files;
-}
 
 ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Selection& selection,
                                std::uint64_t max_shard_bytes) {
@@ -91,7 +61,8 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
   plan.files = sinq::io::plan_checkpoint(groups, max_shard_bytes, metadata);
 
   std::string headers;
-  for (const auto& shard : plan.files.shards) headers += checksum(std::as_bytes(std::span(shard.content.header)));
+  for (const auto& shard : plan.files.shards)
+    headers += common::checksum(std::as_bytes(std::span(shard.content.header)));
   const auto number = [](int value) { return std::to_string(value); };
   plan.identity = {
       {"version", number(SINQ_VERSION_MAJOR) + "." + number(SINQ_VERSION_MINOR) + "." + number(SINQ_VERSION_PATCH)},
@@ -99,8 +70,11 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
       {"include", selection.include},
       {"exclude", selection.exclude},
       {"shards", plan.files.shards.size()},
-      {"tensors_xxh64", checksum(std::as_bytes(std::span(headers)))},
-      {"input", input_identity(checkpoint)}};
+      {"tensors_xxh64", common::checksum(std::as_bytes(std::span(headers)))},
+      {"input", llm::model_identity(checkpoint)}};
+  for (const auto& allocation : selection.allocations) {
+    plan.identity["allocations"].push_back(llm::to_json(*allocation));
+  }
   return plan;
 }
 

@@ -43,10 +43,6 @@ struct ConversionPlan {
 [[nodiscard]] ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Selection& selection,
                                              std::uint64_t max_shard_bytes);
 
-/// Which checkpoint this is: sizes, checksums of headers and of samples of the weights. Names of folders and times do
-/// not matter, so that copies on other machines are the same.
-[[nodiscard]] llm::Json input_identity(const sinq::io::Checkpoint& checkpoint);
-
 /// The part, counted from 0 to parts - 1, that works on each shard: neighbours together, by the size of their input.
 [[nodiscard]] std::vector<std::size_t> split(const ConversionPlan& plan, std::size_t parts);
 

@@ -100,18 +100,20 @@ llm::Json report_of(const std::map<std::string, FinishedShard>& shards) {
       layers.push_back(layer);
     }
   }
-  return {{"settings", identity["settings"]},
-          {"version", identity["version"]},
-          {"input", identity["input"]},
-          {"totals",
-           {{"layers", layers.size()},
-            {"weights", weights},
-            {"bits_per_weight", weights > 0 ? bits / weights : 0.0},
-            {"mse", weights > 0 ? square_error / weights : 0.0},
-            {"relative_error", square > 0 ? std::sqrt(square_error / square) : 0.0},
-            {"max_abs_error", max_abs},
-            {"shard_bytes", bytes}}},
-          {"layers", layers}};
+  llm::Json out{{"settings", identity["settings"]},
+                {"version", identity["version"]},
+                {"input", identity["input"]},
+                {"totals",
+                 {{"layers", layers.size()},
+                  {"weights", weights},
+                  {"bits_per_weight", weights > 0 ? bits / weights : 0.0},
+                  {"mse", weights > 0 ? square_error / weights : 0.0},
+                  {"relative_error", square > 0 ? std::sqrt(square_error / square) : 0.0},
+                  {"max_abs_error", max_abs},
+                  {"shard_bytes", bytes}}},
+                {"layers", layers}};
+  if (identity.contains("allocations")) out["allocations"] = identity["allocations"];
+  return out;
 }
 
 std::string index_of(const std::map<std::string, FinishedShard>& shards) {

@@ -35,7 +35,8 @@ void publish(const WorkFolder& work, const std::map<std::string, FinishedShard>&
 /// Throws kBadConfig: a report cannot say what this shard lost.
 [[noreturn]] void refuse_unmeasured(const std::string& shard);
 
-/// {"identity", "totals", "layers"} of shards that were made with errors measured. Throws kBadConfig otherwise.
+/// {"settings", "version", "input", "totals", "layers"}, and "allocations" if there were budgets, of shards that were
+/// made with errors measured. Throws kBadConfig otherwise.
 [[nodiscard]] llm::Json report_of(const std::map<std::string, FinishedShard>& shards);
 
 /// The index of shards that lie on the disk; empty for a single one.

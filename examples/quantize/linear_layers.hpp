@@ -13,6 +13,8 @@ namespace convert {
 
 namespace detail {
 
+inline constexpr std::string_view kEmbedding = "an embedding", kHead = "a head";
+
 [[nodiscard]] inline std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> out;
   for (;;) {
@@ -69,8 +71,8 @@ namespace detail {
     return "of a vision or audio tower or its projector";
   }
   if (detail::has_word(module, kRelative)) return "a relative position bias";
-  if (detail::has_word(module, kEmbeddings)) return "an embedding";
-  if (detail::has_word(module, kHeads)) return "a head";
+  if (detail::has_word(module, kEmbeddings)) return detail::kEmbedding;
+  if (detail::has_word(module, kHeads)) return detail::kHead;
   const auto is_router = [](std::string_view part) {
     return part == "gate" || part.ends_with("expert_gate") || detail::has_word(part, kRouters);
   };
@@ -79,6 +81,12 @@ namespace detail {
   if (!detail::is_in_block(parts)) return "outside of the blocks";
   if (parts.back() != "weight") return "not a layer's .weight";
   return {};
+}
+
+/// Whether a tensor is kept only for being an embedding or a head.
+[[nodiscard]] inline bool is_embedding_or_head(std::string_view tensor) {
+  const std::string_view reason = reason_by_name(tensor);
+  return reason == detail::kEmbedding || reason == detail::kHead;
 }
 
 /// Why a tensor is not quantized unless it is asked for, e.g. "a router" or "dtype I8"; empty for the linear layers of

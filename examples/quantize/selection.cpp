@@ -1,16 +1,18 @@
 #include "quantize/selection.hpp"
 
+#include "common/glob.hpp"
 #include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <fnmatch.h>
-
 #include <algorithm>
+#include <map>
+#include <set>
 
 namespace convert {
 namespace {
 
+using common::matches;
 using sinq::io::TensorInfo;
 
 [[noreturn]] void refuse(const std::string& what) { throw sinq::Error(sinq::Errc::kBadConfig, what); }
@@ -52,6 +54,9 @@ std::vector<std::string> choose(const SelectionOptions& options, const sinq::io:
   for (const auto& tensor : checkpoint.tensors()) {
     const TensorInfo& info = tensor.info;
     std::string& reason = kept_because.emplace_back(reason_to_keep(info));
+    if (options.embeddings == Embeddings::kQuantized && is_float_matrix(info) && is_embedding_or_head(info.name)) {
+      reason.clear();
+    }
     if (!options.include.empty() && is_float_matrix(info)) {
       reason = match(options.include, info.name, included) ? "" : "matches no --include";
     }
@@ -68,15 +73,39 @@ std::vector<std::string> choose(const SelectionOptions& options, const sinq::io:
   return kept_because;
 }
 
+/// Takes a budget apart: from one recipe of the selection to one for each that its allocation has chosen.
+void take_apart(Selection& selection, std::size_t budget_at) {
+  const Recipe budget = selection.recipes[budget_at];
+  selection.allocations.push_back(budget.settings.allocation);
+  std::map<std::string, std::size_t> positions;
+  auto matrix = budget.settings.allocation->matrices.begin();  // they stand in the order of the tensors
+  for (auto& recipe : selection.recipe_of) {
+    if (recipe != budget_at) continue;
+    const sinq::presets::Recipe& chosen = (matrix++)->recipe;
+    const auto [at, is_new] =
+        positions.try_emplace(chosen.name, positions.empty() ? budget_at : selection.recipes.size());
+    if (is_new && at->second != budget_at) selection.recipes.emplace_back();
+    if (is_new) {
+      selection.recipes[at->second] = {llm::with_recipe(budget.settings, chosen), budget.pattern, chosen.name};
+    }
+    recipe = at->second;
+  }
+}
+
 }  // namespace
 
 void add_selection_options(CLI::App& app, SelectionOptions& options) {
   llm::add_weight_options(app, options.settings);
-  app.add_option("--include", options.include,
-                 "quantize the matrices whose names match this glob pattern, instead of the linear layers of the "
-                 "blocks; may be repeated")
-      ->option_text("PATTERN")
-      ->allow_extra_args(false);
+  auto* include =
+      app.add_option("--include", options.include,
+                     "quantize the matrices whose names match this glob pattern, instead of the linear layers of the "
+                     "blocks; may be repeated")
+          ->option_text("PATTERN")
+          ->allow_extra_args(false);
+  app.add_flag_callback(
+         "--include-embeddings", [&options] { options.embeddings = Embeddings::kQuantized; },
+         "quantize embeddings and heads, too")
+      ->excludes(include);
   app.add_option("--exclude", options.exclude, "leave those that match as they are; may be repeated")
       ->option_text("PATTERN")
       ->allow_extra_args(false);
@@ -87,48 +116,57 @@ void add_selection_options(CLI::App& app, SelectionOptions& options) {
       ->allow_extra_args(false);
 }
 
-bool matches(const std::string& pattern, const std::string& name) {
-  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
-
 llm::Json Selection::settings() const {
   llm::Json out = llm::Json::array();
   for (const Recipe& recipe : recipes) {
     llm::Json one = llm::weights_to_json(recipe.settings);
     if (!recipe.pattern.empty()) one["for"] = recipe.pattern;
+    if (!recipe.name.empty()) one["recipe"] = recipe.name;
     out.push_back(std::move(one));
   }
   return out;
 }
 
 Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& checkpoint) {
-  Selection out{
-      .recipes = {}, .include = options.include, .exclude = options.exclude, .recipe_of = {}, .kept_because = {}};
+  Selection out{.recipes = {},
+                .allocations = {},
+                .include = options.include,
+                .exclude = options.exclude,
+                .recipe_of = {},
+                .kept_because = {}};
   out.recipes.push_back({options.settings, ""});
   for (const std::string& text : options.overrides) out.recipes.push_back(parse_override(text, options.settings));
 
-  std::vector<std::vector<sinq::presets::Shape>> shapes(out.recipes.size());
+  std::vector<std::vector<llm::NamedMatrix>> matrices(out.recipes.size());
+  std::set<std::string> names;
   out.kept_because = choose(options, checkpoint);
   for (std::size_t t = 0; t < out.kept_because.size(); ++t) {
     const TensorInfo& info = checkpoint.tensors()[t].info;
+    names.insert(info.name);
     auto& recipe = out.recipe_of.emplace_back();
     if (!out.kept_because[t].empty()) continue;
     recipe = 0;
     for (std::size_t i = 1; i < out.recipes.size(); ++i) {
       if (matches(out.recipes[i].pattern, info.name)) recipe = i;
     }
-    shapes[*recipe].push_back({info.shape[0], info.shape[1]});
+    matrices[*recipe].push_back({.name = info.name, .rows = info.shape[0], .cols = info.shape[1]});
   }
   for (std::size_t i = 0; i < out.recipes.size(); ++i) {
     Recipe& recipe = out.recipes[i];
-    if (i > 0 && shapes[i].empty()) refuse("--for '" + recipe.pattern + "' is the last match of no quantized tensor");
+    if (i > 0 && matrices[i].empty()) refuse("--for '" + recipe.pattern + "' is the last match of no quantized tensor");
     try {
-      if (!shapes[i].empty()) recipe.settings = llm::within_budget(recipe.settings, shapes[i]);
+      if (!matrices[i].empty()) {
+        recipe.settings = llm::within_budget(recipe.settings, matrices[i],
+                                             [&](const std::string& name) { return names.contains(name); });
+      }
       llm::validate(recipe.settings);
     } catch (const sinq::Error& error) {
       if (recipe.pattern.empty()) throw;
       refuse("--for '" + recipe.pattern + "': " + error.what());
     }
+  }
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    if (out.recipes[i].settings.allocation) take_apart(out, i);
   }
   // A model as it is: those tensors are copied.
   for (std::size_t t = 0; t < out.recipe_of.size(); ++t) {

@@ -6,36 +6,40 @@
 #include "llm/json_file.hpp"
 #include "llm/settings.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace convert {
 
+/// What becomes of embeddings and heads.
+enum class Embeddings { kKept, kQuantized };
+
 /// What the command line says about which tensors are quantized, and how.
 struct SelectionOptions {
-  llm::QuantizeSettings settings;      ///< of all tensors that `overrides` do not name
+  llm::QuantizeSettings settings;  ///< of all tensors that `overrides` do not name
+  Embeddings embeddings = Embeddings::kKept;
   std::vector<std::string> include;    ///< patterns; empty: the linear layers of the blocks
   std::vector<std::string> exclude;    ///< patterns
   std::vector<std::string> overrides;  ///< "PATTERN=FLAGS"; the last one that matches counts
 };
 
-/// --include --exclude --for and the flags of quantization.
+/// --include --include-embeddings --exclude --for and the flags of quantization.
 void add_selection_options(CLI::App& app, SelectionOptions& options);
-
-/// Whether a tensor's name matches a glob pattern as the shell knows them: * ? [abc]; * matches dots too.
-[[nodiscard]] bool matches(const std::string& pattern, const std::string& name);
 
 /// One way to quantize.
 struct Recipe {
   llm::QuantizeSettings settings;  ///< budgets resolved
   std::string pattern;             ///< of the override that asks for it; empty: the default
+  std::string name{};              ///< of one that a budget has chosen
 };
 
 /// Which tensors of a checkpoint are quantized, and how.
 struct Selection {
   std::vector<Recipe> recipes;
-  std::vector<std::string> include, exclude;          ///< as asked for
+  std::vector<std::shared_ptr<const llm::ModelAllocation>> allocations;  ///< of budgets, each of several recipes
+  std::vector<std::string> include, exclude;                             ///< as asked for
   std::vector<std::optional<std::size_t>> recipe_of;  ///< of each of `checkpoint.tensors()`; none: copied as it is
   std::vector<std::string> kept_because;              ///< of each tensor: why it is copied; empty if it is quantized
 

@@ -4,7 +4,7 @@
 #include <sinq/io/mapped_file.hpp>
 #include <sinq/io/tensor_info.hpp>
 
-#include "quantize/checksum.hpp"
+#include "common/checksum.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -82,7 +82,7 @@ void WorkFolder::create() const { make_folder(folder_); }
 void WorkFolder::finish(const std::string& shard, const llm::Json& identity, const llm::Json& layers) const {
   const MappedFile file = MappedFile::open(shard_path(shard));
   const llm::Json state{
-      {"identity", identity}, {"bytes", file.bytes().size()}, {"xxh64", checksum(file)}, {"layers", layers}};
+      {"identity", identity}, {"bytes", file.bytes().size()}, {"xxh64", common::checksum(file)}, {"layers", layers}};
   write_atomically(folder_ / (shard + ".json"), state.dump(1) + "\n");
 }
 
@@ -139,33 +139,7 @@ void WorkFolder::clean() const {
 bool is_intact(const FinishedShard& shard) {
   std::error_code error;
   if (!fs::is_regular_file(shard.file, error) || shard.state["bytes"] != fs::file_size(shard.file, error)) return false;
-  return shard.state["xxh64"] == checksum(MappedFile::open(shard.file));
-}
-
-std::string difference(const llm::Json& was, const llm::Json& is, const std::string& path) {
-  const auto text = [](const llm::Json* value) { return value == nullptr ? std::string("absent") : value->dump(); };
-  const auto at = [](const llm::Json& json, const std::string& key) {
-    return json.contains(key) ? &json.at(key) : nullptr;
-  };
-  if (was == is) return "";
-  if (was.is_array() && is.is_array() && was.size() == is.size()) {
-    for (std::size_t i = 0; i < is.size(); ++i) {
-      const std::string found = difference(was[i], is[i], path + "[" + std::to_string(i) + "]");
-      if (!found.empty()) return found;
-    }
-  }
-  if (was.is_object() && is.is_object()) {
-    llm::Json keys = was;
-    keys.update(is);
-    for (const auto& [key, unused] : keys.items()) {
-      const llm::Json *a = at(was, key), *b = at(is, key);
-      const std::string name = path.empty() ? key : path + "." + key;
-      if (a == nullptr || b == nullptr) return name + " was " + text(a) + " and is " + text(b);
-      const std::string found = difference(*a, *b, name);
-      if (!found.empty()) return found;
-    }
-  }
-  return path + " was " + text(&was) + " and is " + text(&is);
+  return shard.state["xxh64"] == common::checksum(MappedFile::open(shard.file));
 }
 
 }  // namespace convert

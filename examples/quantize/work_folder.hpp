@@ -70,7 +70,4 @@ class WorkFolder {
 /// Whether the file of a finished shard still is what it was. Reads all of it.
 [[nodiscard]] bool is_intact(const FinishedShard& shard);
 
-/// Where two descriptions of a conversion differ, e.g. "settings[0].bits was 3 and is 4"; empty if they do not.
-[[nodiscard]] std::string difference(const llm::Json& was, const llm::Json& is, const std::string& path = "");
-
 }  // namespace convert

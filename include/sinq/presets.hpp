@@ -5,6 +5,8 @@
 
 #include <concepts>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace sinq::inline SINQ_ABI::presets {
 
@@ -17,16 +19,29 @@ struct Shape {
   Index rows = 0, cols = 0;
 };
 
-/// The most accurate calibration-free recipe whose stored bits stay within `budget`, over all matrices of `shapes`
-/// together (their column scales cost 16 / rows bits per weight, their tables come once each): Sinkhorn, scales in 6
-/// bits, and learned levels with zero points, or vectors of four or eight without. What a recipe's error will be is
-/// read off measurements on `lm30m`; the least one that fits is taken, group sizes included.
+/// A way to quantize whose accuracy was measured. (Templates, here and below, so that files that only include this do
+/// not pay for AnyConfig.)
+template <std::same_as<AnyConfig> Any = AnyConfig>
+struct BasicRecipe {
+  std::string name;  ///< "learned-4-g64": levels of 4 bits in groups of 64; "vector4-9-g64": 9 bits for 4 weights
+  Any config;
+  double error = 0.0;  ///< relative squared error to expect, ||W' - W||^2 / ||W||^2, as `RecipeCost` has it
+};
+using Recipe = BasicRecipe<>;
+
+/// All recipes that `accurate` takes the best one of, and that `sinq::allocate` may give to matrices one by one:
+/// Sinkhorn, scales in 6 bits, and learned levels with zero points, or vectors of four or eight without, in groups of
+/// 16 to 128. Their errors are means over the layers of `lm30m`.
+template <std::same_as<AnyConfig> Any = AnyConfig>
+[[nodiscard]] std::vector<BasicRecipe<Any>> recipes();
+
+/// The one of `recipes()` with the least error whose stored bits stay within `budget`, over all matrices of `shapes`
+/// together (their column scales cost 16 / rows bits per weight, their tables come once each).
 ///
 /// Matrices without spread inside a group, with a mean far from zero, or that are little more than a single weight, are
 /// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
 /// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
 /// Errc::kBadShape.
-/// (Templates, so that files that only include this do not pay for AnyConfig.)
 template <std::same_as<Budget> B = Budget>
 [[nodiscard]] AnyConfig accurate(B budget, std::span<const Shape> shapes);
 
@@ -77,22 +92,33 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
   return recipe.weight_error * (factors[below] * (1.0 - part) + factors[below + 1] * part);
 }
 
-[[nodiscard]] inline Config<LearnedCodebook> learned_recipe(const MeasuredRecipe& recipe, Index group_size) {
-  return {.quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
-}
-[[nodiscard]] inline Config<VectorCodebook> vector_recipe(const MeasuredRecipe& recipe, Index group_size) {
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] Any config_of(const MeasuredRecipe& recipe, Index group_size) {
+  if (recipe.vector_dim == 1) {
+    return Config<LearnedCodebook>{
+        .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
+  }
   // As many groups to a tile as make whole bytes of codes.
   const Index group_bits = group_size / recipe.vector_dim * recipe.bits;
   const Index tile_cols = std::lcm(group_bits, Index{8}) / group_bits * group_size;
-  return {.quantizer = VectorCodebook(recipe.bits, recipe.vector_dim),
-          .group_size = group_size,
-          .tile_cols = tile_cols == group_size ? 0 : tile_cols,
-          .aux = AuxFormat::kU6};
+  return Config<VectorCodebook>{.quantizer = VectorCodebook(recipe.bits, recipe.vector_dim),
+                                .group_size = group_size,
+                                .tile_cols = tile_cols == group_size ? 0 : tile_cols,
+                                .aux = AuxFormat::kU6};
+}
+
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] BasicRecipe<Any> recipe_of(const MeasuredRecipe& recipe, Index group_size) {
+  const std::string quantizer = recipe.vector_dim == 1 ? "learned" : "vector" + std::to_string(recipe.vector_dim);
+  const double error = expected_error(recipe, group_size);
+  return {.name = quantizer + "-" + std::to_string(recipe.bits) + "-g" + std::to_string(group_size),
+          .config = config_of<Any>(recipe, group_size),
+          .error = error * error};
 }
 
 /// Whether the matrices take no more than the budget under `config`.
-template <class Config>
-[[nodiscard]] bool fits(const Config& config, const Budget& budget, std::span<const Shape> shapes) {
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] bool fits(const Any& config, const Budget& budget, std::span<const Shape> shapes) {
   double bits = 0.0, weights = 0.0;
   for (const Shape& shape : shapes) {
     const double count = static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
@@ -104,32 +130,32 @@ template <class Config>
 
 }  // namespace detail
 
+template <std::same_as<AnyConfig> Any>
+std::vector<BasicRecipe<Any>> recipes() {
+  std::vector<BasicRecipe<Any>> out;
+  for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
+    for (Index group_size = 16; group_size <= 128; group_size += 8) {
+      out.push_back(detail::recipe_of<Any>(recipe, group_size));
+    }
+  }
+  return out;
+}
+
 template <std::same_as<Budget> B>
 AnyConfig accurate(B budget, std::span<const Shape> shapes) {
   if (shapes.empty()) SINQ_THROW(Errc::kBadShape, "presets::accurate: there are no shapes");
-  const auto fits = [&](const detail::MeasuredRecipe& recipe, Index group_size) {
-    return recipe.vector_dim == 1 ? detail::fits(detail::learned_recipe(recipe, group_size), budget, shapes)
-                                  : detail::fits(detail::vector_recipe(recipe, group_size), budget, shapes);
-  };
-  const detail::MeasuredRecipe* best = nullptr;
-  Index best_group = 0;
-  double least = 0.0;
-  for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
-    for (Index group_size = 16; group_size <= 128; group_size += 8) {
-      const double error = detail::expected_error(recipe, group_size);
-      if ((best != nullptr && error >= least) || !fits(recipe, group_size)) continue;
-      best = &recipe;
-      best_group = group_size;
-      least = error;
-    }
+  const std::vector<Recipe> all = recipes();
+  const Recipe* best = nullptr;
+  for (const Recipe& recipe : all) {
+    const bool is_better = best == nullptr || recipe.error < best->error;
+    if (is_better && detail::fits(recipe.config, budget, shapes)) best = &recipe;
   }
   if (best == nullptr) {
     SINQ_THROW(Errc::kBadConfig,
                sinq::detail::text("presets::accurate: max_bits_per_weight ", budget.max_bits_per_weight,
                                   " is less than one bit in groups of 128 takes"));
   }
-  if (best->vector_dim == 1) return detail::learned_recipe(*best, best_group);
-  return detail::vector_recipe(*best, best_group);
+  return best->config;
 }
 
 }  // namespace sinq::inline SINQ_ABI::presets

@@ -51,11 +51,14 @@ TEST(EvaluateTest, AgreesWithDoublePrecision) {
   const Evaluation actual = evaluate(model, blocks, &baseline, 1);
 
   double log_likelihood = 0, divergence = 0;
+  int flips = 0;
   for (Index i = 0; i < 3; ++i) {
     const std::vector<Token> block(blocks.block(i).begin(), blocks.block(i).end());
     const auto base = ReferenceForward(pair.first).logits(block), logits = ReferenceForward(pair.second).logits(block);
     for (std::size_t t = 0; t < block.size(); ++t) {
       const Vector p = log_softmax(base[t]), q = log_softmax(logits[t]);
+      const auto best = [](const Vector& v) { return std::max_element(v.begin(), v.end()) - v.begin(); };
+      if (i < 2 && best(p) != best(q)) ++flips;
       if (t + 1 < block.size()) log_likelihood += q[static_cast<std::size_t>(block[t + 1])];
       for (std::size_t v = 0; i < 2 && v < p.size(); ++v) divergence += std::exp(p[v]) * (p[v] - q[v]);
     }
@@ -65,6 +68,8 @@ TEST(EvaluateTest, AgreesWithDoublePrecision) {
   // Logits agree to 1e-4 (forward_test.cpp), so do means of log-probabilities.
   EXPECT_NEAR(std::log(actual.perplexity), -log_likelihood / 27, 1e-4);
   EXPECT_NEAR(actual.kl, divergence / 20, 1e-4 * (1 + divergence / 20));
+  EXPECT_GT(flips, 10);  // two models that have nothing to do with each other
+  EXPECT_EQ(actual.flips, flips / 20.0);
 }
 
 TEST(EvaluateTest, AModelDoesNotDifferFromItself) {
@@ -73,6 +78,7 @@ TEST(EvaluateTest, AModelDoesNotDifferFromItself) {
   const TokenBlocks blocks = random_blocks(4, 12, 37);
   const Baseline baseline = read_baseline(model, blocks, 0, 2);
   EXPECT_EQ(evaluate(model, blocks, &baseline, 2).kl, 0.0);
+  EXPECT_EQ(evaluate(model, blocks, &baseline, 2).flips, 0.0);
   EXPECT_EQ(evaluate(model, blocks, nullptr, 2).kl, 0.0);
 }
 

@@ -35,9 +35,16 @@ std::set<std::string> keys(const Json& object) {
   return out;
 }
 
-const std::set<std::string> kMeasurementKeys{
-    "perplexity",    "kl",           "bits_per_weight", "weight_error", "seconds_quantize", "seconds_evaluate",
-    "scored_tokens", "kl_positions", "settings"};
+const std::set<std::string> kMeasurementKeys{"perplexity",
+                                             "kl",
+                                             "flips",
+                                             "bits_per_weight",
+                                             "weight_error",
+                                             "seconds_quantize",
+                                             "seconds_evaluate",
+                                             "scored_tokens",
+                                             "kl_positions",
+                                             "settings"};
 const std::set<std::string> kDataKeys{"model", "source", "context", "blocks"};
 
 std::set<std::string> united(std::set<std::string> a, const std::set<std::string>& b) {
@@ -58,6 +65,8 @@ TEST(ProgramTest, PerplexityJson) {
   EXPECT_EQ(json["scored_tokens"], 2 * 63);
   EXPECT_EQ(json["kl_positions"], 2 * 64);
   EXPECT_GT(json["kl"].get<double>(), 0.0);
+  EXPECT_GT(json["flips"].get<double>(), 0.0);
+  EXPECT_LT(json["flips"].get<double>(), 0.5);
   EXPECT_GT(json["perplexity"].get<double>(), 1.0);
   // What was not said has the defaults of sinq::Config<>.
   const sinq::Config<> defaults;
@@ -141,13 +150,55 @@ TEST(ProgramTest, ABudgetChoosesTheRecipe) {
   for (const int bits : {2, 3, 4}) {
     const Json plain = measured({"--bits", std::to_string(bits)});
     const double budget = plain["bits_per_weight"].get<double>();
-    const Json best = measured({"--max-bits-per-weight", std::to_string(budget)});
+    const Json best = measured({"--max-bits-per-weight", std::to_string(budget), "--one-recipe"});
     EXPECT_THAT(best["settings"]["quantizer"], testing::AnyOf("learned", "vector"));
     EXPECT_NEAR(best["settings"]["max_bits_per_weight"].get<double>(), budget, 1e-5);
     EXPECT_LE(best["bits_per_weight"].get<double>(), budget + 1e-5);
     // On this model, too, and not by a little: 0.6 of plain SINQ's divergence on lm30m at 4 bits.
     EXPECT_LT(best["kl"].get<double>(), 0.8 * plain["kl"].get<double>()) << bits;
   }
+}
+
+TEST(ProgramTest, ABudgetIsSpentWhereItMatters) {
+  const TemporaryFolder folder("allocated");
+  const auto file = folder.path() / "result.json", sensitivity = folder.path() / "s.json";
+  const Outcome measuring =
+      run({"sensitivity", kModel, "-o", sensitivity.string(), "--blocks", "4", "--context", "64"});
+  ASSERT_EQ(measuring.status, 0) << measuring.err;
+  const auto measured = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments{"perplexity", kModel, "--tokens", kSamples, "--context",  "128",
+                                       "--limit",    "8",    "--force",  "--json", file.string()};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("flips"));
+    return read_json(file);
+  };
+  for (const std::string budget : {"2.8", "3.7"}) {
+    const Json one = measured({"--max-bits-per-weight", budget, "--one-recipe"});
+    const Json by_default = measured({"--max-bits-per-weight", budget});
+    const Json by_file = measured({"--max-bits-per-weight", budget, "--sensitivity", sensitivity.string()});
+    for (const Json* each : {&by_default, &by_file}) {
+      EXPECT_LE((*each)["bits_per_weight"].get<double>(), std::stod(budget));
+      EXPECT_EQ((*each)["settings"]["matrices"].size(), 28U);
+      EXPECT_LT((*each)["kl"].get<double>(), one["kl"].get<double>()) << budget;
+    }
+    EXPECT_NEAR(by_file["bits_per_weight"].get<double>(), by_file["settings"]["bits_per_weight"].get<double>(), 1e-9);
+    const double kl = by_file["kl"].get<double>();
+    EXPECT_NEAR(by_file["settings"]["predicted_kl"].get<double>(), kl, 0.35 * kl) << budget;
+    EXPECT_TRUE(by_default["settings"]["predicted_kl"].is_null());
+  }
+  const Json fixed = measured({"--max-bits-per-weight", "3.7", "--fixed", "*.q_proj.weight=learned-5-g64"});
+  EXPECT_EQ(fixed["settings"]["matrices"][0]["recipe"], "learned-5-g64");
+  // Calibration works on top.
+  const auto text = folder.path() / "text.txt";
+  std::string words;
+  for (int i = 0; i < 300; ++i) words += "In the year " + std::to_string(1500 + i) + " the king went to the city. ";
+  write_text(text, words);
+  const Json calibrated =
+      measured({"--max-bits-per-weight", "3.7", "--calibrate", text.string(), "--calibrate-blocks", "2"});
+  EXPECT_EQ(calibrated["settings"]["calibrate_with"], "gptq");
+  EXPECT_EQ(calibrated["settings"]["matrices"].size(), 28U);
 }
 
 TEST(ProgramTest, ActivationsMayBeIntegers) {
@@ -288,6 +339,16 @@ TEST(ProgramTest, RefusesWrongFlags) {
   refused(command("perplexity", {"--method", "sinq", "--normalizer", "none"}), "--method");
   refused(command("perplexity", {"--limit", "-1"}), "--limit");
   refused(command("perplexity", {"--max-bits-per-weight", "0.5"}), "max_bits_per_weight 0.5");
+  refused(command("perplexity", {"--max-bits-per-weight", "0.5", "--one-recipe"}), "max_bits_per_weight 0.5");
+  refused(command("perplexity", {"--one-recipe"}), "--max-bits-per-weight");
+  refused(command("perplexity", {"--fixed", "*=learned-4-g64"}), "--max-bits-per-weight");
+  refused(command("perplexity", {"--sensitivity", kModel + "/config.json"}), "--max-bits-per-weight");
+  refused(command("perplexity", {"--max-bits-per-weight", "4", "--sensitivity", kModel + "/config.json"}),
+          "no file of sensitivities");
+  refused(command("perplexity", {"--max-bits-per-weight", "4", "--one-recipe", "--fixed", "*=learned-4-g64"}),
+          "--one-recipe");
+  refused(command("perplexity", {"--max-bits-per-weight", "4", "--fixed", "*=learned-9"}), "recipe 'learned-9'");
+  refused(command("compare", {"--fixed", "*=learned-4-g64"}), "--max-bits-per-weight");
   refused(command("perplexity", {"--max-bits-per-weight", "few"}), "--max-bits-per-weight");
   refused(command("perplexity", {"--max-bits-per-weight", "4.5", "--bits", "4"}), "--bits");
   refused(command("compare", {"--methods", "rtn,magic"}), "magic");
@@ -316,11 +377,11 @@ TEST(ProgramTest, NamesMissingFiles) {
 }
 
 TEST(ProgramTest, HelpAndVersion) {
-  EXPECT_THAT(run({"--help"}).out,
-              AllOf(HasSubstr("perplexity"), HasSubstr("compare"), HasSubstr("generate"), HasSubstr("layers")));
+  EXPECT_THAT(run({"--help"}).out, AllOf(HasSubstr("perplexity"), HasSubstr("compare"), HasSubstr("generate"),
+                                         HasSubstr("layers"), HasSubstr("sensitivity")));
   EXPECT_EQ(run({"--help"}).status, 0);
   EXPECT_EQ(run({"--version"}).status, 0);
-  for (const char* name : {"perplexity", "compare", "generate", "layers"}) {
+  for (const char* name : {"perplexity", "compare", "generate", "layers", "sensitivity"}) {
     EXPECT_THAT(run({name, "--help"}).out, HasSubstr("MODEL"));
   }
 }
@@ -363,14 +424,15 @@ TEST(ProgramTest, CompareShowsPresetsBesideWhatOthersMeasured) {
                                        "--reference-points",
                                        points.string(),
                                        "--reference-prefix",
-                                       "other:"};
+                                       "third:,other:"};
   const Outcome outcome = run(command("compare", flags));
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("accurate"));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("accurate"), HasSubstr("allocated"), HasSubstr("flips")));
   const std::string picture((std::ostringstream() << std::ifstream(svg).rdbuf()).str());
-  EXPECT_THAT(picture, AllOf(HasSubstr(">accurate<"), HasSubstr(">other<"), Not(HasSubstr("third"))));
+  EXPECT_THAT(picture,
+              AllOf(HasSubstr(">accurate<"), HasSubstr(">allocated<"), HasSubstr(">other<"), HasSubstr(">third<")));
   auto wrong = flags;
-  wrong.back() = "nobody:";
+  wrong.back() = "other:,nobody:";
   refused(command("compare", wrong), "nobody:");
   std::ofstream(points) << "| method | size |\n";
   refused(command("compare", flags), "method, bpw and kl");

@@ -1,5 +1,6 @@
+#include "common/checksum.hpp"
+#include "llm/json_difference.hpp"
 #include "llm/progress.hpp"
-#include "quantize/checksum.hpp"
 #include "quantize/linear_layers.hpp"
 #include "quantize/work_folder.hpp"
 #include "quantize_support.hpp"
@@ -7,6 +8,10 @@
 namespace convert::test {
 namespace {
 
+using common::checksum;
+using common::hex;
+using common::Xxh64;
+using llm::difference;
 using sinq_test::bytes_of;
 
 TEST(Checksum, IsXxh64) {
@@ -69,7 +74,7 @@ TEST(LinearLayers, AreMatricesOfBlocksAndNoRouters) {
   EXPECT_FALSE(is("model.layers.0.q_proj.bias"));
 }
 
-TEST(WorkFolder, DifferencesAreNamed) {
+TEST(JsonDifference, IsNamed) {
   const llm::Json was{{"a", {{{"b", 1}, {"c", "x"}}}}, {"n", 1}};
   llm::Json is = was;
   EXPECT_EQ(difference(was, is), "");

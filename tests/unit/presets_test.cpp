@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +27,41 @@ using sinq::test::view;
 
 double bits(const sinq::AnyConfig& config, Index rows, Index cols) {
   return bits_per_weight(layout_for(config, rows, cols));
+}
+
+TEST(Recipes, AreConfigurationsWithNamesOfTheirOwn) {
+  std::set<std::string> names;
+  for (const auto& recipe : sinq::presets::recipes()) {
+    EXPECT_TRUE(names.insert(recipe.name).second) << recipe.name;
+    EXPECT_NO_THROW(validate(recipe.config)) << recipe.name;
+    EXPECT_TRUE(recipe.error > 0.0 && recipe.error < 1.0) << recipe.name;
+    EXPECT_GT(bits(recipe.config, 100, 100), 1.0) << recipe.name;  // of any shape
+  }
+  EXPECT_TRUE(names.contains("learned-4-g64"));
+  EXPECT_TRUE(names.contains("vector4-9-g32"));
+}
+
+// Measured on lm30m; a Gaussian matrix is no other case.
+TEST(Recipes, ErrorsAreThoseThatAreMade) {
+  const auto w = sinq::test::ordinary_generators().front().make(256, 512, 5);
+  for (const auto& recipe : sinq::presets::recipes()) {
+    const std::array<std::string_view, 4> some{"learned-4-g64", "learned-2-g64", "learned-3-g128", "vector4-6-g32"};
+    if (std::find(some.begin(), some.end(), recipe.name) == some.end()) continue;
+    const double error = measure_error(view(w), quantize(view(w), recipe.config)).relative_frobenius;
+    EXPECT_NEAR(error * error, recipe.error, 0.2 * recipe.error) << recipe.name;
+  }
+}
+
+TEST(Recipes, AccurateIsTheOneOfLeastErrorThatFits) {
+  for (const double budget : {2.3, 3.3, 4.55, 6.0}) {
+    const auto chosen = accurate({.max_bits_per_weight = budget}, 512, 512);
+    double least = 1.0, error = 1.0;
+    for (const auto& recipe : sinq::presets::recipes()) {
+      if (bits(recipe.config, 512, 512) <= budget) least = std::min(least, recipe.error);
+      if (recipe.config == chosen) error = recipe.error;
+    }
+    EXPECT_EQ(error, least) << budget;
+  }
 }
 
 TEST(Accurate, StaysWithinItsBudgetAndUsesIt) {

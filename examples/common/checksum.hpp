@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-namespace convert {
+namespace common {
 
 /// XXH64 with seed 0 (github.com/Cyan4973/xxHash, doc/xxhash_spec.md), what `xxhsum -H64` prints: as fast as memory, so
 /// that verifying costs no more than reading. Finds damage, not forgery.
@@ -98,4 +98,4 @@ class Xxh64 {
   return hex(hash.digest());
 }
 
-}  // namespace convert
+}  // namespace common
