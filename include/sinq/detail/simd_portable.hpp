@@ -259,7 +259,11 @@ struct Simd<isa::Portable> {
   static void store_bytes(void* p, B a) noexcept { std::memcpy(p, &a, sizeof a); }
   static B set1_byte(int x) noexcept { return splat(static_cast<std::uint32_t>(x) * 0x01010101U); }
   /// Modulo 256.
-  static B add_bytes(B a, B b) noexcept { return {add_bytes(a.low, b.low), add_bytes(a.high, b.high)}; }
+  static B add_bytes(B a, B b) noexcept {
+    constexpr std::uint32_t kLow = 0x7f7f7f7fU;
+    return {((a.low & kLow) + (b.low & kLow)) ^ ((a.low ^ b.low) & ~kLow),
+            ((a.high & kLow) + (b.high & kLow)) ^ ((a.high ^ b.high) & ~kLow)};
+  }
   static B bit_and(B a, B b) noexcept { return {a.low & b.low, a.high & b.high}; }
   static B bit_or(B a, B b) noexcept { return {a.low | b.low, a.high | b.high}; }
   static B bit_xor(B a, B b) noexcept { return {a.low ^ b.low, a.high ^ b.high}; }
@@ -297,6 +301,7 @@ struct Simd<isa::Portable> {
   }
 
  protected:
+  // No function takes or returns a bare vector: 32-bit compilers warn that its ABI depends on their flags.
   /// A cast of a vector keeps its bits.
   static F as_floats(I a) noexcept { return {reinterpret_cast<Floats>(a.low), reinterpret_cast<Floats>(a.high)}; }
 
@@ -319,10 +324,6 @@ struct Simd<isa::Portable> {
     return load(lanes);
   }
   static B splat(std::uint32_t x) noexcept { return {Uints{x, x, x, x}, Uints{x, x, x, x}}; }
-  static Uints add_bytes(Uints a, Uints b) noexcept {
-    constexpr std::uint32_t kLow = 0x7f7f7f7fU;
-    return ((a & kLow) + (b & kLow)) ^ ((a ^ b) & ~kLow);
-  }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

@@ -39,7 +39,10 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   /// sum[i] + the four products of lane i: unsigned codes up to MaxCode, signed x in -127..127.
   template <int MaxCode>
   static I dot(I sum, B codes, B x) noexcept {
-    return {dot(sum.low, codes.low, x.low), dot(sum.high, codes.high, x.high)};
+    sum = add_products(sum, byte_of_lane<0>(codes), signed_byte_of_lane<0>(x));
+    sum = add_products(sum, byte_of_lane<1>(codes), signed_byte_of_lane<1>(x));
+    sum = add_products(sum, byte_of_lane<2>(codes), signed_byte_of_lane<2>(x));
+    return add_products(sum, byte_of_lane<3>(codes), signed_byte_of_lane<3>(x));
   }
   /// As `dot`, of signed levels -127..127 that are stored with kSignedZero added: what suits the multiplication best.
   static constexpr int kSignedZero = 0;
@@ -47,7 +50,10 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   /// where products, too, wait for the units that decode (AVX2); with VNNI no faster than by way of the cache.
   static constexpr bool kDotsWhileDecoding = false;
   static I dot_signed(I sum, B levels, B x) noexcept {
-    return {dot_signed(sum.low, levels.low, x.low), dot_signed(sum.high, levels.high, x.high)};
+    sum = add_products(sum, signed_byte_of_lane<0>(levels), signed_byte_of_lane<0>(x));
+    sum = add_products(sum, signed_byte_of_lane<1>(levels), signed_byte_of_lane<1>(x));
+    sum = add_products(sum, signed_byte_of_lane<2>(levels), signed_byte_of_lane<2>(x));
+    return add_products(sum, signed_byte_of_lane<3>(levels), signed_byte_of_lane<3>(x));
   }
   /// a * 2^N
   template <int N>
@@ -65,13 +71,15 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   /// Byte J of each lane.
   template <int J>
   static I byte_of_lane(B a) noexcept {
-    return {byte_of<8 * J>(a.low), byte_of<8 * J>(a.high)};
+    constexpr int kShift = 8 * J;
+    return {reinterpret_cast<Ints>((a.low >> kShift) & 0xffU), reinterpret_cast<Ints>((a.high >> kShift) & 0xffU)};
   }
 
   /// As byte_of_lane, of signed bytes.
   template <int J>
   static I signed_byte_of_lane(B a) noexcept {
-    return {signed_byte_of<8 * J>(a.low), signed_byte_of<8 * J>(a.high)};
+    constexpr int kShift = 24 - 8 * J;
+    return {reinterpret_cast<Ints>(a.low << kShift) >> 24, reinterpret_cast<Ints>(a.high << kShift) >> 24};
   }
   static I load_sums(const std::int32_t* p) noexcept { return load_lanes<I>(p); }
   static void store_sums(std::int32_t* p, I a) noexcept { std::memcpy(p, &a, sizeof a); }
@@ -152,22 +160,7 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
   }
 
  private:
-  template <int Shift>
-  static Ints byte_of(Uints a) noexcept {
-    return reinterpret_cast<Ints>((a >> Shift) & 0xffU);
-  }
-  template <int Shift>
-  static Ints signed_byte_of(Uints a) noexcept {
-    return reinterpret_cast<Ints>(a << (24 - Shift)) >> 24;
-  }
-  static Ints dot(Ints sum, Uints codes, Uints x) noexcept {
-    return sum + byte_of<0>(codes) * signed_byte_of<0>(x) + byte_of<8>(codes) * signed_byte_of<8>(x) +
-           byte_of<16>(codes) * signed_byte_of<16>(x) + byte_of<24>(codes) * signed_byte_of<24>(x);
-  }
-  static Ints dot_signed(Ints sum, Uints levels, Uints x) noexcept {
-    return sum + signed_byte_of<0>(levels) * signed_byte_of<0>(x) + signed_byte_of<8>(levels) * signed_byte_of<8>(x) +
-           signed_byte_of<16>(levels) * signed_byte_of<16>(x) + signed_byte_of<24>(levels) * signed_byte_of<24>(x);
-  }
+  static I add_products(I sum, I a, I b) noexcept { return {sum.low + a.low * b.low, sum.high + a.high * b.high}; }
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail
