@@ -13,11 +13,11 @@ using sinq::TrellisTables;
 using sinq::detail::trellis_start;
 using sinq::detail::TrellisLeastSquares;
 
-constexpr std::uint16_t kStates = sinq::TrellisGeometry::kStates;
+constexpr std::uint16_t kWindows = sinq::TrellisGeometry::kStates;
 
 int most_level(const TrellisTables& tables) {
   int most = 0;
-  for (std::uint32_t w = 0; w < kStates; ++w) most = std::max(most, std::abs(tables.level(w)));
+  for (std::uint32_t w = 0; w < kWindows; ++w) most = std::max(most, std::abs(tables.level(w)));
   return most;
 }
 
@@ -26,12 +26,12 @@ TEST(TrellisLeastSquaresTest, FindsTheTablesThatMadeTheTargets) {
   sinq::test::Random random(1);
   TrellisLeastSquares fit;
   constexpr float kUnit = 0.75F;
-  for (std::uint16_t w = 0; w < kStates; ++w) {
+  for (std::uint16_t w = 0; w < kWindows; ++w) {
     fit.add(w, kUnit * static_cast<float>(truth.level(w)), static_cast<float>(1.0 + random.uniform()));
   }
   TrellisTables tables = trellis_start(18).tables;
   const double unit = static_cast<double>(fit.solve(tables));
-  for (std::uint32_t w = 0; w < kStates; ++w) {
+  for (std::uint32_t w = 0; w < kWindows; ++w) {
     // Three entries, each rounded by half a unit at most.
     EXPECT_NEAR(tables.level(w) * unit, static_cast<double>(kUnit) * truth.level(w), 1.6 * unit) << w;
   }
@@ -42,7 +42,7 @@ TEST(TrellisLeastSquaresTest, EverySumFitsAByte) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     sinq::test::Random random(seed);
     TrellisLeastSquares fit;
-    for (std::uint16_t w = 0; w < kStates; ++w) {
+    for (std::uint16_t w = 0; w < kWindows; ++w) {
       fit.add(w, static_cast<float>(random.gaussian() * std::exp(3.0 * random.gaussian())), 1.0F);
     }
     TrellisTables tables = trellis_start(8).tables;
@@ -59,7 +59,7 @@ TEST(TrellisLeastSquaresTest, EverySumFitsAByte) {
 
 TEST(TrellisLeastSquaresTest, HeavierWeightsWin) {
   TrellisLeastSquares fit;
-  for (std::uint16_t w = 0; w < kStates; ++w) {
+  for (std::uint16_t w = 0; w < kWindows; ++w) {
     fit.add(w, static_cast<float>(trellis_start(8).tables.level(w)), 1000.0F);
     fit.add(w, static_cast<float>(-trellis_start(8).tables.level(w)), 1.0F);
   }
@@ -70,10 +70,10 @@ TEST(TrellisLeastSquaresTest, HeavierWeightsWin) {
 
 TEST(TrellisLeastSquaresTest, WithoutWeightTablesStay) {
   TrellisLeastSquares fit;
-  for (std::uint16_t w = 0; w < kStates; ++w) fit.add(w, 3.0F, 0.0F);
+  for (std::uint16_t w = 0; w < kWindows; ++w) fit.add(w, 3.0F, 0.0F);
   TrellisTables tables = trellis_start(8).tables;
   const double unit = static_cast<double>(fit.solve(tables));
-  for (std::uint32_t w = 0; w < kStates; w += 97) {
+  for (std::uint32_t w = 0; w < kWindows; w += 97) {
     EXPECT_NEAR(tables.level(w) * unit, trellis_start(8).tables.level(w), 1.6 * unit);
   }
 }
