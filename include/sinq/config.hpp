@@ -91,7 +91,7 @@ template <class... Parts>
 }
 
 /// What a quantizer says of its codes.
-[[gnu::cold]] inline void validate_format(const Method& method) {
+inline void validate_format(const Method& method) {
   const CodeFormat& format = method.format;
   const Layout layout = with_format({.group_size = method.group_size}, format);
   if (const auto flaw = with_codes(layout, [&](const auto& codes) { return codes.find_flaw(layout); })) {
@@ -126,7 +126,7 @@ template <class... Parts>
   }
 }
 
-[[gnu::cold]] inline void validate(const Method& method) {
+inline void validate(const Method& method) {
   if (method.group_size <= 0) refuse_config("group_size ", method.group_size, " is not positive");
   if (method.group_size % 8 != 0) refuse_config("group_size ", method.group_size, " is not a multiple of 8");
   if (method.group_size > kMaxWeights) {
@@ -162,7 +162,7 @@ template <class... Parts>
 
 /// Checks every field. Throws Errc::kBadConfig with field, value and rule.
 template <class Q, class N>
-[[gnu::cold]] void validate(const Config<Q, N>& config) {
+void validate(const Config<Q, N>& config) {
   config.quantizer.validate();
   config.normalizer.validate();
   detail::validate(detail::method_of(config));

@@ -91,7 +91,7 @@ class TextPart {
   };
 };
 
-[[gnu::cold]] inline std::string join_text(std::initializer_list<TextPart> parts) {
+inline std::string join_text(std::initializer_list<TextPart> parts) {
   std::string out;
   for (const TextPart& part : parts) part.append_to(out);
   return out;
@@ -99,7 +99,7 @@ class TextPart {
 
 /// Text from parts, without streams and locales. (By value: literals of all lengths are one type.)
 template <class... Parts>
-[[gnu::cold]] std::string text(Parts... parts) {
+std::string text(Parts... parts) {
   return join_text({TextPart(parts)...});
 }
 

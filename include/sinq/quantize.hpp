@@ -28,7 +28,7 @@ struct QuantizeOptions {
 namespace detail {
 
 /// The layout of a validated method.
-[[nodiscard, gnu::cold]] inline Layout layout_for(const Method& method, Index rows, Index cols) {
+[[nodiscard]] inline Layout layout_for(const Method& method, Index rows, Index cols) {
   if (rows < 1 || cols < 1) {
     SINQ_THROW(Errc::kBadShape, text("quantize: the matrix is ", rows, " x ", cols, "; it must not be empty"));
   }
@@ -183,7 +183,7 @@ template <Executor E = Serial>
 
 namespace sinq::inline SINQ_ABI::detail {
 
-[[gnu::cold]] inline void check_importance(std::span<const float> importance, Index cols) {
+inline void check_importance(std::span<const float> importance, Index cols) {
   if (importance.empty()) return;
   if (static_cast<Index>(importance.size()) != cols) {
     SINQ_THROW(Errc::kBadShape,

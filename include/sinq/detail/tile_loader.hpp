@@ -114,7 +114,7 @@ class LoadedTile {
 
   /// After `load`, with its arguments: weights beyond 2^56 in the tile, whose squares could overflow sums, become that.
   /// Returns how many. They are so far above the rest that nothing can be said of both.
-  [[gnu::cold]] Index clip(const MatrixView& w, Index row, Index col, float factor, InputRounding rounding, Isa limit) {
+  Index clip(const MatrixView& w, Index row, Index col, float factor, InputRounding rounding, Isa limit) {
     constexpr double kMost = 0x1p56;
     if (greatest_ <= kMost) return 0;
     const double most = kMost / static_cast<double>(factor);
@@ -169,7 +169,7 @@ class LoadedTile {
 
  private:
   /// Of the rows that are not zero, of which there is one.
-  [[nodiscard, gnu::cold]] float median_square() const {
+  [[nodiscard]] float median_square() const {
     Vector<float> squares(static_cast<std::size_t>(tile_.rows));
     const auto end = std::copy_if(moments_.row_square, moments_.row_square + tile_.rows, squares.begin(),
                                   [](float square) { return square > 0.0F; });

@@ -82,7 +82,7 @@ class TilePipeline {
 
   /// Lets a quantizer that has levels of its own learn them from a sample of the normalized matrix. Before the first
   /// `run`.
-  [[gnu::cold]] void learn(TileWorker& worker) {
+  void learn(TileWorker& worker) {
     if (quantizer_.do_learn == nullptr) return;
     // A quarter of a million weights place 16 levels within a thousandth; a table of vectors wants a million, and some
     // hundred vectors per entry. 16 tiles see the whole width of the matrix.
@@ -156,7 +156,7 @@ class TilePipeline {
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
   /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
   /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
-  [[nodiscard, gnu::cold]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
+  [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
     Vector<double> squares(static_cast<std::size_t>(count), 0.0);
     for (Index i = 0; i < count * stride; ++i) {
