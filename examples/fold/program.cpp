@@ -77,7 +77,7 @@ void add_options(CLI::App& app, Options& options) {
          "instead of balancing, move random factors of this seed: the same function, harder to quantize, to see "
          "what a method makes of it")
       ->option_text("SEED")
-      ->check(CLI::NonNegativeNumber)  // a number type without signs would take -1 for the greatest
+      ->check(common::kNotNegative)  // a number type without signs would take -1 for the greatest
       ->excludes(search)
       ->excludes(searched.tile)
       ->excludes(searched.iterations)

@@ -68,7 +68,7 @@ void add_generate_command(CLI::App& app, std::ostream& out) {
       ->capture_default_str();
   command->add_option("--top-k", options->sampling.top_k, "choose among the k most likely; 0: all")
       ->check(common::kNotNegative);
-  command->add_option("--seed", options->sampling.seed)->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--seed", options->sampling.seed)->check(common::kNotNegative)->capture_default_str();
   add_quantize_options(*command, options->settings);
   command->callback([command, options, &out] {
     if (options->sampling.temperature == 0) {

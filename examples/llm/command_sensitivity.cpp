@@ -202,7 +202,7 @@ void add_sensitivity_command(CLI::App& app, std::ostream& out) {
   command->add_option("--text", options->text, "measure on this text instead of text drawn from the model")
       ->check(CLI::ExistingFile);
   command->add_option("--seed", options->seed, "of the text drawn from the model")
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::kNotNegative)
       ->capture_default_str();
   command->add_option("--blocks", options->blocks, "of text")->check(common::kPositive)->capture_default_str();
   command->add_option("--context", options->context, "tokens per block")
