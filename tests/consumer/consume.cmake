@@ -9,16 +9,12 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK_DIR})
-# g++ makes one instruction of a product and a sum from -O2 on: what is compared with the library is optimized as it is.
-set(build_type Debug)
-if(HOW STREQUAL "find_package")
-  set(build_type Release)
-endif()
-set(options -D HOW=${HOW} -D CMAKE_BUILD_TYPE=${build_type} "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -D CMAKE_CXX_COMPILER=${COMPILER}
+set(options -D HOW=${HOW} -D CMAKE_BUILD_TYPE=Debug -D CMAKE_CXX_COMPILER=${COMPILER}
             -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
 if(HOW STREQUAL "find_package")
   run(${CMAKE_COMMAND} --install ${SINQ_BINARY_DIR} --prefix ${WORK_DIR}/prefix)
-  list(APPEND options -D CMAKE_PREFIX_PATH=${WORK_DIR}/prefix)
+  # g++ makes one instruction of a product and a sum from -O2 on: what is compared with the library is optimized as it is.
+  list(APPEND options -D CMAKE_PREFIX_PATH=${WORK_DIR}/prefix -D CMAKE_CXX_FLAGS_DEBUG=-O2)
 elseif(HOW STREQUAL "add_subdirectory")
   list(APPEND options -D SINQ_SOURCE_DIR=${SINQ_SOURCE_DIR})
 elseif(HOW STREQUAL "run_alone")
