@@ -38,8 +38,8 @@ struct Allocation {
   std::vector<std::size_t> recipes;  ///< [matrices], positions in their lists
   double bits = 0.0;                 ///< of all matrices
   double loss = 0.0;                 ///< sum of sensitivity * error: the predicted loss
-  double least_loss =
-      0.0;  ///< no choice within the budget can lose less (the Lagrangian bound): `loss` is at most that far off
+  /// No choice within the budget can lose less (the Lagrangian bound): `loss` is at most that far off.
+  double least_loss = 0.0;
 };
 
 namespace detail {

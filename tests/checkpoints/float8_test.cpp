@@ -10,6 +10,7 @@
 #include "llm/tensors.hpp"
 #include "quantize/linear_layers.hpp"
 #include "quantize/program.hpp"
+#include "support/outcome.hpp"
 #include "unit/io/io_support.hpp"
 
 #include <gmock/gmock.h>
@@ -39,17 +40,11 @@ using testing::Not;
 const fs::path kModel = fs::path(SINQ_TEST_SOURCE_DIR) / "examples/data/lm1m";
 constexpr Index kBlockRows = 64, kBlockCols = 32;
 
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
+using sinq::test::Outcome;
 using Program = int (*)(const std::vector<std::string>&, std::ostream&, std::ostream&);
 
 Outcome run(Program program, const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = program(arguments, out, err);
-  return {status, out.str(), err.str()};
+  return sinq::test::outcome_of(program, arguments);
 }
 
 /// A program that is no library, by its file.

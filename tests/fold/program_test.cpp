@@ -6,6 +6,7 @@
 #include "fold/architecture_json.hpp"
 #include "llm/paths.hpp"
 #include "llm/tiny_model.hpp"
+#include "support/outcome.hpp"
 #include "unit/fold/fold_support.hpp"
 #include "unit/fold/reference_model.hpp"
 
@@ -26,19 +27,11 @@ using sinq::fold::Architecture;
 using sinq::fold::Family;
 using sinq::test::Biases;
 using sinq::test::Model;
+using sinq::test::Outcome;
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
-Outcome fold(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
-}
+Outcome fold(const std::vector<std::string>& arguments) { return sinq::test::outcome_of(&run_program, arguments); }
 
 const std::string kModel = llm::test::embedded_model().string();
 

@@ -9,9 +9,9 @@
 #include "llm/paths.hpp"
 #include "llm/session.hpp"
 #include "llm/tiny_model.hpp"
+#include "support/outcome.hpp"
 
 #include <filesystem>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +21,7 @@ using llm::Json;
 using llm::test::embedded_model;
 using llm::test::TemporaryFolder;
 using sinq::io::GgufType;
+using sinq::test::Outcome;
 
 /// A folder with random weights of the given architecture and the embedded model's tokenizer.
 inline void write_tiny_model(const std::filesystem::path& folder, const std::string& architecture,
@@ -42,15 +43,9 @@ inline std::filesystem::path convert(const TemporaryFolder& folder, const Conver
   return file;
 }
 
-/// What one command line of sinq-gguf came to.
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
+/// One command line of sinq-gguf.
 inline Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
+  return sinq::test::outcome_of(&run_program, arguments);
 }
 
 /// What the model at `path` makes of a few tokens: final hidden states.

@@ -10,7 +10,6 @@
 
 #include <cstring>
 #include <limits>
-#include <sstream>
 
 namespace gguf::test {
 namespace {
@@ -24,19 +23,9 @@ using testing::StartsWith;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-struct Answer {
-  int status = 0;
-  std::string out, err;
-};
-
-template <class Program>
-Answer answer_of(Program program, const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = program(arguments, out, err);
-  return {status, out.str(), err.str()};
+Outcome sinq_lm(const std::vector<std::string>& arguments) {
+  return sinq::test::outcome_of(&llm::run_program, arguments);
 }
-Answer sinq_gguf(const std::vector<std::string>& arguments) { return answer_of(&run_program, arguments); }
-Answer sinq_lm(const std::vector<std::string>& arguments) { return answer_of(&llm::run_program, arguments); }
 
 Json whole_config() {
   Json config = llm::test::tiny_config("LlamaForCausalLM");
@@ -70,7 +59,7 @@ TEST(GgufNonfinite, InAnyTensorOfAnyTypeIsRefusedByName) {
     for (const auto& type : types) {
       std::vector<std::string> command{folder.path().string(), "-o", (out.path() / "x.gguf").string(), "--type"};
       command.insert(command.end(), type.begin(), type.end());
-      const Answer answer = sinq_gguf(command);
+      const Outcome answer = run(command);
       EXPECT_EQ(answer.status, 1) << name << " as " << type[0];
       EXPECT_THAT(answer.err, HasSubstr("tensor '" + name + "': row " + std::to_string(row) + ", column " +
                                         std::to_string(col) + " is " + (is_nan ? "nan" : "inf")));
@@ -87,7 +76,7 @@ TEST(GgufNonfinite, NumbersBeyondATypeAreToldFromNoNumbers) {
     model.tensors.at(name).values[5] = value;
     write_model(model, folder.path());
     const auto file = out.path() / "x.gguf";
-    const Answer answer = sinq_gguf({folder.path().string(), "-o", file.string(), "--type", type});
+    const Outcome answer = run({folder.path().string(), "-o", file.string(), "--type", type});
     std::filesystem::remove(file);
     return answer.err;
   };
@@ -126,7 +115,7 @@ TEST(GgufNonfinite, FilesThatHoldSuchAreRefusedByName) {
           std::vector<std::string>{"perplexity", file.string(), "--tokens", samples, "--context", "16", "--limit", "1"},
           std::vector<std::string>{"layers", file.string(), "--tokens", samples, "--context", "16", "--limit", "1",
                                    "--baseline", embedded_model().string()}}) {
-      const Answer answer = sinq_lm(command);
+      const Outcome answer = sinq_lm(command);
       EXPECT_NE(answer.status, 0) << command[0] << ": " << what;
       EXPECT_THAT(answer.err, HasSubstr(what)) << command[0];
     }
@@ -148,7 +137,7 @@ TEST(GgufFloats, RunAsTheyAreUnlessAFlagAsksForMore) {
                                      "64",         "--limit",      "2",        "--json", json_file.string(),
                                      "--force"};
     command.insert(command.end(), more.begin(), more.end());
-    const Answer answer = sinq_lm(command);
+    const Outcome answer = sinq_lm(command);
     EXPECT_EQ(answer.status, 0) << answer.err;
     return answer.out;
   };
@@ -157,7 +146,7 @@ TEST(GgufFloats, RunAsTheyAreUnlessAFlagAsksForMore) {
   const double original = llm::read_json(json_file)["perplexity"].get<double>();
   for (const auto& [type, bits] : {std::pair("f32", 32.0), std::pair("f16", 16.0), std::pair("bf16", 16.0)}) {
     const auto file = folder.path() / (std::string(type) + ".gguf");
-    ASSERT_EQ(sinq_gguf({embedded_model().string(), "-o", file.string(), "--type", type}).status, 0);
+    ASSERT_EQ(run({embedded_model().string(), "-o", file.string(), "--type", type}).status, 0);
     EXPECT_THAT(scored(file, against), StartsWith("model            " + file.string() + ", " + type + " as stored\n"));
     const Json json = llm::read_json(json_file);
     EXPECT_EQ(json["settings"], (Json{{"method", "fp32"}}));
@@ -170,20 +159,20 @@ TEST(GgufFloats, RunAsTheyAreUnlessAFlagAsksForMore) {
     EXPECT_THAT(scored(file, {"--bits", "4"}), HasSubstr(std::string(type) + " quantized now: uniform"));
     EXPECT_LT(llm::read_json(json_file)["bits_per_weight"].get<double>(), 5.0);
     EXPECT_THAT(scored(file, {"--method", "rtn"}), HasSubstr("quantized now"));
-    const Answer layers = sinq_lm({"layers", file.string(), "--tokens", samples, "--context", "64", "--limit", "1",
-                                   "--baseline", embedded_model().string()});
+    const Outcome layers = sinq_lm({"layers", file.string(), "--tokens", samples, "--context", "64", "--limit", "1",
+                                    "--baseline", embedded_model().string()});
     EXPECT_EQ(layers.status, 0) << layers.err;
     EXPECT_THAT(layers.out, HasSubstr("output error 0.000"));
-    const Answer alone = sinq_lm({"layers", file.string(), "--tokens", samples, "--context", "64", "--limit", "1"});
+    const Outcome alone = sinq_lm({"layers", file.string(), "--tokens", samples, "--context", "64", "--limit", "1"});
     EXPECT_NE(alone.status, 0);
     EXPECT_THAT(alone.err, HasSubstr("--baseline: this model runs as it is stored"));
-    const Answer words = sinq_lm({"generate", file.string(), "--prompt", "The war", "--max-tokens", "8"});
-    const Answer expected = sinq_lm(
+    const Outcome words = sinq_lm({"generate", file.string(), "--prompt", "The war", "--max-tokens", "8"});
+    const Outcome expected = sinq_lm(
         {"generate", embedded_model().string(), "--prompt", "The war", "--max-tokens", "8", "--method", "fp32"});
     EXPECT_EQ(words.out, expected.out);
   }
   const auto blocks = folder.path() / "q8_0.gguf";
-  ASSERT_EQ(sinq_gguf({embedded_model().string(), "-o", blocks.string(), "--type", "q8_0"}).status, 0);
+  ASSERT_EQ(run({embedded_model().string(), "-o", blocks.string(), "--type", "q8_0"}).status, 0);
   EXPECT_THAT(scored(blocks, against), StartsWith("model            " + blocks.string() + ", q8_0 as stored\n"));
 }
 
@@ -198,7 +187,7 @@ TEST(GgufSource, TensorsThatNobodyAskedForAreRefusedByName) {
     sinq::io::GgufWriter writer(path, sinq::io::plan_gguf(opened.metadata(), tensors));
     for (const auto& tensor : writer.plan().tensors) writer.write(std::vector<std::byte>(tensor.end - tensor.begin));
     writer.commit();
-    const Answer answer = sinq_lm({"generate", path.string(), "--prompt", "The war"});
+    const Outcome answer = sinq_lm({"generate", path.string(), "--prompt", "The war"});
     EXPECT_NE(answer.status, 0);
     EXPECT_THAT(answer.err, HasSubstr("unknown.gguf: tensor '" + name + "'"));
   }

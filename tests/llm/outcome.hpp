@@ -1,23 +1,18 @@
 #pragma once
 
 #include "llm/program.hpp"
+#include "support/outcome.hpp"
 
-#include <sstream>
 #include <string>
 #include <vector>
 
 namespace llm::test {
 
-/// What sinq-lm answered.
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
+using sinq::test::Outcome;
 
+/// One command line of sinq-lm.
 inline Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
+  return sinq::test::outcome_of(&run_program, arguments);
 }
 
 }  // namespace llm::test

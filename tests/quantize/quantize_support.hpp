@@ -3,6 +3,7 @@
 #include <sinq/io/safetensors_writer.hpp>
 
 #include "quantize/program.hpp"
+#include "support/outcome.hpp"
 #include "unit/io/io_support.hpp"
 
 #include <sys/resource.h>
@@ -12,26 +13,19 @@
 #include <csignal>
 #include <cstdlib>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
 namespace convert::test {
 
+using sinq::test::Outcome;
 using sinq_test::TemporaryFolder;
 
 inline const std::filesystem::path kModel = std::filesystem::path(SINQ_TEST_SOURCE_DIR) / "examples/data/lm1m";
 
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
 /// One command line in this process.
 inline Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int status = run_program(arguments, out, err);
-  return {status, out.str(), err.str()};
+  return sinq::test::outcome_of(&run_program, arguments);
 }
 
 /// The program as a process of its own, with its output thrown away.

@@ -21,13 +21,14 @@ class TrellisEncoder;
 /// learned from a sample of the matrix, and group scales are fitted by least squares in turns with the codes. Groups
 /// have a scale and no zero point. (Trellis-coded quantization: Marcellin and Fischer 1990; QTIP, arXiv 2406.11235.)
 struct Trellis {
-  double rate = 2.5;   ///< bits per weight: a multiple of 1/4 (halves are what the presets use)
-  int rounds = 3;      ///< searches of each panel; between two of them its scales are fitted to the codes
+  double rate = 2.5;   ///< bits per weight: a multiple of 1/4
+  int rounds = 3;      ///< searches of each panel; after each its scales are fitted to the codes
   int iterations = 4;  ///< of learning: searches of the sample, tables and scales fitted after each
 
   friend bool operator==(const Trellis&, const Trellis&) = default;
 
-  /// Half the work, for some percent more squared error: panels are searched once, under guessed scales.
+  /// A third of the default's work, for 1 to 3% more squared error (benchmarks/README.md): panels are searched once,
+  /// under guessed scales.
   [[nodiscard]] static Trellis fast(double rate) { return {.rate = rate, .rounds = 1}; }
 
   /// Throws Errc::kBadConfig.
@@ -117,6 +118,7 @@ inline detail::TrellisEncoder Trellis::encoder() const { return detail::TrellisE
 }  // namespace sinq::inline SINQ_ABI
 
 #if SINQ_HAS_BODIES(SEARCH)
+#include <sinq/detail/nth_smallest.hpp>
 #include <sinq/quantizers/trellis_least_squares.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
@@ -207,12 +209,8 @@ SINQ_DECL void TrellisEncoder::aim(const PanelView& panel, const float* scales, 
     squares[i] = scales[i] * scales[i];
     if (scales[i] > 0.0F) sorted.push_back(squares[i]);
   }
-  float median = 1.0F;
-  if (!sorted.empty()) {
-    const auto middle = sorted.begin() + static_cast<Index>(sorted.size() / 2);
-    std::nth_element(sorted.begin(), middle, sorted.end());
-    median = std::max(*middle, 1e-30F);
-  }
+  const std::size_t half = sorted.size() / 2;
+  const float median = sorted.empty() ? 1.0F : std::max(nth_smallest(sorted.data(), sorted.size(), half), 1e-30F);
   Vector<float> inverse(count);
   for (std::size_t i = 0; i < count; ++i) {
     const bool usable = scales[i] > kLeastScale;
