@@ -59,7 +59,10 @@ namespace detail {
 /// long.
 [[nodiscard]] inline std::string name_text(std::string_view name) {
   constexpr std::size_t kLongest = 200;
-  return "'" + printable(name.substr(0, kLongest), "'\\") + (name.size() > kLongest ? "...'" : "'");
+  std::string out = "'";  // g++ 12 warns of an overlap in `"'" + printable(...)` (its bug 105651)
+  out += printable(name.substr(0, kLongest), "'\\");
+  out += name.size() > kLongest ? "...'" : "'";
+  return out;
 }
 
 }  // namespace detail
