@@ -94,7 +94,7 @@ TEST(Checkpoint, AShardCannotLieOutsideTheFolder) {
   for (const std::string& file :
        {std::string("../secret.safetensors"), outside.string(), std::string(".."), std::string("."), std::string(""),
         std::string("a/b"), std::string("..\\\\x"), std::string("a\\u0000b"), std::string("C:x")}) {
-    folder.file(std::string("model/") + kIndex, sinq::detail::text(R"({"weight_map":{"a":")", file, "\"}}"));
+    folder.file(sinq::detail::text("model/", kIndex), sinq::detail::text(R"({"weight_map":{"a":")", file, "\"}}"));
     expect_error(
         Errc::kBadFile, [&] { static_cast<void>(Checkpoint::open(inside)); }, kIndex, "tensor 'a'",
         "no plain file name");
