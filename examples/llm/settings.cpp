@@ -85,7 +85,7 @@ sinq::AnyConfig with_quantizer(const QuantizeSettings& settings, const Quantizer
 /// What presets return, as the command line calls it.
 template <class Quantizer>
 QuantizerName name_of(const Quantizer&) {
-  return std::is_same_v<Quantizer, sinq::VectorCodebook> ? QuantizerName::kVector : QuantizerName::kLearned;
+  return std::is_same_v<Quantizer, sinq::Trellis> ? QuantizerName::kTrellis : QuantizerName::kLearned;
 }
 
 /// `codebook`, if the bits asked for are its own.

@@ -23,15 +23,15 @@ struct Shape {
 /// not pay for AnyConfig.)
 template <std::same_as<AnyConfig> Any = AnyConfig>
 struct BasicRecipe {
-  std::string name;  ///< "learned-4-g64": levels of 4 bits in groups of 64; "vector4-9-g64": 9 bits for 4 weights
+  std::string name;  ///< "trellis-2.25-g64": 2.25 bits in groups of 64; "learned-5-g64": levels of 5 bits
   Any config;
   double error = 0.0;  ///< relative squared error to expect, ||W' - W||^2 / ||W||^2, as `RecipeCost` has it
 };
 using Recipe = BasicRecipe<>;
 
 /// All recipes that `accurate` takes the best one of, and that `sinq::allocate` may give to matrices one by one:
-/// Sinkhorn, scales in 6 bits, and learned levels with zero points, or vectors of four or eight without, in groups of
-/// 16 to 128. Their errors are means over the layers of `lm30m`.
+/// Sinkhorn, scales in 6 bits, and a lane trellis, or learned levels with zero points, in groups of 16 to 128. All of
+/// them have fast kernels (`can_run_fast`). Their errors are means over the layers of `lm30m`.
 template <std::same_as<AnyConfig> Any = AnyConfig>
 [[nodiscard]] std::vector<BasicRecipe<Any>> recipes();
 
@@ -63,29 +63,29 @@ template <std::same_as<Budget> B = Budget>
 #if SINQ_HAS_BODIES(SEARCH)
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace sinq::inline SINQ_ABI::presets {
 
 namespace detail {
 
-/// A format, and what it measured: ||W' - W|| / ||W|| over the layers of `lm30m` (sinq-lm perplexity --method
-/// sinq-learned | sinq-vector --aux u6).
+/// A quantizer, and what it measured: ||W' - W|| / ||W|| over the layers of `lm30m` in groups of 64.
 struct MeasuredRecipe {
-  int vector_dim;
-  int bits;
-  double weight_error;  ///< in groups of 32
+  int bits;          ///< of learned levels; 0: a trellis
+  int quarter_bits;  ///< of a trellis
+  double weight_error;
 };
+// Provisional. Trellis: the root of the distortion of a Gaussian source; quarters lie between their neighbours. Learned
+// levels of 1 bit and 5 to 8 bits were not measured: half the error for a bit, as between 3 and 4.
 inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
-    // 1 bit and 5 to 8 bits were not measured: half the error for a bit, as between 3 and 4.
-    {1, 8, 0.0044}, {1, 7, 0.0087}, {1, 6, 0.0174},  {1, 5, 0.0349}, {1, 4, 0.0678}, {1, 3, 0.1413},
-    {1, 2, 0.2975}, {1, 1, 0.6},    {4, 9, 0.1226},  {4, 8, 0.1475}, {4, 7, 0.1775}, {4, 6, 0.2135},
-    {4, 5, 0.2567}, {4, 4, 0.3069}, {8, 10, 0.2393}, {8, 9, 0.2653}, {8, 8, 0.2926}};
+    {8, 0, 0.0050}, {7, 0, 0.0098}, {6, 0, 0.0196},  {5, 0, 0.0394},  {4, 0, 0.0765},  {3, 0, 0.1594},
+    {2, 0, 0.3356}, {1, 0, 0.6},    {0, 18, 0.0539}, {0, 17, 0.0628}, {0, 16, 0.0732}, {0, 15, 0.0860},
+    {0, 14, 0.101}, {0, 13, 0.119}, {0, 12, 0.1393}, {0, 11, 0.1644}, {0, 10, 0.1939}, {0, 9, 0.2291},
+    {0, 8, 0.2707}, {0, 7, 0.3198}, {0, 6, 0.3778}};
 
-/// How the error changes with the group: measured at 16, 32, 64 and 128 columns (3 bits; 256 vectors of 4).
+/// How the error changes with the group: at 16, 32, 64 and 128 columns (learned levels: measured at 3 bits).
 [[nodiscard]] inline double expected_error(const MeasuredRecipe& recipe, Index group_size) noexcept {
-  static constexpr double kScalar[] = {0.834, 1.0, 1.128, 1.219}, kVector[] = {0.936, 1.0, 1.043, 1.068};
-  const double* factors = recipe.vector_dim == 1 ? kScalar : kVector;
+  static constexpr double kLearned[] = {0.739, 0.887, 1.0, 1.081}, kTrellis[] = {0.955, 0.981, 1.0, 1.039};
+  const double* factors = recipe.bits != 0 ? kLearned : kTrellis;
   const double at = std::clamp(std::log2(static_cast<double>(group_size) / 16.0), 0.0, 3.0);
   const int below = std::min(static_cast<int>(at), 2);
   const double part = at - below;
@@ -93,27 +93,19 @@ inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
 }
 
 template <std::same_as<AnyConfig> Any>
-[[nodiscard]] Any config_of(const MeasuredRecipe& recipe, Index group_size) {
-  if (recipe.vector_dim == 1) {
-    return Config<LearnedCodebook>{
-        .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
-  }
-  // As many groups to a tile as make whole bytes of codes.
-  const Index group_bits = group_size / recipe.vector_dim * recipe.bits;
-  const Index tile_cols = std::lcm(group_bits, Index{8}) / group_bits * group_size;
-  return Config<VectorCodebook>{.quantizer = VectorCodebook(recipe.bits, recipe.vector_dim),
-                                .group_size = group_size,
-                                .tile_cols = tile_cols == group_size ? 0 : tile_cols,
-                                .aux = AuxFormat::kU6};
-}
-
-template <std::same_as<AnyConfig> Any>
 [[nodiscard]] BasicRecipe<Any> recipe_of(const MeasuredRecipe& recipe, Index group_size) {
-  const std::string quantizer = recipe.vector_dim == 1 ? "learned" : "vector" + std::to_string(recipe.vector_dim);
   const double error = expected_error(recipe, group_size);
-  return {.name = quantizer + "-" + std::to_string(recipe.bits) + "-g" + std::to_string(group_size),
-          .config = config_of<Any>(recipe, group_size),
-          .error = error * error};
+  BasicRecipe<Any> out{.name = {}, .config = {}, .error = error * error};
+  if (recipe.bits != 0) {
+    out.name = sinq::detail::text("learned-", recipe.bits, "-g", group_size);
+    out.config = Config<LearnedCodebook>{
+        .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
+  } else {
+    const double rate = 0.25 * recipe.quarter_bits;
+    out.name = sinq::detail::text("trellis-", rate, "-g", group_size);
+    out.config = Config<Trellis>{.quantizer = {.rate = rate}, .group_size = group_size, .aux = AuxFormat::kU6};
+  }
+  return out;
 }
 
 /// Whether the matrices take no more than the budget under `config`.
@@ -134,7 +126,8 @@ template <std::same_as<AnyConfig> Any>
 std::vector<BasicRecipe<Any>> recipes() {
   std::vector<BasicRecipe<Any>> out;
   for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
-    for (Index group_size = 16; group_size <= 128; group_size += 8) {
+    const Index step = recipe.bits != 0 ? 8 : TrellisGeometry::kBlockCols;
+    for (Index group_size = 16; group_size <= 128; group_size += step) {
       out.push_back(detail::recipe_of<Any>(recipe, group_size));
     }
   }

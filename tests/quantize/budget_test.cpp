@@ -93,7 +93,7 @@ TEST_F(BudgetedModel, EachMatrixGetsItsRecipeAndTheReportSaysWhich) {
 TEST_F(BudgetedModel, TheDryRunShowsTheTable) {
   const Outcome measured = quantize({"--max-bits-per-weight", "3.5", "--sensitivity", path_.string(), "--dry-run"});
   EXPECT_THAT(measured.out, AllOf(HasSubstr("share of loss"), HasSubstr("model.layers.2.mlp.up_proj.weight"),
-                                  HasSubstr("learned-"), HasSubstr("predicted KL"), HasSubstr(path_.string())));
+                                  HasSubstr("trellis-"), HasSubstr("predicted KL"), HasSubstr(path_.string())));
   const Outcome by_default = quantize({"--max-bits-per-weight", "3.5", "--dry-run"});
   EXPECT_THAT(by_default.out,
               AllOf(HasSubstr("share of loss"), HasSubstr("default sensitivities"), HasSubstr("KL not predicted")));

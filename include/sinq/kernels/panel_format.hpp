@@ -32,6 +32,13 @@ inline constexpr Index kVectorSuperGroups = 16;
   return detail::ScalarCodes::holds(layout) || is_panel_vector(layout);
 }
 
+/// Whether codes have kernels that run at the speed of memory on every instruction set: after `repack`, or as a
+/// `TrellisView` (kernels/trellis.hpp) where they are a lane trellis. What has none is multiplied, too, from the matrix
+/// as it is, but slowly.
+[[nodiscard]] constexpr bool can_run_fast(const Layout& layout) noexcept {
+  return can_repack(layout) || detail::TrellisCodes::holds(layout);
+}
+
 /// Where things are in the row-interleaved layout that kernels/README.md describes byte by byte.
 struct PanelGeometry {
   Index cols = 0;

@@ -1,6 +1,5 @@
 #include <sinq/kernels/repack.hpp>
 #include <sinq/kernels/vector_codes.hpp>
-#include <sinq/presets.hpp>
 
 #include "random_matrix.hpp"
 #include "support/matchers.hpp"
@@ -178,6 +177,58 @@ TEST(Repack, WindowsBecomeMatricesOfTheirOwn) {
 }
 
 TEST(Repack, RefusesWhatItCannotHold) {
+  Layout layout = make_layout(100, 64, 4, 64);
+  layout.row_block = 30;
+  const QuantizedMatrix q = random_matrix(layout);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "row_block 30"}, [&] {
+    static_cast<void>(repack(q.view().row_slice({10, 70}), kVectorCodes));
+  }));
+  layout.aux = AuxFormat::kU8;
+  const QuantizedMatrix u8 = random_matrix(layout);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 30", "multiple of 64"}, [&] {
+    static_cast<void>(repack(u8.view().row_slice({30, 60}), kVectorCodes));
+  }));
+  layout = make_layout(16, 64, 8, 64);
+  layout.vector_dim = 4;
+  layout.level_count = 256;
+  const QuantizedMatrix vectors = random_matrix(layout);
+  EXPECT_TRUE(
+      throws_error(Errc::kUnsupported, {"vector_dim 4"}, [&] { static_cast<void>(repack(vectors, kVectorCodes)); }));
+}
+
+TEST(Repack, RefusesVectorCodesThatKernelsDoNotRun) {
+  const auto refuses = [](auto change, const char* what) {
+    Layout layout = make_vector_layout(16, 64, 6, 16);
+    change(layout);
+    layout.level_count = Index{1} << layout.bits;
+    const QuantizedMatrix q = random_matrix(layout);
+    EXPECT_TRUE(throws_error(Errc::kUnsupported, {what}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
+  };
+  refuses([](Layout& layout) { layout.vector_dim = 2; }, "vector_dim 2");
+  refuses([](Layout& layout) { layout.vector_dim = 8; }, "vector_dim 8");
+  refuses([](Layout& layout) { layout.bits = 3; }, "bits 3");
+  refuses([](Layout& layout) { layout.bits = 7; }, "bits 7");
+  refuses([](Layout& layout) { layout.signs = SignStorage::kInLevels; }, "separate signs");
+  refuses([](Layout& layout) { layout.shared_zero_point = 1.0F; }, "zero point of 0");
+  refuses([](Layout& layout) { layout.offset = OffsetKind::kZeroPoint; }, "zero point of 0");
+  QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
+  put(q, Region::kLevels, 5, std::int8_t{-1});
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"negative"}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
+}
+
+TEST(Repack, SaysWhereTheKernelsOfVectorCodesAre) {
+  const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>", "sinq::kVectorCodes"},
+                           [&] { static_cast<void>(repack(q)); }));
+  const RepackedMatrix m = repack(q, kVectorCodes);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>"},
+                           [&] { static_cast<void>(RepackedView::from_buffer(m.layout(), m.storage())); }));
+}
+
+TEST(Repack, SaysWhatToDoWithWhatItRefuses) {
+  const Layout nine_bits = make_vector_layout(16, 64, 9, 16);
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"vector_dim", "bits", "Give matvec and matmul the matrix as it is"},
+                           [&] { static_cast<void>(repack(QuantizedMatrix(nine_bits), kVectorCodes)); }));
   Layout layout = make_layout(100, 64, 4, 64);
   layout.row_block = 30;
   const QuantizedMatrix q = random_matrix(layout);
