@@ -16,7 +16,6 @@ void add_formats(Precision precision) {
     add_kernel({.precision = precision, .format = {.bits = bits}, .batch = 32});
   }
   add_kernel({.precision = precision, .format = {.levels = Levels::kCodebook}, .batch = 32});
-  add_kernel({.precision = precision, .format = {.bits = 6, .levels = Levels::kVector}, .batch = 32});
   for (const int q : {8, 10, 12, 16}) {
     add_kernel({.precision = precision, .format = {.quarter_bits = q, .levels = Levels::kTrellis}, .batch = 32});
   }

@@ -16,20 +16,12 @@ void add_formats(Place place) {
       setup.format.levels = Levels::kCodebook;
       add_kernel(setup);
     }
-    for (const int bits : {6, 5, 4}) {
-      setup.format = {.bits = bits, .levels = Levels::kVector};
-      add_kernel(setup);
-    }
     for (int q = TrellisGeometry::kMinQuarterBits; q <= TrellisGeometry::kMaxQuarterBits; ++q) {
       setup.format = {.quarter_bits = q, .levels = Levels::kTrellis};
       add_kernel(setup);
     }
     setup.format = {.quarter_bits = 10, .levels = Levels::kTrellis, .aux = AuxFormat::kU6};
     add_kernel(setup);
-    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU6}) {
-      setup.format = {.bits = 6, .levels = Levels::kVector, .group = 16, .aux = aux};
-      add_kernel(setup);
-    }
     setup.format = {.aux = AuxFormat::kU8};
     add_kernel(setup);
     for (const Index group : {32, 128}) {
@@ -42,8 +34,10 @@ void add_formats(Place place) {
       setup.format.bits = bits;
       add_kernel(setup);
     }
-    setup.format = {.bits = 6, .levels = Levels::kVector};
-    add_kernel(setup);
+    for (const int q : {8, 10, 16}) {
+      setup.format = {.quarter_bits = q, .levels = Levels::kTrellis};
+      add_kernel(setup);
+    }
     setup = {.precision = precision, .place = place, .threads = 2};
     add_kernel(setup);
     setup.format = {.quarter_bits = 10, .levels = Levels::kTrellis};
@@ -63,7 +57,6 @@ int main(int argc, char** argv) {
     for (const Isa isa : {Isa::kAvx2, Isa::kPortable}) {
       if (resolve(isa) != isa || resolve(Isa::kBest) == isa) continue;
       add_kernel({.precision = precision, .isa = isa});
-      add_kernel({.precision = precision, .format = {.bits = 6, .levels = Levels::kVector}, .isa = isa});
       for (int q = TrellisGeometry::kMinQuarterBits; q <= TrellisGeometry::kMaxQuarterBits; q += 2) {
         add_kernel({.precision = precision, .format = {.quarter_bits = q, .levels = Levels::kTrellis}, .isa = isa});
       }

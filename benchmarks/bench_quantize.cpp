@@ -146,7 +146,7 @@ double time_with_ratios(State& state, const Setup& setup, const MatrixView& w, W
 template <class Q, class N>
 void run_quantize(State& state, const Config<Q, N>& config, const Setup& setup) {
   const MatrixView w = weights().view(setup.shape, setup.type);
-  const int bits = std::ilogb(config.quantizer.format().steps() + 1.0F);  // of vectors: per weight, rounded down
+  const int bits = std::ilogb(config.quantizer.format().steps() + 1.0F);  // of a trellis: rounded down
   const Rtn plain{.quantizer = {.bits = bits}, .group_size = config.group_size};
   const Buffer out(required_bytes(config, w.rows, w.cols)), rtn_out(required_bytes(plain, w.rows, w.cols));
   const auto bytes_of = [](const Buffer& buffer) {
@@ -176,7 +176,8 @@ template <class Q, class N>
 void run_dequantize(State& state, const Config<Q, N>& config, const Setup& setup) {
   const MatrixView w = weights().view(setup.shape, setup.type);
   const QuantizedMatrix q = quantize(w, config);
-  if (const std::string problem = problem_of(w, q, q.layout().bits); !problem.empty()) {
+  const int bits = std::ilogb(config.quantizer.format().steps() + 1.0F);  // of a trellis: rounded down
+  if (const std::string problem = problem_of(w, q, bits); !problem.empty()) {
     return state.SkipWithError(problem.c_str());
   }
   const Buffer out(4 * setup.shape.weights());
@@ -224,16 +225,15 @@ void run_naive(State& state, const NaiveEigen& naive) {
       read_seconds);
 }
 
+std::string bits_of(const CodeFormat& format) {
+  if (format.quarter_bits == 0) return std::to_string(format.bits);
+  constexpr const char* kQuarters[] = {"", ".25", ".5", ".75"};
+  return std::to_string(format.quarter_bits / 4).append(kQuarters[format.quarter_bits % 4]);
+}
+
 template <class Config>
 void add(const std::string& method, const Config& config, const Setup& setup = {}) {
-  const CodeFormat format = config.quantizer.format();
-  std::string bits = std::to_string(format.bits);
-  if (format.quarter_bits != 0) {
-    bits = std::to_string(format.quarter_bits / 4);
-    constexpr const char* kQuarters[] = {"", ".25", ".5", ".75"};
-    bits.append(kQuarters[format.quarter_bits % 4]);
-  }
-  if (format.vector_dim != 1) bits.append("v").append(std::to_string(format.vector_dim));
+  const std::string bits = bits_of(config.quantizer.format());
   const std::string name = name_of("quantize", method, bits, config.group_size, setup);
   benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
     run_quantize(state, config, setup);
@@ -242,7 +242,7 @@ void add(const std::string& method, const Config& config, const Setup& setup = {
 
 template <class Config>
 void add_dequantize(const std::string& method, const Config& config, const Setup& setup = {}) {
-  const std::string bits = std::to_string(config.quantizer.format().bits);
+  const std::string bits = bits_of(config.quantizer.format());
   const std::string name = name_of("dequantize", method, bits, config.group_size, setup);
   benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
     run_dequantize(state, config, setup);
@@ -306,12 +306,6 @@ void add_searched() {
     add("sinq_learned_u6",
         Config<LearnedCodebook>{.quantizer = LearnedCodebook(bits), .group_size = 32, .aux = AuxFormat::kU6});
   }
-  for (const int bits : {5, 6, 8, 9}) {
-    add("sinq_vector_u6",
-        Config<VectorCodebook>{.quantizer = VectorCodebook(bits), .group_size = 32, .aux = AuxFormat::kU6});
-  }
-  add("sinq_vector_u6",
-      Config<VectorCodebook>{.quantizer = VectorCodebook(9, 8), .group_size = 64, .aux = AuxFormat::kU6});
   for (const double rate : {2.0, 2.5, 3.0, 4.0}) {
     add("sinq_trellis_u6", Config<Trellis>{.quantizer = {.rate = rate}, .aux = AuxFormat::kU6});
   }
@@ -331,6 +325,8 @@ void add_dequantizers() {
   for (const int bits : {2, 3, 8}) add_dequantize("sinq", Sinq{.quantizer = {.bits = bits}});
   add_dequantize("sinq_nf4", Config<Codebook>{.quantizer = codebooks::kNf4});
   add_dequantize("sinq_u8", Sinq{.aux = AuxFormat::kU8});
+  for (const double rate : {2.0, 2.5, 4.0})
+    add_dequantize("trellis", Config<Trellis>{.quantizer = Trellis::fast(rate)});
   add_dequantize("sinq", Sinq{}, {.threads = 2});
   for (const Isa isa : {Isa::kAvx2, Isa::kPortable}) {
     if (resolve(isa) != isa || resolve(Isa::kBest) == isa) continue;

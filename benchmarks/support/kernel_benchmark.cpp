@@ -1,7 +1,6 @@
 #include "support/kernel_benchmark.hpp"
 
 #include <sinq/kernels/trellis.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
 #include "support/machine_limits.hpp"
@@ -41,7 +40,6 @@ std::string name_of(const KernelSetup& setup) {
   name += setup.place == Place::kHot ? "/hot" : "/cold";
   name += "/bits:" + bits_of(setup.format);
   if (setup.format.levels == Levels::kCodebook) name += "nf";
-  if (setup.format.levels == Levels::kVector) name += "v4";
   if (setup.format.levels == Levels::kTrellis) name += "t";
   name += "/group:" + std::to_string(setup.format.group) + tail_of(setup.format, setup.batch, setup.threads);
   if (setup.format.col_scale == ColScaleKind::kNone) name += "/no_col_scale";
@@ -71,7 +69,7 @@ class KernelRun {
   explicit KernelRun(const KernelSetup& setup)
       : setup_(setup),
         row_major_(quantize_layer(setup.format)),
-        interleaved_(runs_as_stored() ? RepackedMatrix() : repack(row_major_, kVectorCodes)),
+        interleaved_(runs_as_stored() ? RepackedMatrix() : repack(row_major_)),
         x_(activations(setup.batch, setup.format.shape.cols)),
         y_(static_cast<std::size_t>(setup.batch * setup.format.shape.rows)) {}
 
@@ -84,12 +82,12 @@ class KernelRun {
   /// The whole product, column scales and quantization of the activations included, with a layer in `bytes`.
   template <class Executor>
   void multiply(std::span<const std::byte> bytes, const Executor& executor) {
-    if (setup_.format.levels == Levels::kTrellis) {
+    if (setup_.format.levels == Levels::kTrellis && setup_.order != Order::kRowMajor) {
       multiply_with(TrellisView(QuantizedView::from_buffer(row_major_.layout(), bytes)), executor);
     } else if (runs_as_stored()) {
       multiply_with(QuantizedView::from_buffer(row_major_.layout(), bytes), executor);
     } else {
-      multiply_with(RepackedView::from_buffer(interleaved_.layout(), bytes, kVectorCodes), executor);
+      multiply_with(RepackedView::from_buffer(interleaved_.layout(), bytes), executor);
     }
   }
 

@@ -14,7 +14,6 @@ namespace sinq::bench {
 enum class Levels {
   kUniform,
   kCodebook,  ///< NF4, NF3 or ternary, as the bits say
-  kVector,    ///< a table of 2^bits vectors of 4 magnitudes, separate signs: bits / 4 + 1 bits per weight and scales
   kTrellis,   ///< a lane trellis of `quarter_bits` / 4 bits
 };
 
@@ -40,18 +39,15 @@ QuantizedMatrix quantize_layer(const PackedFormat& format, const Q& quantizer) {
   return quantize(w, Config<Q, Identity>{.quantizer = quantizer, .group_size = format.group, .aux = format.aux});
 }
 
-/// A layer with random contents: what the codes are makes no difference to the speed of the kernels.
-[[nodiscard]] inline QuantizedMatrix random_layer(const PackedFormat& format) {
-  const bool is_trellis = format.levels == Levels::kTrellis;
+/// A lane trellis with random contents: what the codes are makes no difference to the speed of the kernels.
+[[nodiscard]] inline QuantizedMatrix random_trellis(const PackedFormat& format) {
   QuantizedMatrix q(Layout{.rows = format.shape.rows,
                            .cols = format.shape.cols,
-                           .bits = is_trellis ? 0 : format.bits,
-                           .vector_dim = is_trellis ? 1 : 4,
+                           .bits = 0,
                            .quarter_bits = format.quarter_bits,
                            .group_size = format.group,
                            .row_block = format.shape.rows,
-                           .level_count = is_trellis ? TrellisTables::kBytes : Index{1} << format.bits,
-                           .signs = is_trellis ? SignStorage::kInLevels : SignStorage::kSeparate,
+                           .level_count = TrellisTables::kBytes,
                            .offset = OffsetKind::kShared,
                            .aux = format.aux,
                            .col_scale = format.col_scale});
@@ -59,14 +55,11 @@ QuantizedMatrix quantize_layer(const PackedFormat& format, const Q& quantizer) {
   const auto uniform = [&](double low, double high) {
     return low + (high - low) * 0x1p-53 * static_cast<double>(random.bits() >> 11);
   };
-  for (const Region region : {Region::kCodes, Region::kSigns, Region::kGroupScale}) {
+  for (const Region region : {Region::kCodes, Region::kGroupScale}) {
     for (std::byte& b : q.region(region)) b = static_cast<std::byte>(random.bits() & 255U);
   }
-  // Entries of a trellis have both signs, and sums of three fit a byte.
-  const unsigned most = is_trellis ? 31U : 127U;
-  for (std::byte& b : q.region(Region::kLevels)) {
-    b = static_cast<std::byte>(static_cast<int>(random.bits() & most) - (is_trellis ? 15 : 0));
-  }
+  // Entries have both signs, and sums of three fit a byte.
+  for (std::byte& b : q.region(Region::kLevels)) b = static_cast<std::byte>(static_cast<int>(random.bits() & 31U) - 15);
   const auto fill = [&](Region region, double low, double high) {
     for (std::size_t i = 0; i + 2 <= q.region(region).size(); i += 2) {
       const std::uint16_t half = float_to_half(static_cast<float>(uniform(low, high)));
@@ -82,7 +75,7 @@ QuantizedMatrix quantize_layer(const PackedFormat& format, const Q& quantizer) {
 /// A quantized layer in row-major order.
 [[nodiscard]] inline QuantizedMatrix quantize_layer(const PackedFormat& format) {
   if (format.levels == Levels::kUniform) return quantize_layer(format, Uniform{.bits = format.bits});
-  if (format.levels == Levels::kVector || format.levels == Levels::kTrellis) return random_layer(format);
+  if (format.levels == Levels::kTrellis) return random_trellis(format);
   if (format.bits == 4) return quantize_layer(format, codebooks::kNf4);
   return quantize_layer(format, format.bits == 3 ? codebooks::kNf3 : codebooks::kTernary);
 }

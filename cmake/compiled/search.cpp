@@ -5,7 +5,6 @@
 #include <sinq/quantizers/fitted.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/trellis.hpp>
-#include <sinq/quantizers/vector_codebook.hpp>
 
 namespace sinq::inline SINQ_ABI::detail {
 

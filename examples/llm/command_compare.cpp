@@ -80,8 +80,7 @@ void print_row(const Row& row, std::ostream& out) {
   std::string bits = "each", group = "its own";
   if (!m.settings.allocation) {
     const Json settings = to_json(m.settings);
-    const int dim = settings.value("vector_dim", 1);
-    bits = settings["bits"].dump() + (dim == 1 ? "" : "/" + std::to_string(dim));
+    bits = settings["bits"].dump();
     group = settings["group_size"].dump();
   }
   out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << bits << std::setw(8) << group

@@ -5,7 +5,6 @@
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/repack.hpp>
 #include <sinq/kernels/trellis.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 
 #include "llm/tensors.hpp"
 
@@ -73,7 +72,7 @@ void require_finite(const std::string& tensor, const sinq::QuantizedView& q) {
     q.group_scales(g, {0, q.rows()}, of_rows.data());
     require(of_rows, "scale", place_of);
     if (layout.offset == sinq::OffsetKind::kShared) continue;
-    q.stored_offsets(g, {0, q.rows()}, of_rows.data());
+    q.zero_points(g, {0, q.rows()}, of_rows.data());
     require(of_rows, "zero point", place_of);
   }
   for (Index row = 0; row < q.rows(); row += layout.row_block) {
@@ -88,7 +87,7 @@ std::shared_ptr<const Weight> weight_of(const std::string& tensor, const sinq::Q
                                         sinq::Precision activations) {
   require_finite(tensor, q);
   if (sinq::can_repack(q.layout())) {
-    return std::make_shared<PackedWeight<sinq::RepackedMatrix>>(sinq::repack(q, sinq::kVectorCodes), activations);
+    return std::make_shared<PackedWeight<sinq::RepackedMatrix>>(sinq::repack(q), activations);
   }
   if (q.layout().quarter_bits != 0) {
     return std::make_shared<PackedWeight<sinq::QuantizedMatrix>>(copy_of(q), activations);

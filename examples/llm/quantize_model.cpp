@@ -81,8 +81,8 @@ sinq::QuantizedMatrix quantize_calibrated(const sinq::MatrixView& w, const sinq:
   sinq::QuantizedMatrix q = method == CalibrationMethod::kAwqGptq
                                 ? sinq::quantize_awq(w, stats, config, {}, {}, alone)
                                 : sinq::quantize(w, config, {.col_importance = importance}, alone);
-  // Vectors cannot be torn apart.
-  const bool whole = q.layout().vector_dim != 1;
+  // What a trellis codes together cannot be torn apart.
+  const bool whole = q.layout().quarter_bits != 0;
   sinq::gptq(w, stats, q, {.order = whole ? sinq::ColumnOrder::kNatural : sinq::ColumnOrder::kByActivation});
   return q;
 }
@@ -155,10 +155,9 @@ std::string what_runs(const Model& model, const std::filesystem::path& path, con
   const auto name = [&](const char* key) { return json[key].get<std::string>(); };
   const std::string calibrated = json.contains("calibrate_with") ? ", calibrated: " + name("calibrate_with") : "";
   if (settings.allocation) return of + " quantized now: " + summary_of(*settings.allocation) + calibrated;
-  const std::string dim = json.contains("vector_dim") ? "/" + json["vector_dim"].dump() : "";
   return of + " quantized now: " + name("quantizer") + ", " +
          (settings.normalizer == NormalizerName::kNone ? "no normalizer, " : name("normalizer") + ", ") +
-         json["bits"].dump() + dim + " bits, groups of " + json["group_size"].dump() + calibrated;
+         json["bits"].dump() + " bits, groups of " + json["group_size"].dump() + calibrated;
 }
 
 double QuantizedModel::bits_per_weight() const {

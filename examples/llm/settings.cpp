@@ -23,10 +23,9 @@ using common::Names;
 
 const Names<QuantizerName> kQuantizers{{"uniform", QuantizerName::kUniform}, {"symmetric", QuantizerName::kSymmetric},
                                        {"hqq", QuantizerName::kHqq},         {"fitted", QuantizerName::kFitted},
-                                       {"learned", QuantizerName::kLearned}, {"vector", QuantizerName::kVector},
-                                       {"trellis", QuantizerName::kTrellis}, {"nf4", QuantizerName::kNf4},
-                                       {"nf3", QuantizerName::kNf3},         {"fp4", QuantizerName::kFp4},
-                                       {"ternary", QuantizerName::kTernary}};
+                                       {"learned", QuantizerName::kLearned}, {"trellis", QuantizerName::kTrellis},
+                                       {"nf4", QuantizerName::kNf4},         {"nf3", QuantizerName::kNf3},
+                                       {"fp4", QuantizerName::kFp4},         {"ternary", QuantizerName::kTernary}};
 const Names<NormalizerName> kNormalizers{{"sinkhorn", NormalizerName::kSinkhorn}, {"none", NormalizerName::kNone}};
 const Names<sinq::AuxFormat> kAuxFormats{{"f32", sinq::AuxFormat::kF32},
                                          {"f16", sinq::AuxFormat::kF16},
@@ -61,9 +60,6 @@ sinq::AnyConfig filled(const QuantizeSettings& settings, Config config) {
   if (settings.kurtosis_gate) config.kurtosis_gate = *settings.kurtosis_gate;
   if (settings.zero_point && settings.quantizer != QuantizerName::kUniform) {
     throw sinq::Error(sinq::Errc::kBadConfig, "--zero-point belongs to --quantizer uniform");
-  }
-  if (settings.vector_dim && settings.quantizer != QuantizerName::kVector) {
-    throw sinq::Error(sinq::Errc::kBadConfig, "--vector-dim belongs to --quantizer vector");
   }
   if (settings.rate && settings.quantizer != QuantizerName::kTrellis) {
     throw sinq::Error(sinq::Errc::kBadConfig, "--rate belongs to --quantizer trellis");
@@ -109,8 +105,6 @@ const std::vector<Method>& methods() {
       {"sinq-fitted", QuantizerName::kFitted, NormalizerName::kSinkhorn, {}},
       {"learned", QuantizerName::kLearned, NormalizerName::kNone, {}},
       {"sinq-learned", QuantizerName::kLearned, NormalizerName::kSinkhorn, {}},
-      {"vector", QuantizerName::kVector, NormalizerName::kNone, {}},
-      {"sinq-vector", QuantizerName::kVector, NormalizerName::kSinkhorn, {}},
       {"trellis", QuantizerName::kTrellis, NormalizerName::kNone, {}},
       {"sinq-trellis", QuantizerName::kTrellis, NormalizerName::kSinkhorn, {}},
       {"symmetric", QuantizerName::kSymmetric, NormalizerName::kNone, {}},
@@ -165,15 +159,13 @@ void add_run_options(CLI::App& app, QuantizeSettings& settings) {
 /// Refuses flags that say how to quantize what is not quantized, or how to balance what is not balanced.
 void refuse_ineffective(const CLI::App& app, const QuantizeSettings& settings) {
   if (settings.weights == Weights::kAsStored) {
-    common::refuse_flags(
-        app,
-        {"--bits", "--vector-dim", "--rate", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point",
-         "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--activations"},
-        "is of no use with --method fp32, which leaves the weights as they are");
+    common::refuse_flags(app,
+                         {"--bits", "--rate", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point",
+                          "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--activations"},
+                         "is of no use with --method fp32, which leaves the weights as they are");
   }
   // Learned levels are found tile by tile, whether tiles are balanced or not.
-  const bool learns = settings.quantizer == QuantizerName::kLearned || settings.quantizer == QuantizerName::kVector;
-  if (settings.normalizer == NormalizerName::kNone && !learns) {
+  if (settings.normalizer == NormalizerName::kNone && settings.quantizer != QuantizerName::kLearned) {
     common::refuse_flags(app, {"--tile-cols", "--tiling"}, "is of no use without a normalizer, nothing is balanced");
   }
 }
@@ -186,10 +178,10 @@ void validate_calibration(const QuantizeSettings& settings) {
                       "--calibrate-with " + name_of(kCalibrationMethods, settings.calibrate_with) + why);
   };
   const bool weighs = settings.quantizer == QuantizerName::kFitted || settings.quantizer == QuantizerName::kLearned ||
-                      settings.quantizer == QuantizerName::kVector || settings.quantizer == QuantizerName::kTrellis;
+                      settings.quantizer == QuantizerName::kTrellis;
   if (settings.calibrate_with == CalibrationMethod::kImportance && !weighs) {
     refuse(" is of no use: " + name_of(kQuantizers, settings.quantizer) +
-           " weighs all columns alike; fitted, learned, vector and trellis do not");
+           " weighs all columns alike; fitted, learned and trellis do not");
   }
   const bool scales =
       settings.calibrate_with == CalibrationMethod::kAwq || settings.calibrate_with == CalibrationMethod::kAwqGptq;
@@ -239,8 +231,6 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
                      ->excludes(quantizer)
                      ->excludes(normalizer);
   auto* bits = app.add_option("--bits", settings.bits, "per code, 1..8 (default 4; codebooks have their own)");
-  auto* vector_dim =
-      app.add_option("--vector-dim", settings.vector_dim, "columns per code of --quantizer vector (default 4)");
   auto* rate = app.add_option("--rate", settings.rate,
                               "bits per weight of --quantizer trellis, 1.5..4.5 in quarters (default 2.5)");
   auto* group_size =
@@ -256,9 +246,9 @@ void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
   add_allocation_options(app, settings);
   for (const char* flag : {"--sensitivity", "--fixed"}) app.get_option(flag)->needs(budget)->excludes(one);
   for (auto* other :
-       {quantizer, normalizer, method, bits, vector_dim, rate, group_size, app.get_option("--aux"),
-        app.get_option("--tile-cols"), app.get_option("--tiling"), app.get_option("--zero-point"),
-        app.get_option("--iterations"), app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
+       {quantizer, normalizer, method, bits, rate, group_size, app.get_option("--aux"), app.get_option("--tile-cols"),
+        app.get_option("--tiling"), app.get_option("--zero-point"), app.get_option("--iterations"),
+        app.get_option("--kurtosis-gate"), app.get_option("--reference")}) {
     budget->excludes(other);
   }
   app.parse_complete_callback([&app, &settings] { refuse_ineffective(app, settings); });
@@ -271,10 +261,9 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings) {
     refuse_ineffective(app, settings);
     if (app.count("--method") != 0 && settings.weights == Weights::kQuantized) settings.asked = "--method";
     for (const char* flag :
-         {"--quantizer",     "--normalizer",          "--bits",       "--vector-dim",       "--rate",
-          "--group-size",    "--max-bits-per-weight", "--one-recipe", "--sensitivity",      "--fixed",
-          "--aux",           "--tile-cols",           "--tiling",     "--zero-point",       "--iterations",
-          "--kurtosis-gate", "--reference",           "--calibrate",  "--calibrate-blocks", "--calibrate-with"}) {
+         {"--quantizer", "--normalizer", "--bits", "--rate", "--group-size", "--max-bits-per-weight", "--one-recipe",
+          "--sensitivity", "--fixed", "--aux", "--tile-cols", "--tiling", "--zero-point", "--iterations",
+          "--kurtosis-gate", "--reference", "--calibrate", "--calibrate-blocks", "--calibrate-with"}) {
       if (app.count(flag) != 0) settings.asked = flag;
     }
   });
@@ -292,9 +281,6 @@ sinq::AnyConfig to_config(const QuantizeSettings& settings) {
       return with_quantizer(settings, sinq::Fitted{.bits = bits});
     case QuantizerName::kLearned:
       return with_quantizer(settings, sinq::LearnedCodebook(bits));
-    case QuantizerName::kVector:
-      return with_quantizer(settings, sinq::VectorCodebook(settings.bits.value_or(sinq::VectorCodebook().bits),
-                                                           settings.vector_dim.value_or(sinq::VectorCodebook().dim)));
     case QuantizerName::kTrellis:
       if (settings.bits) {
         throw sinq::Error(sinq::Errc::kBadConfig, "--bits: --quantizer trellis has a --rate instead");
@@ -372,7 +358,6 @@ Json weights_to_json(const QuantizeSettings& settings) {
     if constexpr (requires { config.quantizer.zero_point; }) {
       out["zero_point"] = name_of(kZeroPoints, config.quantizer.zero_point);
     }
-    if constexpr (requires { config.quantizer.dim; }) out["vector_dim"] = config.quantizer.dim;
     if constexpr (requires { config.normalizer.iterations; }) out["iterations"] = config.normalizer.iterations;
     if (settings.max_bits_per_weight) out["max_bits_per_weight"] = *settings.max_bits_per_weight;
     return out;

@@ -23,19 +23,7 @@ namespace llm {
 
 using sinq::Index;
 
-enum class QuantizerName {
-  kUniform,
-  kSymmetric,
-  kHqq,
-  kFitted,
-  kLearned,
-  kVector,
-  kTrellis,
-  kNf4,
-  kNf3,
-  kFp4,
-  kTernary
-};
+enum class QuantizerName { kUniform, kSymmetric, kHqq, kFitted, kLearned, kTrellis, kNf4, kNf3, kFp4, kTernary };
 enum class NormalizerName { kSinkhorn, kNone };
 /// Whose semantics fill in what the flags leave open.
 enum class Semantics {
@@ -70,9 +58,8 @@ struct QuantizeSettings {
   std::string asked{};  ///< what on the command line asks for quantization now, e.g. "--bits"
   QuantizerName quantizer = QuantizerName::kUniform;
   NormalizerName normalizer = NormalizerName::kSinkhorn;
-  std::optional<int> bits{};        ///< of quantizers that have a choice; codebooks have their own
-  std::optional<int> vector_dim{};  ///< of QuantizerName::kVector
-  std::optional<double> rate{};     ///< of QuantizerName::kTrellis, instead of bits
+  std::optional<int> bits{};     ///< of quantizers that have a choice; codebooks have their own
+  std::optional<double> rate{};  ///< of QuantizerName::kTrellis, instead of bits
   Index group_size = sinq::Config<>{}.group_size;
   Index tile_cols = sinq::Config<>{}.tile_cols;
   sinq::Tiling tiling = sinq::Config<>{}.tiling;
@@ -110,7 +97,7 @@ struct Method {
 void add_format_options(CLI::App& app, QuantizeSettings& settings);
 /// --sensitivity --fixed, for a budget that the program has read.
 void add_allocation_options(CLI::App& app, QuantizeSettings& settings);
-/// --method --quantizer --normalizer --bits --vector-dim --rate --group-size --max-bits-per-weight --one-recipe and
+/// --method --quantizer --normalizer --bits --rate --group-size --max-bits-per-weight --one-recipe and
 /// those of the budget, and of the above those that say what is stored: a program that writes weights.
 void add_weight_options(CLI::App& app, QuantizeSettings& settings);
 /// All of them: a program that quantizes in one way and runs the result.

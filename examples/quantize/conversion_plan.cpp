@@ -53,11 +53,7 @@ ConversionPlan plan_conversion(const sinq::io::Checkpoint& checkpoint, const Sel
   }
   // What transformers asks of a header, and what says that this is a quantized file.
   sinq::io::Metadata metadata{{"format", "pt"}};
-  int version = 1;
-  for (const TensorTask& task : plan.tasks) {
-    if (task.recipe) version = std::max(version, sinq::io::quantized_version(task.layout));
-  }
-  metadata.insert(sinq::io::quantized_version_metadata(version));
+  metadata.insert(sinq::io::quantized_version_metadata());
   plan.files = sinq::io::plan_checkpoint(groups, max_shard_bytes, metadata);
 
   std::string headers;

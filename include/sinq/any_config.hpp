@@ -8,7 +8,6 @@
 #include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/trellis.hpp>
 #include <sinq/quantizers/uniform.hpp>
-#include <sinq/quantizers/vector_codebook.hpp>
 
 #include <concepts>
 #include <variant>
@@ -23,7 +22,7 @@ using ConfigsOf = std::variant<Config<Q, Sinkhorn>..., Config<Q, Identity>...>;
 
 /// A configuration that is chosen at run time, from a command line for instance: any built-in quantizer, with column
 /// scales or without.
-using AnyConfig = detail::ConfigsOf<Uniform, Hqq, Codebook, Fitted, LearnedCodebook, VectorCodebook, Trellis>;
+using AnyConfig = detail::ConfigsOf<Uniform, Hqq, Codebook, Fitted, LearnedCodebook, Trellis>;
 
 /// As for the configuration that it holds. (Templates, so that `{}` stays a `Config<>`.)
 template <std::same_as<AnyConfig> Any>

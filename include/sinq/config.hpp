@@ -81,10 +81,8 @@ template <class... Parts>
 [[nodiscard]] inline Layout with_format(Layout layout, const CodeFormat& format) {
   const bool is_shared = format.symmetry == Symmetry::kSymmetric;
   layout.bits = format.bits;
-  layout.vector_dim = format.vector_dim;
   layout.quarter_bits = format.quarter_bits;
   layout.level_count = format.level_count();
-  layout.signs = format.signs;
   layout.offset = is_shared ? OffsetKind::kShared : OffsetKind::kZeroPoint;
   layout.shared_zero_point = is_shared ? format.shared_zero_point : 0.0F;
   return layout;
@@ -110,16 +108,10 @@ inline void validate_format(const Method& method) {
       refuse_config("quantizer: level ", i, " = ", format.levels[i], " is not finite and ascending");
     }
   }
-  const auto [table, step] =
-      with_codes(layout, [](const auto& codes) { return std::pair(codes.level_shape().size(), codes.col_step()); });
+  const Index table = with_codes(layout, [](const auto& codes) { return codes.level_shape().size(); });
   if (static_cast<Index>(format.levels.size() + format.byte_levels.size()) != table) {
     refuse_config("quantizer: a table of ", format.levels.size() + format.byte_levels.size(), " numbers is not the ",
                   table, " that its format has");
-  }
-  const Index strip = method.tile_cols == 0 ? method.group_size : method.tile_cols;
-  if (strip % step != 0) {
-    refuse_config(method.tile_cols == 0 ? "group_size " : "tile_cols ", strip, " is not a multiple of ", step,
-                  " columns, whose codes are whole bytes");
   }
   if (method.kurtosis_gate > 0.0F && !ScalarCodes::holds(layout)) {
     refuse_config("kurtosis_gate ", method.kurtosis_gate, ": there is no plain rounding in the size of these codes");

@@ -71,12 +71,11 @@ void dequantize_into(const QuantizedMatrix& q, std::span<float> out, Isa limit =
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// What one row is decoded with; group g's scale and offset are at [g * stride].
+/// What one row is decoded with; group g's scale and zero point are at [g * stride].
 struct DequantizeRow {
   const float* scale;
-  const float* offset;
+  const float* zero_point;
   Index stride;
-  bool adds_offset;  ///< OffsetKind::kOffset
   float matrix_scale;
   const float* levels;  ///< null: a code is its own level, plus `level_zero`; at least 16 entries
   float level_zero;
@@ -120,17 +119,13 @@ SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* ou
   const Index chunk_rows = std::max(shape.rows, kAuxBlockRows);
   Vector<float> params(static_cast<std::size_t>(2 * q.groups() * chunk_rows));
   float* const scale = params.data();
-  float* const offset = scale + q.groups() * chunk_rows;
+  float* const zero_point = scale + q.groups() * chunk_rows;
   Index scaled_block = -1;
   for (RowRange chunk{rows.begin, 0}; chunk.begin < rows.end; chunk.begin = chunk.end) {
     chunk.end = chunk_end(q, chunk.begin, chunk_rows, rows.end);
     for (Index g = 0; g < q.groups(); ++g) {
       q.group_scales(g, chunk, scale + g * chunk_rows);
-      if (layout.offset == OffsetKind::kOffset) {
-        q.stored_offsets(g, chunk, offset + g * chunk_rows);
-      } else {
-        q.zero_points(g, chunk, offset + g * chunk_rows);
-      }
+      q.zero_points(g, chunk, zero_point + g * chunk_rows);
     }
     const Index block = (q.row_range().begin + chunk.begin) / layout.row_block;
     if (std::exchange(scaled_block, block) != block) q.col_scales(chunk.begin, {0, q.cols()}, col_scale.data());
@@ -143,9 +138,8 @@ SINQ_DECL void dequantize_codes(const QuantizedView& q, RowRange rows, float* ou
           unpack_codes<Tag>(layout, q.code_regions(), q.stored(part), q.stored(cols), codes.data(), code_stride);
           for (Index r = part.begin; r < part.end; ++r) {
             const DequantizeRow row{scale + r - chunk.begin,
-                                    offset + r - chunk.begin,
+                                    zero_point + r - chunk.begin,
                                     chunk_rows,
-                                    layout.offset == OffsetKind::kOffset,
                                     layout.matrix_scale,
                                     levels,
                                     level_zero,

@@ -12,7 +12,6 @@ namespace sinq::inline SINQ_ABI {
 enum class OffsetKind : std::uint8_t {
   kShared,     ///< nothing: every group has `Layout::shared_zero_point`
   kZeroPoint,  ///< zero_point, in level units: w ~ (level - zero_point) * group_scale
-  kOffset,     ///< offset, in normalized weight units: w ~ level * group_scale + offset
 };
 
 /// Whether the second axis is stored at all; without it every column scale is 1.
@@ -23,18 +22,16 @@ enum class ColScaleKind : std::uint8_t { kNone, kStored };
 ///   w[r,c] = ((level(code[r,c]) - zero_point[r,g]) * group_scale[r,g]) * col_scale[r / row_block, c] * matrix_scale
 ///
 /// with g = c / group_size. How the codes lie and what level each stands for is the business of a layout of codes
-/// (packing/code_layouts.hpp), which `bits`, `vector_dim` and `quarter_bits` choose. The byte layout of each region is
+/// (packing/code_layouts.hpp), which `bits` and `quarter_bits` choose. The byte layout of each region is
 /// in include/sinq/README.md.
 struct Layout {
   Index rows = 0;
   Index cols = 0;
-  int bits = 4;           ///< bits per code, 1..8 (1..16 for vector codes, 0 for the lane trellis)
-  int vector_dim = 1;     ///< consecutive columns per code: 1, 2, 4 or 8
+  int bits = 4;           ///< bits per code, 1..8 (0 for the lane trellis)
   int quarter_bits = 0;   ///< rate of the lane trellis in quarters of a bit, 6..18; 0: codes of whole bits
-  Index group_size = 64;  ///< columns sharing scale and offset; a multiple of 8, may exceed cols
+  Index group_size = 64;  ///< columns sharing scale and zero point; a multiple of 8, may exceed cols
   Index row_block = 0;    ///< rows sharing one column scale vector: rows for strips, tile height for squares
-  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits entries of vector_dim levels, or 48 of a trellis
-  SignStorage signs = SignStorage::kInLevels;
+  Index level_count = 0;  ///< 0: a code is its own level; else 2^bits, or the 48 of a lane trellis
   OffsetKind offset = OffsetKind::kZeroPoint;
   AuxFormat aux = AuxFormat::kF16;
   ColScaleKind col_scale = ColScaleKind::kStored;

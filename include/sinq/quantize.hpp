@@ -18,7 +18,7 @@ namespace sinq::inline SINQ_ABI {
 struct QuantizeOptions {
   Isa isa = Isa::kBest;  ///< limit; see Isa. Changes the result within rounding only
   /// [cols] what an error in each column costs, such as the mean square of its input; positive, in any unit: only the
-  /// ratios matter. Quantizers that search (Fitted, LearnedCodebook, VectorCodebook, Trellis) weigh by it; empty: by 1
+  /// ratios matter. Quantizers that search (Fitted, LearnedCodebook, Trellis) weigh by it; empty: by 1
   /// / col_scale^2.
   std::span<const float> col_importance = {};
   ProgressCallback progress = {};    ///< empty: none

@@ -21,8 +21,7 @@ namespace sinq::inline SINQ_ABI {
 
 /// The regions of a quantized matrix, in the order of storage.
 enum class Region : std::uint8_t {
-  kCodes,             ///< as the layout of codes says (packing/), as signs and levels
-  kSigns,             ///< only with SignStorage::kSeparate
+  kCodes,             ///< as the layout of codes says (packing/), as levels
   kGroupScale,        ///< [groups][rows]
   kGroupScaleBlocks,  ///< [groups][ceil(rows / 64)] {f16 minimum, f16 step}, 8-bit aux only
   kOffset,            ///< [groups][rows]
@@ -30,7 +29,7 @@ enum class Region : std::uint8_t {
   kColScale,          ///< [row_blocks][cols]
   kLevels,            ///< tables of levels; none if a code is its own level
 };
-inline constexpr int kRegionCount = 8;
+inline constexpr int kRegionCount = 7;
 /// Each region starts on a cache line in a buffer laid out by `region_offset`.
 inline constexpr Index kRegionAlignment = 64;
 
@@ -42,8 +41,6 @@ inline constexpr Index kRegionAlignment = 64;
   switch (region) {
     case Region::kCodes:
       return detail::with_codes(layout, [](const auto& codes) { return codes.code_shape().size(); });
-    case Region::kSigns:
-      return detail::with_codes(layout, [](const auto& codes) { return codes.sign_shape().size(); });
     case Region::kGroupScale:
       return values;
     case Region::kGroupScaleBlocks:
@@ -77,7 +74,7 @@ inline constexpr Index kRegionAlignment = 64;
   return region_offset(layout, Region::kLevels) + round_up(region_bytes(layout, Region::kLevels), kRegionAlignment);
 }
 
-/// All stored bits (codes, signs, every scale, tables, matrix_scale) per weight; alignment padding is not counted.
+/// All stored bits (codes, every scale, tables, matrix_scale) per weight; alignment padding is not counted.
 [[nodiscard]] inline double bits_per_weight(const Layout& layout) noexcept {
   Index bytes = Index{sizeof(float)};
   for (int i = 0; i < kRegionCount; ++i) bytes += region_bytes(layout, static_cast<Region>(i));
@@ -192,10 +189,8 @@ class QuantizedView {
   /// Columns [begin, end) of this view; both ends on a group boundary (the end may be the last column).
   /// Throws kBadShape.
   [[nodiscard]] QuantizedView col_slice(ColRange range) const {
-    // Codes may leave a group's start inside a byte.
-    const Index step = detail::with_codes(layout_, [](const auto& codes) { return codes.col_step(); });
-    const bool aligned = range.begin % layout_.group_size == 0 &&
-                         (range.end % layout_.group_size == 0 || range.end == cols()) && range.begin % step == 0;
+    const bool aligned =
+        range.begin % layout_.group_size == 0 && (range.end % layout_.group_size == 0 || range.end == cols());
     if (range.begin < 0 || range.begin >= range.end || range.end > cols() || !aligned) {
       SINQ_THROW(Errc::kBadShape,
                  detail::text("col_slice: [", range.begin, ", ", range.end, ") is not a non-empty range within ",
@@ -213,61 +208,40 @@ class QuantizedView {
   /// Groups start on bytes, so the window does too.
   [[nodiscard]] const std::uint8_t* codes(Index r) const noexcept {
     return detail::with_codes(layout_, [&](const auto& codes) -> const std::uint8_t* {
-      if constexpr (!std::is_base_of_v<detail::RowStreams, std::decay_t<decltype(codes)>>)
+      if constexpr (!std::is_same_v<detail::ScalarCodes, std::decay_t<decltype(codes)>>)
         return nullptr;
       else
         return bytes(Region::kCodes) + codes.code_offset(row_range_.begin + r, col_range_.begin);
     });
   }
-  /// First sign byte of row r of the window, or null.
-  [[nodiscard]] const std::uint8_t* signs(Index r) const noexcept {
-    if (layout_.signs == SignStorage::kInLevels) return nullptr;
-    return bytes(Region::kSigns) + detail::RowStreams(layout_).sign_offset(row_range_.begin + r, col_range_.begin);
-  }
   /// What the codes of the stored matrix are unpacked from.
   [[nodiscard]] detail::CodeRegions code_regions() const noexcept {
-    return {bytes(Region::kCodes), bytes(Region::kSigns), region(Region::kLevels)};
+    return {bytes(Region::kCodes), region(Region::kLevels)};
   }
   /// The levels [level_count] of scalar codes, or null if codes are levels or the table has bytes.
   [[nodiscard]] const float* levels() const noexcept {
     const bool has_floats = detail::level_type(layout_) == detail::LevelType::kF32;
     return has_floats ? reinterpret_cast<const float*>(region(Region::kLevels)) : nullptr;
   }
-  /// The table [level_count, vector_dim] of vector codes, the tables A, B, C [3, 16] of the lane trellis, or null.
+  /// The tables A, B, C [3, 16] of the lane trellis, or null.
   [[nodiscard]] const std::int8_t* byte_levels() const noexcept {
     const bool has_bytes = detail::level_type(layout_) == detail::LevelType::kI8;
     return has_bytes ? reinterpret_cast<const std::int8_t*>(region(Region::kLevels)) : nullptr;
   }
 
   /// Decodes the group scales of rows [begin, end) of group g (window coordinates) to `out`, without matrix_scale.
-  /// Throws kBadShape where the window has no such group or rows, as the three that follow do.
+  /// Throws kBadShape where the window has no such group or rows, as the two that follow do.
   void group_scales(Index g, RowRange range, float* out) const {
     require_within("group_scales", g, groups(), range, rows());
     decode_aux(layout_.aux, AuxCurve::kLogarithmic, aux_column(Region::kGroupScale, Region::kGroupScaleBlocks, g),
                stored(range), out);
   }
-  /// Decodes zero points, in level units, whatever the format stores. (With OffsetKind::kOffset: -offset /
-  /// group_scale.)
+  /// Decodes zero points, in level units, whatever the format stores.
   void zero_points(Index g, RowRange range, float* out) const {
     require_within("zero_points", g, groups(), range, rows());
     if (layout_.offset == OffsetKind::kShared) {
       std::fill(out, out + range.size(), layout_.shared_zero_point);
       return;
-    }
-    stored_offsets(g, range, out);
-    if (layout_.offset == OffsetKind::kOffset) {
-      for (Index r = 0; r < range.size(); ++r) {
-        float scale = 0.0F;
-        group_scales(g, {range.begin + r, range.begin + r + 1}, &scale);
-        out[r] = scale == 0.0F ? 0.0F : -out[r] / scale;
-      }
-    }
-  }
-  /// Decodes what the offset region holds (zero points or offsets). OffsetKind::kShared has none: throws kUnsupported.
-  void stored_offsets(Index g, RowRange range, float* out) const {
-    require_within("stored_offsets", g, groups(), range, rows());
-    if (layout_.offset == OffsetKind::kShared) {
-      SINQ_THROW(Errc::kUnsupported, "stored_offsets: OffsetKind::kShared stores none, see Layout::shared_zero_point");
     }
     decode_aux(layout_.aux, AuxCurve::kLinear, aux_column(Region::kOffset, Region::kOffsetBlocks, g), stored(range),
                out);

@@ -43,12 +43,6 @@ enum class Symmetry {
   kSymmetric,   ///< zero is the same level in every group; nothing is stored
 };
 
-/// Where the signs of a vector codebook's weights are.
-enum class SignStorage : std::uint8_t {
-  kInLevels,  ///< levels carry their sign
-  kSeparate,  ///< levels are magnitudes; one bit per weight, 1 = negative, stored beside the codes
-};
-
 /// How group scales, zero points and column scales are stored.
 enum class AuxFormat : std::uint8_t {
   kF16,  ///< IEEE binary16: what the paper's tables count

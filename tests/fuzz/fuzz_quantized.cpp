@@ -2,7 +2,6 @@
 #include <sinq/dequantize.hpp>
 #include <sinq/io/safetensors.hpp>
 #include <sinq/kernels/matmul.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 
 #include "harness.hpp"
 
@@ -52,7 +51,7 @@ void use(const sinq::QuantizedView& q) {
     const std::vector<float> x(static_cast<std::size_t>(batch * q.cols()), 0.75F);
     multiply(separate.view(), x, batch);
     if (sinq::can_repack(q.layout())) {
-      const sinq::RepackedMatrix panels = sinq::repack(separate.view(), sinq::kVectorCodes);
+      const sinq::RepackedMatrix panels = sinq::repack(separate.view());
       multiply(panels.view(), x, batch);
     }
   }

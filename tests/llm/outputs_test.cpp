@@ -111,7 +111,6 @@ TEST_F(LmOutputs, FlagsThatContradictOrChangeNothingAreRefused) {
   const std::string text = (model / "tokenizer.json").string();
   for (const std::vector<std::string>& flags : std::vector<std::vector<std::string>>{{"--bits", "4"},
                                                                                      {"--group-size", "64"},
-                                                                                     {"--vector-dim", "4"},
                                                                                      {"--aux", "u8"},
                                                                                      {"--tile-cols", "64"},
                                                                                      {"--tiling", "square"},

@@ -151,7 +151,7 @@ TEST(ProgramTest, ABudgetChoosesTheRecipe) {
     const Json plain = measured({"--bits", std::to_string(bits)});
     const double budget = plain["bits_per_weight"].get<double>();
     const Json best = measured({"--max-bits-per-weight", std::to_string(budget), "--one-recipe"});
-    EXPECT_THAT(best["settings"]["quantizer"], testing::AnyOf("learned", "vector"));
+    EXPECT_THAT(best["settings"]["quantizer"], testing::AnyOf("learned", "trellis"));
     EXPECT_NEAR(best["settings"]["max_bits_per_weight"].get<double>(), budget, 1e-5);
     EXPECT_LE(best["bits_per_weight"].get<double>(), budget + 1e-5);
     // On this model, too, and not by a little: 0.6 of plain SINQ's divergence on lm30m at 4 bits.

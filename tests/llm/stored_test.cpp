@@ -97,9 +97,9 @@ INSTANTIATE_TEST_SUITE_P(, StoredTest,
                                          StoredCase{"nf4_u8",
                                                     {.quantizer = QuantizerName::kNf4, .aux = sinq::AuxFormat::kU8},
                                                     {"--method", "sinq-nf4", "--aux", "u8"}},
-                                         StoredCase{"vectors",
-                                                    {.quantizer = QuantizerName::kVector, .bits = 8, .vector_dim = 2},
-                                                    {"--method", "sinq-vector", "--bits", "8", "--vector-dim", "2"}}),
+                                         StoredCase{"trellis",
+                                                    {.quantizer = QuantizerName::kTrellis, .rate = 2.5},
+                                                    {"--method", "sinq-trellis", "--rate", "2.5"}}),
                          [](const auto& test) { return test.param.name; });
 
 /// The linear layers of `model`, as `settings` say, in the layout of the SINQ reference.

@@ -49,7 +49,7 @@ inline void put_col_scale(QuantizedMatrix& q, Index i, float value) {
 /// Writes code number `i` of row `r`, whose bits are still zero.
 inline void put_code(QuantizedMatrix& q, Index r, Index i, std::uint32_t code) {
   const auto bytes = q.region(Region::kCodes);
-  auto* row = reinterpret_cast<std::uint8_t*>(bytes.data()) + sinq::detail::RowStreams(q.layout()).code_offset(r, 0);
+  auto* row = reinterpret_cast<std::uint8_t*>(bytes.data()) + sinq::detail::ScalarCodes(q.layout()).code_offset(r, 0);
   sinq::put_code(row, i, q.layout().bits, code);
 }
 

@@ -49,17 +49,8 @@ class HandMade {
 
   [[nodiscard]] float expected(Index r, Index c) const {
     const Layout& layout = q_.layout();
-    float level = this->level(r, c);
-    if (layout.signs == sinq::SignStorage::kSeparate && negative_[at(r, c)]) level = -level;
     const auto group = static_cast<std::size_t>(c / layout.group_size * layout.rows + r);
-    float normalized = 0.0F;
-    if (layout.offset == OffsetKind::kOffset) {
-      const float product = level * scale_[group];
-      normalized = product + offset_[group];
-    } else {
-      const float zero = layout.offset == OffsetKind::kShared ? layout.shared_zero_point : offset_[group];
-      normalized = (level - zero) * scale_[group];
-    }
+    const float normalized = (level(r, c) - zero_[group]) * scale_[group];
     const float scaled =
         layout.col_scale == sinq::ColScaleKind::kNone
             ? normalized
@@ -80,11 +71,8 @@ class HandMade {
   [[nodiscard]] float level(Index r, Index c) const {
     const Layout& layout = q_.layout();
     if (TrellisCodes::holds(layout)) return trellis_levels_[at(r, c)];
-    const auto code = codes_[static_cast<std::size_t>(r * sinq::detail::RowStreams(layout).code_count(layout.cols) +
-                                                      c / layout.vector_dim)];
-    if (layout.level_count == 0) return static_cast<float>(code);
-    return levels_[code * static_cast<std::size_t>(layout.vector_dim) +
-                   static_cast<std::size_t>(c % layout.vector_dim)];
+    const auto code = codes_[at(r, c)];
+    return layout.level_count == 0 ? static_cast<float>(code) : levels_[code];
   }
 
   /// Any bytes are codes.
@@ -103,14 +91,12 @@ class HandMade {
   }
 
   void fill_levels() {
-    const Index count = q_.layout().level_count * q_.layout().vector_dim;
-    for (Index i = 0; i < count; ++i) {
+    for (Index i = 0; i < q_.layout().level_count; ++i) {
       levels_.push_back(static_cast<float>(random_.gaussian()));
       if (sinq::detail::level_type(q_.layout()) == sinq::detail::LevelType::kF32) {
         put(q_, Region::kLevels, i, levels_.back());
       } else {
-        const float most = TrellisCodes::holds(q_.layout()) ? 42.0F : 127.0F;
-        const auto whole = static_cast<std::int8_t>(std::clamp(32.0F * levels_.back(), -most, most));
+        const auto whole = static_cast<std::int8_t>(std::clamp(32.0F * levels_.back(), -42.0F, 42.0F));
         levels_.back() = static_cast<float>(whole);
         put(q_, Region::kLevels, i, whole);
       }
@@ -138,12 +124,11 @@ class HandMade {
     // What was stored, by the container's own decoder (which has its own test).
     const auto view = q_.view();
     scale_.resize(static_cast<std::size_t>(layout.groups() * layout.rows));
-    offset_.resize(scale_.size());
+    zero_.resize(scale_.size());
     col_scale_.resize(static_cast<std::size_t>(layout.row_blocks() * layout.cols));
     for (Index g = 0; g < layout.groups(); ++g) {
       view.group_scales(g, {0, layout.rows}, scale_.data() + g * layout.rows);
-      if (layout.offset != OffsetKind::kShared)
-        view.stored_offsets(g, {0, layout.rows}, offset_.data() + g * layout.rows);
+      view.zero_points(g, {0, layout.rows}, zero_.data() + g * layout.rows);
     }
     for (Index b = 0; b < layout.row_blocks(); ++b) {
       view.col_scales(b * layout.row_block, {0, layout.cols}, col_scale_.data() + b * layout.cols);
@@ -153,20 +138,10 @@ class HandMade {
   void fill_codes() {
     const Layout& layout = q_.layout();
     if (TrellisCodes::holds(layout)) return fill_trellis();
-    const sinq::detail::RowStreams streams(layout);
-    for (Index r = 0; r < layout.rows; ++r) {
-      for (Index i = 0; i < streams.code_count(layout.cols); ++i) {
-        codes_.push_back(static_cast<std::uint32_t>(random_.bits() & ((1U << layout.bits) - 1U)));
-        sinq::test::put_code(q_, r, i, codes_.back());
-      }
-    }
-    if (layout.signs == sinq::SignStorage::kInLevels) return;
-    auto signs = q_.region(Region::kSigns);
     for (Index r = 0; r < layout.rows; ++r) {
       for (Index c = 0; c < layout.cols; ++c) {
-        negative_.push_back((random_.bits() & 1U) != 0);
-        auto& byte = signs[static_cast<std::size_t>(streams.sign_offset(r, c))];
-        if (negative_.back()) byte |= static_cast<std::byte>(1U << (c % 8));
+        codes_.push_back(static_cast<std::uint32_t>(random_.bits() & ((1U << layout.bits) - 1U)));
+        sinq::test::put_code(q_, r, c, codes_.back());
       }
     }
   }
@@ -174,8 +149,7 @@ class HandMade {
   Random random_;
   QuantizedMatrix q_;
   std::vector<std::uint32_t> codes_;
-  std::vector<bool> negative_;
-  std::vector<float> levels_, trellis_levels_, scale_, offset_, col_scale_;
+  std::vector<float> levels_, trellis_levels_, scale_, zero_, col_scale_;
 };
 
 std::vector<float> decode(const sinq::QuantizedView& q, sinq::Isa isa = sinq::Isa::kBest) {
@@ -185,24 +159,21 @@ std::vector<float> decode(const sinq::QuantizedView& q, sinq::Isa isa = sinq::Is
 }
 
 std::string describe(const Layout& l) {
-  return sinq::detail::text(l.rows, " x ", l.cols, ", ", l.bits, " bits, d ", l.vector_dim, ", group ", l.group_size,
-                            ", block ", l.row_block, ", levels ", l.level_count, ", offset ",
-                            static_cast<int>(l.offset), ", aux ", static_cast<int>(l.aux), ", signs ",
-                            static_cast<int>(l.signs));
+  return sinq::detail::text(l.rows, " x ", l.cols, ", ", l.bits, " bits, group ", l.group_size, ", block ", l.row_block,
+                            ", levels ", l.level_count, ", offset ", static_cast<int>(l.offset), ", aux ",
+                            static_cast<int>(l.aux));
 }
 
-/// Layouts of every kind around one choice of dimension and width.
-std::vector<Layout> layouts(int bits, int vector_dim) {
+/// Layouts of every kind around one width.
+std::vector<Layout> layouts(int bits) {
   std::vector<Layout> out;
   for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
-    for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint, OffsetKind::kOffset}) {
+    for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint}) {
       Layout layout{.rows = 70,
                     .cols = 75,
                     .bits = bits,
-                    .vector_dim = vector_dim,
                     .group_size = 32,
                     .row_block = 32,
-                    .level_count = vector_dim == 1 ? 0 : Index{1} << bits,
                     .offset = offset,
                     .aux = aux,
                     .shared_zero_point = offset == OffsetKind::kShared ? 3.5F : 0.0F,
@@ -211,62 +182,26 @@ std::vector<Layout> layouts(int bits, int vector_dim) {
       layout.col_scale = sinq::ColScaleKind::kNone;
       layout.group_size = 128;
       out.push_back(layout);
-      if (vector_dim == 1) {
-        layout.level_count = Index{1} << bits;
-        out.push_back(layout);
-      } else {
-        layout.signs = sinq::SignStorage::kSeparate;
-        layout.col_scale = sinq::ColScaleKind::kStored;
-        out.push_back(layout);
-      }
+      layout.level_count = Index{1} << bits;
+      out.push_back(layout);
     }
   }
   return out;
 }
 
-// With OffsetKind::kOffset an instruction set may fuse level * scale + offset: the product's rounding is then missing,
-// half an ulp of it.
 testing::AssertionResult agrees(const HandMade& hand_made, const std::vector<float>& decoded) {
-  const auto expected = hand_made.expected();
-  if (hand_made.matrix().layout().offset != OffsetKind::kOffset) return sinq::test::same_bytes(decoded, expected);
-  return sinq::test::all_near(decoded, expected, 0x1p-22, 1e-5);
+  return sinq::test::same_bytes(decoded, hand_made.expected());
 }
 
 TEST(DequantizeScalar, EveryWidthAndFormat) {
   for (int bits = 1; bits <= 8; ++bits) {
-    for (const Layout& layout : layouts(bits, 1)) {
+    for (const Layout& layout : layouts(bits)) {
       const HandMade hand_made(layout, static_cast<std::uint64_t>(bits));
       for (const sinq::Isa isa : sinq::test::supported_isas()) {
         EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix(), isa))) << describe(layout) << " on " << name(isa);
       }
     }
   }
-}
-
-TEST(DequantizeVector, EveryDimensionWidthAndFormat) {
-  for (const int vector_dim : {2, 4, 8}) {
-    for (const int bits : {1, 3, 4, 8, 9, 12}) {
-      for (const Layout& layout : layouts(bits, vector_dim)) {
-        const HandMade hand_made(layout, static_cast<std::uint64_t>(bits * vector_dim));
-        for (const sinq::Isa isa : sinq::test::supported_isas()) {
-          EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix(), isa))) << describe(layout) << " on " << name(isa);
-        }
-      }
-    }
-  }
-}
-
-TEST(DequantizeVector, SixteenBitCodes) {
-  const HandMade hand_made({.rows = 5,
-                            .cols = 40,
-                            .bits = 16,
-                            .vector_dim = 8,
-                            .group_size = 16,
-                            .row_block = 2,
-                            .level_count = Index{1} << 16,
-                            .signs = sinq::SignStorage::kSeparate},
-                           1);
-  EXPECT_TRUE(agrees(hand_made, decode(hand_made.matrix())));
 }
 
 Layout trellis(int quarter_bits, AuxFormat aux = AuxFormat::kF16) {
@@ -337,26 +272,23 @@ TEST(DequantizeTrellis, WindowsAreThatPartOfTheMatrix) {
 }
 
 // One weight of each part, worked out on paper.
-TEST(DequantizeVector, ByHand) {
+TEST(Dequantize, ByHand) {
   QuantizedMatrix q({.rows = 1,
                      .cols = 8,
                      .bits = 1,
-                     .vector_dim = 4,
                      .group_size = 8,
                      .row_block = 1,
                      .level_count = 2,
-                     .signs = sinq::SignStorage::kSeparate,
-                     .offset = OffsetKind::kOffset,
                      .aux = AuxFormat::kF32,
                      .matrix_scale = 2.0F});
-  for (Index i = 0; i < 8; ++i) put(q, Region::kLevels, i, static_cast<std::int8_t>(i + 1));  // {1 2 3 4}, {5 6 7 8}
-  put(q, Region::kCodes, 0, std::uint8_t{0b10});                                              // codes 0, 1
-  put(q, Region::kSigns, 0, std::uint8_t{0b00100001});                                        // weights 0 and 5
+  put(q, Region::kLevels, 0, 1.0F);
+  put(q, Region::kLevels, 1, 5.0F);
+  put(q, Region::kCodes, 0, std::uint8_t{0b00100010});  // weights 1 and 5
   put(q, Region::kGroupScale, 0, 0.5F);
   put(q, Region::kOffset, 0, 0.25F);
   for (Index c = 0; c < 8; ++c) put(q, Region::kColScale, c, c == 7 ? 10.0F : 1.0F);
-  // (+-level * 0.5 + 0.25) * col * 2
-  const std::vector<float> expected{-0.5F, 2.5F, 3.5F, 4.5F, 5.5F, -5.5F, 7.5F, 85.0F};
+  // (level - 0.25) * 0.5 * col * 2
+  const std::vector<float> expected{0.75F, 4.75F, 0.75F, 0.75F, 0.75F, 4.75F, 0.75F, 7.5F};
   EXPECT_EQ(decode(q), expected);
 }
 
@@ -434,12 +366,11 @@ TEST(DequantizeWindows, AreThatPartOfTheMatrix) {
       {.rows = 150,
        .cols = 100,
        .bits = 5,
-       .vector_dim = 4,
        .group_size = 32,
        .row_block = 64,
        .level_count = 32,
-       .signs = sinq::SignStorage::kSeparate,
-       .offset = OffsetKind::kOffset}};
+       .offset = OffsetKind::kShared,
+       .shared_zero_point = 0.5F}};
   for (const Layout& layout : all) {
     const HandMade hand_made(layout, 8);
     for (const sinq::RowRange rows : {sinq::RowRange{0, 150}, {70, 71}, {60, 140}}) {
@@ -448,9 +379,8 @@ TEST(DequantizeWindows, AreThatPartOfTheMatrix) {
         const auto actual = decode(window);
         for (Index r = 0; r < rows.size(); ++r) {
           for (Index c = 0; c < cols.size(); ++c) {
-            const float expected = hand_made.expected(rows.begin + r, cols.begin + c);
-            ASSERT_NEAR(actual[static_cast<std::size_t>(r * cols.size() + c)], expected,
-                        layout.offset == OffsetKind::kOffset ? 1e-5F : 0.0F)
+            ASSERT_EQ(actual[static_cast<std::size_t>(r * cols.size() + c)],
+                      hand_made.expected(rows.begin + r, cols.begin + c))
                 << describe(layout) << r << ", " << c;
           }
         }

@@ -88,7 +88,6 @@ TEST(Outlier, CostsItsOwnRow) {
 TEST(Outlier, CostsItsOwnRowUnderSearchedGridsAndLearnedTables) {
   expect_own_row_to_pay(Config<sinq::Fitted>{});
   expect_own_row_to_pay(Config<sinq::LearnedCodebook>{.quantizer = sinq::LearnedCodebook(3)});
-  expect_own_row_to_pay(Config<sinq::VectorCodebook>{.quantizer = sinq::VectorCodebook(6)});
 }
 
 TEST(Outlier, IsReported) {

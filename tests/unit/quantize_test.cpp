@@ -6,7 +6,6 @@
 #include <sinq/quantizers/fitted.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
 #include <sinq/quantizers/nf4.hpp>
-#include <sinq/quantizers/vector_codebook.hpp>
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
@@ -259,7 +258,6 @@ void expect_ratios_to_matter_alone(const Config<Q>& config) {
 TEST(ColumnImportance, OnlyRatiosMatter) {
   expect_ratios_to_matter_alone(Config<sinq::Fitted>{});
   expect_ratios_to_matter_alone(Config<sinq::LearnedCodebook>{.quantizer = sinq::LearnedCodebook(3)});
-  expect_ratios_to_matter_alone(Config<sinq::VectorCodebook>{.quantizer = sinq::VectorCodebook(6)});
 }
 
 // Codes of neighbouring strips go to memory together: they are those of each strip on its own.

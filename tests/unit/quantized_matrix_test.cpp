@@ -27,7 +27,6 @@ using sinq::OffsetKind;
 using sinq::QuantizedMatrix;
 using sinq::QuantizedView;
 using sinq::Region;
-using sinq::SignStorage;
 using sinq::test::put;
 using sinq::test::throws_error;
 
@@ -50,20 +49,6 @@ TEST(LayoutTest, CountsGroupsBlocksAndBytes) {
   EXPECT_EQ(layout.groups(), 4);  // 32 + 32 + 32 + 4
   EXPECT_EQ(layout.row_blocks(), 3);
   EXPECT_EQ(region_bytes(layout, Region::kCodes), 10 * 38);  // 300 bits
-  EXPECT_EQ(region_bytes(layout, Region::kSigns), 0);
-}
-
-TEST(LayoutTest, CountsVectorCodes) {
-  const Layout layout{.rows = 2,
-                      .cols = 21,
-                      .bits = 11,
-                      .vector_dim = 8,
-                      .row_block = 2,
-                      .level_count = 2048,
-                      .signs = SignStorage::kSeparate};
-  EXPECT_EQ(region_bytes(layout, Region::kCodes), 2 * 5);  // 3 codes, 33 bits
-  EXPECT_EQ(region_bytes(layout, Region::kLevels), 2048 * 8) << "tables of vectors are bytes";
-  EXPECT_EQ(region_bytes(layout, Region::kSigns), 6);
 }
 
 TEST(LayoutTest, RegionSizesFollowTheFormat) {
@@ -111,16 +96,6 @@ TEST(LayoutTest, BitsPerWeightCountsEveryStoredBit) {
   Layout table = strips(64, 64);
   table.level_count = 16;
   EXPECT_DOUBLE_EQ(bits_per_weight(table), 4.5 + 16.0 / 64 + (32.0 + 16 * 32) / 4096.0);
-  Layout vector{.rows = 64,
-                .cols = 64,
-                .bits = 8,
-                .vector_dim = 4,
-                .row_block = 64,
-                .level_count = 256,
-                .signs = SignStorage::kSeparate,
-                .offset = OffsetKind::kShared,
-                .col_scale = ColScaleKind::kNone};
-  EXPECT_DOUBLE_EQ(bits_per_weight(vector), 2.0 + 1.0 + 16.0 / 64 + (32.0 + 256 * 4 * 8) / 4096.0);
 }
 
 Layout trellis(Index rows, Index cols, int quarter_bits, Index group_size = 64) {
@@ -139,7 +114,6 @@ TEST(LayoutTest, TrellisBitsPerWeightCountThePadding) {
   Layout layout = trellis(4096, 4096, 10);
   EXPECT_EQ(region_bytes(layout, Region::kCodes), 4096 * 4096 / 8 * 10 / 4);
   EXPECT_EQ(region_bytes(layout, Region::kLevels), 48);
-  EXPECT_EQ(region_bytes(layout, Region::kSigns), 0);
   EXPECT_EQ(region_bytes(layout, Region::kOffset), 0);
   EXPECT_DOUBLE_EQ(bits_per_weight(layout), 2.5 + 16.0 / 64 + 16.0 / 4096 + (32.0 + 48 * 8) / (4096.0 * 4096.0));
   layout = trellis(130, 20, 6, 16);
@@ -170,14 +144,6 @@ TEST(LayoutTest, RefusesWhatMakesNoSense) {
       {Errc::kBadShape, "2^40", "2147483648", [](Layout& l) { l.rows = l.cols = Index{1} << 31; }},
       {Errc::kBadConfig, "bits", "0", [](Layout& l) { l.bits = 0; }},
       {Errc::kBadConfig, "bits", "9", [](Layout& l) { l.bits = 9; }},
-      {Errc::kBadConfig, "bits", "17",
-       [](Layout& l) {
-         l.bits = 17;
-         l.vector_dim = 2;
-         l.level_count = Index{1} << 17;
-       }},
-      {Errc::kBadConfig, "vector_dim", "3", [](Layout& l) { l.vector_dim = 3; }},
-      {Errc::kBadConfig, "vector_dim", "2", [](Layout& l) { l.vector_dim = 2; }},  // without a table
       {Errc::kBadConfig, "group_size", "0", [](Layout& l) { l.group_size = 0; }},
       {Errc::kBadConfig, "group_size", "-8", [](Layout& l) { l.group_size = -8; }},
       {Errc::kBadConfig, "group_size", "44", [](Layout& l) { l.group_size = 44; }},
@@ -340,19 +306,8 @@ TEST_P(ViewValues, DecodesPartsOfAGroup) {
   float out[3];
   q.view().group_scales(2, {70, 73}, out);
   for (Index i = 0; i < 3; ++i) EXPECT_EQ(out[i], scale(70 + i, 2));
-  q.view().stored_offsets(1, {62, 65}, out);
+  q.view().zero_points(1, {62, 65}, out);
   for (Index i = 0; i < 3; ++i) EXPECT_EQ(out[i], zero(62 + i, 1));
-}
-
-TEST_P(ViewValues, OffsetsBecomeZeroPoints) {
-  const QuantizedMatrix q = filled(layout(GetParam(), OffsetKind::kOffset));
-  float zeros[4], offsets[4];
-  q.view().zero_points(1, {10, 14}, zeros);
-  q.view().stored_offsets(1, {10, 14}, offsets);
-  for (Index i = 0; i < 4; ++i) {
-    EXPECT_EQ(offsets[i], zero(10 + i, 1));
-    EXPECT_EQ(zeros[i], -zero(10 + i, 1) / scale(10 + i, 1));
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryAux, ViewValues,
@@ -372,18 +327,8 @@ TEST(QuantizedViewTest, SharedZeroPointAndNoColumnScale) {
   for (const float c : out) EXPECT_EQ(c, 1.0F);
 }
 
-TEST(QuantizedViewTest, ZeroScaleWithOffsetIsNotADivisionByZero) {
-  Layout layout = strips(1, 8);
-  layout.offset = OffsetKind::kOffset;
-  const QuantizedMatrix q(layout);
-  float out = 1.0F;
-  q.view().zero_points(0, {0, 1}, &out);
-  EXPECT_EQ(out, 0.0F);
-}
-
 TEST(QuantizedView, DecodesNothingThatTheWindowDoesNotHold) {
-  Layout shared = strips(20, 100);
-  const QuantizedMatrix q(shared);
+  const QuantizedMatrix q(strips(20, 100));
   const QuantizedView v = q.view().row_slice({1, q.rows()});
   std::vector<float> out(static_cast<std::size_t>(q.rows() + q.cols()));
   const auto refused = [&](std::string_view call, auto&& use) {
@@ -393,36 +338,22 @@ TEST(QuantizedView, DecodesNothingThatTheWindowDoesNotHold) {
   refused("group_scales", [&] { v.group_scales(0, {0, v.rows() + 1}, out.data()); });
   refused("group_scales", [&] { v.group_scales(-1, {0, 1}, out.data()); });
   refused("zero_points", [&] { v.zero_points(0, {2, 1}, out.data()); });
-  refused("stored_offsets", [&] { v.stored_offsets(0, {-1, 1}, out.data()); });
+  refused("zero_points", [&] { v.zero_points(0, {-1, 1}, out.data()); });
   refused("col_scales", [&] { v.col_scales(v.rows(), {0, 1}, out.data()); });
   refused("col_scales", [&] { v.col_scales(0, {0, v.cols() + 1}, out.data()); });
-  shared.offset = OffsetKind::kShared;
-  const QuantizedMatrix none(shared);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"stored_offsets", "kShared"}, [&] {
-    none.view().stored_offsets(0, {0, 1}, out.data());
-  }));
 }
 
-TEST(QuantizedViewTest, SlicesPointAtTheirCodesAndSigns) {
-  Layout layout{.rows = 6,
-                .cols = 64,
-                .bits = 3,
-                .vector_dim = 2,
-                .group_size = 16,
-                .row_block = 6,
-                .level_count = 8,
-                .signs = SignStorage::kSeparate};
-  const QuantizedMatrix q(layout);
+TEST(QuantizedViewTest, SlicesPointAtTheirCodes) {
+  const QuantizedMatrix q({.rows = 6, .cols = 64, .bits = 3, .group_size = 16, .row_block = 6, .level_count = 8});
   const QuantizedView v = q.view();
   const QuantizedView window = v.row_slice({2, 5}).row_slice({1, 3}).col_slice({16, 64}).col_slice({16, 48});
   EXPECT_EQ(window.row_range(), (sinq::RowRange{3, 5}));
   EXPECT_EQ(window.col_range(), (sinq::ColRange{32, 64}));
   EXPECT_EQ(window.first_group(), 2);
-  EXPECT_EQ(window.codes(1), v.codes(4) + 32 / 2 * 3 / 8);
-  EXPECT_EQ(window.signs(1), v.signs(4) + 32 / 8);
-  EXPECT_EQ(window.byte_levels(), v.byte_levels());
-  EXPECT_NE(window.byte_levels(), nullptr);
-  EXPECT_EQ(window.levels(), nullptr) << "a table of vectors is no table of levels";
+  EXPECT_EQ(window.codes(1), v.codes(4) + 32 * 3 / 8);
+  EXPECT_EQ(window.levels(), v.levels());
+  EXPECT_NE(window.levels(), nullptr);
+  EXPECT_EQ(window.byte_levels(), nullptr) << "a table of floats is none of bytes";
 }
 
 TEST(QuantizedViewTest, TrellisIsCutBetweenPanels) {
@@ -452,14 +383,6 @@ TEST(QuantizedViewTest, RefusesSlicesThatDoNotFit) {
   EXPECT_NO_THROW(static_cast<void>(v.col_slice({64, 100})));
   // Within a window, only its own end may be ragged.
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"col_slice"}, [&] { return v.col_slice({0, 64}).col_slice({0, 40}); }));
-}
-
-// 8 columns of 2-dimensional 3-bit codes are 12 bits: the second group starts inside a byte.
-TEST(QuantizedViewTest, RefusesSlicesInsideAByte) {
-  Layout layout{.rows = 1, .cols = 32, .bits = 3, .vector_dim = 2, .group_size = 8, .row_block = 1, .level_count = 8};
-  const QuantizedMatrix q(layout);
-  EXPECT_TRUE(throws_error(Errc::kBadShape, {"col_slice"}, [&] { return q.view().col_slice({8, 32}); }));
-  EXPECT_NO_THROW(static_cast<void>(q.view().col_slice({16, 32})));
 }
 
 }  // namespace

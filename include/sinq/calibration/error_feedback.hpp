@@ -8,7 +8,7 @@
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// Columns that are worked on together; a multiple of every vector_dim, and groups are multiples of it.
+/// Columns that are worked on together; groups are multiples of it.
 inline constexpr Index kFeedCols = 8;
 /// Rows that are worked on together, side by side: weights lie [cols][kFeedRows].
 inline constexpr Index kFeedRows = 32;
@@ -20,23 +20,12 @@ struct PanelColumn {
   const float* offset = nullptr;
 };
 
-/// The levels of scalar codes: 0 .. top, or an ascending table.
+/// The levels that codes stand for: 0 .. top, or an ascending table.
 struct PanelGrid {
   float top = 0.0F;
   const float* levels = nullptr;     ///< room for 16
   const float* midpoints = nullptr;  ///< between neighbours, room for 16; +inf above the last
   int bits = 0;
-};
-
-/// Which entry of a table of vector codes is asked for.
-struct VectorQuery {
-  const float* table = nullptr;  ///< [count][dim]
-  Index count = 0;
-  const float* weights = nullptr;     ///< [dim][kFeedRows], without offset
-  const float* feed = nullptr;        ///< [dim][kFeedRows]: what earlier errors add to them
-  const float* steps = nullptr;       ///< [dim][kFeedRows]: scale, with the sign that the level gets
-  const float* coupling = nullptr;    ///< row i, column k of [dim][kFeedCols]: what column k takes from column i < k
-  const float* importance = nullptr;  ///< [dim] of squared errors
 };
 
 /// A scale of a group's rows is asked for, w = (level - zero_point) * scale.

@@ -84,35 +84,6 @@ struct ErrorFeedback<SINQ_ISA> {
     }
   }
 
-  /// best[r] = the entry of the table with the least loss: the weighted sum of squares of what each column's error
-  /// leaves of the feed, the errors of the same entry included.
-  template <int kDim>
-  SINQ_TARGET static void nearest_entries(const VectorQuery& query, float* best) noexcept {
-    for (Index r = 0; r < kFeedRows; r += S::kWidth) {
-      F weight[std::size_t{kDim}], feed[std::size_t{kDim}], step[std::size_t{kDim}];
-      for (int k = 0; k < kDim; ++k) {
-        weight[k] = S::load(query.weights + k * kFeedRows + r);
-        feed[k] = S::load(query.feed + k * kFeedRows + r);
-        step[k] = S::sub(S::zero(), S::load(query.steps + k * kFeedRows + r));
-      }
-      F least = S::set1(std::numeric_limits<float>::infinity()), index = S::zero();
-      for (Index entry = 0; entry < query.count; ++entry) {
-        F error[std::size_t{kDim}], loss = S::zero();
-        SINQ_UNROLL
-        for (int k = 0; k < kDim; ++k) {
-          error[k] = S::fma(step[k], S::set1(query.table[entry * kDim + k]), weight[k]);
-          F total = S::add(error[k], feed[k]);
-          for (int i = 0; i < k; ++i) total = S::fma(error[i], S::set1(query.coupling[i * kFeedCols + k]), total);
-          loss = S::fma(S::mul(total, S::set1(query.importance[k])), total, loss);
-        }
-        const auto better = S::less(loss, least);
-        least = S::select(better, loss, least);
-        index = S::select(better, S::set1(static_cast<float>(entry)), index);
-      }
-      S::store(best + r, index);
-    }
-  }
-
  private:
   struct Even {
     F top;

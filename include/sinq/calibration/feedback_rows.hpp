@@ -11,14 +11,14 @@
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// What codes of a group decode with: w = level * scale + offset, where offset = fixed - zero_point * scale.
+/// What codes of a group decode with: w = level * scale + offset, where offset = -zero_point * scale.
 struct GroupRows {
-  float scale[kFeedRows], inverse[kFeedRows], offset[kFeedRows], zero_point[kFeedRows], fixed[kFeedRows];
+  float scale[kFeedRows], inverse[kFeedRows], offset[kFeedRows], zero_point[kFeedRows];
 
   void set_scale(Index r, float value) noexcept {
     scale[r] = value;
     inverse[r] = value == 0.0F ? 0.0F : 1.0F / value;
-    offset[r] = fixed[r] - zero_point[r] * value;
+    offset[r] = -zero_point[r] * value;
   }
 };
 
@@ -105,11 +105,7 @@ class FeedbackRows {
       GroupRows& group = groups[static_cast<std::size_t>(g)];
       float scale[kFeedRows];
       q.group_scales(g, rows, scale);
-      if (q.layout().offset == OffsetKind::kOffset) {
-        q.stored_offsets(g, rows, group.fixed);
-      } else {
-        q.zero_points(g, rows, group.zero_point);
-      }
+      q.zero_points(g, rows, group.zero_point);
       for (Index r = 0; r < rows.size(); ++r) group.set_scale(r, scale[r]);
     }
   }

@@ -43,9 +43,9 @@ inline void validate(const MatrixView& w, const ActivationStats& stats, const La
   if (!is_not_negative(options.damping)) {
     SINQ_THROW(Errc::kBadConfig, text("gptq: damping ", options.damping, " is not 0 or positive and finite"));
   }
-  if (options.order == ColumnOrder::kByActivation && !ScalarCodes::holds(layout)) {
+  if (options.order == ColumnOrder::kByActivation && TrellisCodes::holds(layout)) {
     SINQ_THROW(Errc::kUnsupported,
-               "gptq: ColumnOrder::kByActivation would tear the columns of a code apart: scalar codes only");
+               "gptq: ColumnOrder::kByActivation would tear the columns of a code apart: not with the lane trellis");
   }
   if (TrellisCodes::holds(layout) && layout.row_block < layout.rows &&
       layout.row_block % TrellisGeometry::kPanelRows != 0) {
@@ -76,20 +76,20 @@ void re_encode(const MatrixView& w, const ActivationStats& stats, QuantizedMatri
 }  // namespace detail
 
 /// Rounds `w` [rows, cols] again, for the outputs' sake: every column takes what the errors of the columns before it
-/// did to the outputs on the calibration's inputs. Rewrites the codes (and separate signs) of `q`, and its group scales
+/// did to the outputs on the calibration's inputs. Rewrites the codes of `q`, and its group scales
 /// follow (`GptqOptions::refit_scales`): before the columns of a group are rounded, to the targets that the errors so
 /// far have made of its weights; and once all codes stand, those of each row together, by least squares under the Gram
 /// matrix, where that lowers the loss. Zero points, column scales and levels, by whatever quantizer, stay. The same
 /// bytes for every number of threads. Source: GPTQ (arXiv 2210.17323), in the form of LDLQ (QuIP, arXiv 2307.13304).
 ///
 /// Codes of the lane trellis are chosen by block LDLQ, with foresight (`detail::TrellisBlocks`).
-/// Vector codes and ColumnOrder::kByActivation have the second fit only. Square tiles whose height is no multiple of 64
+/// ColumnOrder::kByActivation has the second fit only. Square tiles whose height is no multiple of 64
 /// keep their scales under kU8 and kU6, where rows of several tiles share a minimum and a step.
 /// Time: cols^3 / 3 + rows * cols^2 operations, with scales that follow cols^3 / 3 + 3 * rows * cols^2; with square
 /// tiles the first term once per row block. Memory: cols^2 doubles and as many floats by half; with scales that follow
 /// also, for each thread, 16 * (cols / group_size)^2 floats.
 /// Throws Errc::kBadShape, kBadConfig, kBadData (NaN, Inf, no tokens, a Gram matrix that needs more damping) or
-/// kUnsupported (kByActivation with vector codes or a lane trellis, square tiles that divide a panel of the trellis),
+/// kUnsupported (kByActivation with a lane trellis, square tiles that divide a panel of the trellis),
 /// and leaves `q` as it was, unless row blocks have Gram matrices of their own, of which a later one needs more
 /// damping.
 template <Executor E = Serial>

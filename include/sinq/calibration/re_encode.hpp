@@ -73,8 +73,7 @@ class ReEncoder {
       const ColRange columns{begin, std::min(begin + stretch, w_.cols)};
       const ColRange seen{begin, std::min(columns.end + Codes::kForesight, w_.cols)};
       for (FeedbackRows& part : parts) part.begin(seen, factor.panels, limit_);
-      if (worker.system && in_groups && codes_.can_fit_scales())
-        fit_scales(rows, columns, factor.panels, parts, worker);
+      if (worker.system && in_groups) fit_scales(rows, columns, factor.panels, parts, worker);
       codes_.encode(columns, factor, parts, worker.codes);
     }
     codes_.store(parts, factor, worker.codes);
@@ -100,7 +99,6 @@ class ReEncoder {
       const FeedbackRows& part = parts[i];
       const GroupRows& params = part.groups[static_cast<std::size_t>(group)];
       part.aim(columns, panels, worker.errors.data(), worker.targets.data(), limit_);
-      for (std::size_t k = 0; k < size; ++k) worker.targets[k] -= params.fixed[k % std::size_t{kFeedRows}];
       float* scale = scales.data() + static_cast<Index>(i) * kFeedRows;
       std::copy_n(params.scale, kFeedRows, scale);
       codes_.fit_scales({.count = columns.size(),
@@ -135,7 +133,7 @@ class ReEncoder {
           const auto from = static_cast<std::size_t>(k * kFeedRows + r);
           const auto to = static_cast<std::size_t>(column * kFeedRows + r);
           worker.errors[to] = part.columns[from];
-          worker.multiples[to] = (part.values[from] - params.fixed[r]) * params.inverse[r];
+          worker.multiples[to] = part.values[from] * params.inverse[r];
         }
       }
       worker.system->assemble(worker.errors.data(), worker.multiples.data(), limit_);

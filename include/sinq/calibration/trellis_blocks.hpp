@@ -90,7 +90,6 @@ class TrellisBlocks {
     }
   }
 
-  [[nodiscard]] bool can_fit_scales() const noexcept { return true; }
   /// Scales [kFeedRows] of a group: they grow as its targets have.
   void fit_scales(const ScaleQuery& query, float* scale) const {
     constexpr float kMost = 2.0F;

@@ -28,10 +28,7 @@ struct QuantizerRef {
   CodeFormat (*get_format)(const void*);
   FitScope scope = FitScope::kRows;
   void (*do_fit)(const void*, const TileView&, Index, const GroupParams&, Scratch&, Isa) = nullptr;
-  /// One of these two, by whether codes stand for vectors.
   void (*do_encode)(const void*, const TileView&, Index, const GroupParams&, std::uint8_t*, Index, Isa) = nullptr;
-  void (*do_encode_vectors)(const void*, const TileView&, Index, const GroupParams&, std::uint16_t*, Index, Scratch&,
-                            Isa) = nullptr;
   void (*do_learn)(void*, const TileView&, Scratch&, Isa) = nullptr;  ///< null: it learns nothing
 
   /// What encodes panels is known by its type to the pipeline that runs it.
@@ -47,18 +44,11 @@ struct QuantizerRef {
         get_format([](const void* p) { return static_cast<const Q*>(p)->format(); }),
         scope(Q::kFitScope),
         do_fit([](const void* p, const TileView& tile, Index group_size, const GroupParams& params, Scratch& scratch,
-                  Isa limit) { static_cast<const Q*>(p)->fit(tile, group_size, params, scratch, limit); }) {
-    if constexpr (VectorQuantizer<Q>) {
-      do_encode_vectors = [](const void* p, const TileView& tile, Index group_size, const GroupParams& params,
-                             std::uint16_t* codes, Index code_stride, Scratch& scratch, Isa limit) {
-        static_cast<const Q*>(p)->encode(tile, group_size, params, codes, code_stride, scratch, limit);
-      };
-    } else {
-      do_encode = [](const void* p, const TileView& tile, Index group_size, const GroupParams& params,
+                  Isa limit) { static_cast<const Q*>(p)->fit(tile, group_size, params, scratch, limit); }),
+        do_encode([](const void* p, const TileView& tile, Index group_size, const GroupParams& params,
                      std::uint8_t* codes, Index code_stride, Isa limit) {
-        static_cast<const Q*>(p)->encode(tile, group_size, params, codes, code_stride, limit);
-      };
-    }
+          static_cast<const Q*>(p)->encode(tile, group_size, params, codes, code_stride, limit);
+        }) {
     if constexpr (LearningQuantizer<Q>) {
       do_learn = [](void* p, const TileView& groups, Scratch& scratch, Isa limit) {
         static_cast<Q*>(p)->learn(groups, scratch, limit);
@@ -73,10 +63,6 @@ struct QuantizerRef {
   void encode(const TileView& tile, Index group_size, const GroupParams& params, std::uint8_t* codes, Index code_stride,
               Isa limit) const {
     do_encode(quantizer, tile, group_size, params, codes, code_stride, limit);
-  }
-  void encode(const TileView& tile, Index group_size, const GroupParams& params, std::uint16_t* codes,
-              Index code_stride, Scratch& scratch, Isa limit) const {
-    do_encode_vectors(quantizer, tile, group_size, params, codes, code_stride, scratch, limit);
   }
   void learn(const TileView& groups, Scratch& scratch, Isa limit) const { do_learn(quantizer, groups, scratch, limit); }
 };

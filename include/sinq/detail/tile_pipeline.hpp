@@ -24,7 +24,6 @@ namespace detail {
 struct TileWorker : BalanceWorker {
   Scratch tile, chunk, scales, params, quantizer;
   Vector<std::uint8_t> codes, held_back;
-  Vector<std::uint16_t> vector_codes;
 };
 
 /// One matrix on its way to codes, tile by tile. A *band* is what is in scratch at a time: a strip, or for square
@@ -84,13 +83,8 @@ class TilePipeline {
   /// `run`.
   void learn(TileWorker& worker) {
     if (quantizer_.do_learn == nullptr) return;
-    // A quarter of a million weights place 16 levels within a thousandth; a table of vectors wants a million, and some
-    // hundred vectors per entry. 16 tiles see the whole width of the matrix.
-    constexpr Index kVectorsPerEntry = 256;
-    const Index sampled_weights =
-        VectorCodes::holds(layout_)
-            ? std::max(Index{1} << 20, kVectorsPerEntry * VectorCodes(layout_).level_shape().size())
-            : Index{1} << 18;
+    // A quarter of a million weights place 16 levels within a thousandth. 16 tiles see the whole width of the matrix.
+    constexpr Index kSampledWeights = Index{1} << 18;
     constexpr Index kSampledTiles = 16;
     const Index group_size = std::min(layout_.group_size, layout_.cols);
     const Index bands_in_all = bands() * strips();
@@ -101,7 +95,7 @@ class TilePipeline {
       Band band = load_band(i * bands_in_all / tiles, worker);
       if (band.tile.data == nullptr) return;  // not finite: the run itself will say where
       const Index whole_groups = std::max<Index>(band.rect.cols / group_size, 1);
-      const Index rows = std::clamp<Index>(sampled_weights / tiles / band.rect.cols, 1, band.rect.rows);
+      const Index rows = std::clamp<Index>(kSampledWeights / tiles / band.rect.cols, 1, band.rect.rows);
       for (Index k = 0; k < rows; ++k) {
         const Index r = k * band.rect.rows / rows;
         const float* inv_col = band.inv_col + r / layout_.row_block * band.tile.stride;
@@ -285,14 +279,10 @@ class TilePipeline {
       x = chunk;
     }
     for (Index g = 0; g < band.groups; ++g) store_group(band, g, first, rows, params, worker);
-    if (VectorCodes::holds(layout_)) {
-      encode_vectors(band, first, x, params, worker);
-    } else {
-      const Index code_stride = x.stride;
-      worker.codes.resize(static_cast<std::size_t>(kAuxBlockRows * code_stride + kTileStride));
-      quantizer_.encode(x, layout_.group_size, params, worker.codes.data(), code_stride, isa_);
-      pack_chunk(band, first, rows, worker.codes.data(), code_stride, worker);
-    }
+    const Index code_stride = x.stride;
+    worker.codes.resize(static_cast<std::size_t>(kAuxBlockRows * code_stride + kTileStride));
+    quantizer_.encode(x, layout_.group_size, params, worker.codes.data(), code_stride, isa_);
+    pack_chunk(band, first, rows, worker.codes.data(), code_stride, worker);
   }
 
   [[nodiscard]] TileView weighed(const TileView& chunk, const Band& band, RowRange r, Index block) const noexcept {
@@ -303,23 +293,6 @@ class TilePipeline {
   }
   [[nodiscard]] static GroupParams from_row(const GroupParams& params, Index r) noexcept {
     return {params.scale + r, params.zero_point + r, params.stride};
-  }
-
-  /// Vector codes of up to 64 rows, and their signs.
-  void encode_vectors(const Band& band, Index first, const TileView& x, const GroupParams& params, TileWorker& worker) {
-    const VectorCodes codes(layout_);
-    const Index count = codes.code_count(x.cols);
-    worker.vector_codes.resize(static_cast<std::size_t>(x.rows * count));
-    for_each_part(first, x.rows, [&](RowRange r, Index block) {
-      quantizer_.encode(weighed(x, band, r, block), layout_.group_size, from_row(params, r.begin),
-                        worker.vector_codes.data() + r.begin * count, count, worker.quantizer, isa_);
-    });
-    const PackTarget to = pack_target(band, first, worker);
-    for (Index r = 0; r < x.rows; ++r) {
-      to.write_held(r);
-      codes.pack_row(worker.vector_codes.data() + r * count, x.cols, to.row(r));
-      if (layout_.signs == SignStorage::kSeparate) pack_signs(x.row(r), x.cols, sign_address(band, first + r));
-    }
   }
 
   /// Stores scale and zero point of one group of a chunk; `params` becomes what codes are rounded with.
@@ -396,7 +369,7 @@ class TilePipeline {
                   TileWorker& worker) const {
     const PackTarget to = pack_target(band, first, worker);
     dispatch(isa_, [&](auto tag) {
-      const auto pack = ScalarCodes(layout_).packer<decltype(tag)>();
+      const auto pack = streams_.packer<decltype(tag)>();
       for (Index r = 0; r < rows; ++r, codes += code_stride) {
         std::fill(codes + band.rect.cols, codes + round_up(band.rect.cols, 8), std::uint8_t{0});
         to.write_held(r);
@@ -408,10 +381,6 @@ class TilePipeline {
   [[nodiscard]] std::uint8_t* code_address(const Band& band, Index row) const noexcept {
     return reinterpret_cast<std::uint8_t*>(region(Region::kCodes)) +
            streams_.code_offset(band.rect.row + row, band.rect.col);
-  }
-  [[nodiscard]] std::uint8_t* sign_address(const Band& band, Index row) const noexcept {
-    return reinterpret_cast<std::uint8_t*>(region(Region::kSigns)) +
-           streams_.sign_offset(band.rect.row + row, band.rect.col);
   }
 
   /// Packed rows lie a matrix row apart: asking for them before the chunk is computed hides the wait.
@@ -440,7 +409,7 @@ class TilePipeline {
   ZeroPointRange zero_range_;
   Index tile_cols_;
   Index band_rows_;
-  RowStreams streams_;
+  ScalarCodes streams_;
   Index strip_bytes_;  ///< of a row's codes
   Index task_strips_ = 1;
   std::byte* regions_[kRegionCount];

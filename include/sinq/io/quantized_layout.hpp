@@ -19,8 +19,9 @@ namespace sinq::inline SINQ_ABI::io {
 
 /// The entry of a safetensors header's "__metadata__" that says how quantized tensors are stored, and what it says.
 inline constexpr std::string_view kQuantizedVersionKey = "sinq.version";
-/// The versions that this library reads, 1 to this one. A file says the least that its layouts need.
-inline constexpr int kNewestQuantizedVersion = 2;
+/// The version that this library writes; it reads 1 to this one. Before 2 there was no lane trellis, before 3 there
+/// were vector codes.
+inline constexpr int kQuantizedVersion = 3;
 /// Followed by the name of a quantized tensor: the key of its layout.
 inline constexpr std::string_view kQuantizedLayoutKey = "sinq.layout.";
 
@@ -30,36 +31,43 @@ namespace detail {
 template <class Enum>
 inline constexpr std::array<std::string_view, 0> kSpellings{};
 template <>
-inline constexpr std::array<std::string_view, 2> kSpellings<SignStorage>{"in_levels", "separate"};
-template <>
-inline constexpr std::array<std::string_view, 3> kSpellings<OffsetKind>{"shared", "zero_point", "offset"};
+inline constexpr std::array<std::string_view, 2> kSpellings<OffsetKind>{"shared", "zero_point"};
 template <>
 inline constexpr std::array<std::string_view, 4> kSpellings<AuxFormat>{"f16", "f32", "u8", "u6"};
 template <>
 inline constexpr std::array<std::string_view, 2> kSpellings<ColScaleKind>{"none", "stored"};
 
-/// Calls `visit(name, field, since)` for every field of a layout that stands in its JSON text, in the order of the
-/// text. Fields of a later version than 1 are zero where they do not stand. `matrix_scale` is a tensor: everything here
-/// is known before a matrix is quantized.
+/// Whether a field stands in every text, or only where it is not zero.
+enum class Presence { kAlways, kNotZero };
+
+/// Calls `visit(name, field, presence)` for every field of a layout that stands in its JSON text, in the order of the
+/// text. `matrix_scale` is a tensor: everything here is known before a matrix is quantized.
 template <class SomeLayout, class Visit>
 void for_each_field(SomeLayout& layout, const Visit& visit) {
   visit("rows", layout.rows);
   visit("cols", layout.cols);
   visit("bits", layout.bits);
-  visit("vector_dim", layout.vector_dim);
   visit("group_size", layout.group_size);
   visit("row_block", layout.row_block);
   visit("level_count", layout.level_count);
-  visit("signs", layout.signs);
   visit("offset", layout.offset);
   visit("aux", layout.aux);
   visit("col_scale", layout.col_scale);
   visit("shared_zero_point", layout.shared_zero_point);
-  visit("quarter_bits", layout.quarter_bits, 2);
+  visit("quarter_bits", layout.quarter_bits, Presence::kNotZero);
 }
 
-/// Reads the JSON text of a layout: one flat object with every field once, those of later versions at most once, and
-/// nothing else.
+/// Fields that stood in every text before version 3, and what they say of codes that each stand for one weight. What
+/// else they said was of vector codes.
+struct FormerField {
+  std::string_view name;
+  std::uint64_t number = 0;
+  std::string_view word = {};  ///< if it is no number
+};
+inline constexpr std::array<FormerField, 2> kFormerFields{{{"vector_dim", 1, {}}, {"signs", 0, "in_levels"}}};
+
+/// Reads the JSON text of a layout: one flat object with every field once, those that may be zero and former ones at
+/// most once, and nothing else.
 class LayoutEvents final : public JsonEvents {
  public:
   using JsonEvents::JsonEvents;
@@ -73,10 +81,12 @@ class LayoutEvents final : public JsonEvents {
   bool key(string_t& key) override {
     key_ = std::move(key);
     int position = 0, found = -1;
-    for_each_field(layout, [&](std::string_view name, const auto&, int = 1) {
+    const auto look_at = [&](std::string_view name) {
       if (name == key_) found = position;
       ++position;
-    });
+    };
+    for_each_field(layout, [&](std::string_view name, const auto&, Presence = {}) { look_at(name); });
+    for (const FormerField& field : kFormerFields) look_at(field.name);
     if (found < 0) refuse("unknown field ", name_text(key_));
     if ((seen_ >> found & 1U) != 0) refuse("the field '", key_, "' stands twice");
     seen_ |= 1U << found;
@@ -88,8 +98,8 @@ class LayoutEvents final : public JsonEvents {
   bool string(string_t& value) override { return assign(std::string_view(value), "a string"); }
   bool end_object() override {
     int position = 0;
-    for_each_field(layout, [&](std::string_view name, const auto&, int since = 1) {
-      if ((seen_ >> position++ & 1U) == 0 && since == 1) refuse("the field '", name, "' is missing");
+    for_each_field(layout, [&](std::string_view name, const auto&, Presence presence = Presence::kAlways) {
+      if ((seen_ >> position++ & 1U) == 0 && presence == Presence::kAlways) refuse("the field '", name, "' is missing");
     });
     return true;
   }
@@ -104,11 +114,33 @@ class LayoutEvents final : public JsonEvents {
   template <class Value>
   bool assign(Value value, std::string_view event) {
     if (!in_object_) return unexpected(event);
-    for_each_field(layout, [&](std::string_view name, auto& field, int = 1) {
+    for_each_field(layout, [&](std::string_view name, auto& field, Presence = {}) {
       if (name == key_) set(field, value, event);
     });
+    for (const FormerField& field : kFormerFields) {
+      if (field.name == key_) require_scalar(field, value, event);
+    }
     return true;
   }
+
+  template <class Value>
+  void require_scalar(const FormerField& field, Value value, std::string_view event) const {
+    constexpr bool kIsWord = std::is_same_v<Value, std::string_view>;
+    if (kIsWord == field.word.empty()) unexpected(event);
+    if constexpr (kIsWord) {
+      if (value == field.word) return;
+    } else if constexpr (std::is_unsigned_v<Value>) {
+      if (value == field.number) return;
+    } else {
+      unexpected(event);
+    }
+    SINQ_THROW(Errc::kUnsupported,
+               sinq::detail::text(what(), ": the field '", key_, "' is ", shown(value),
+                                  ": vector codes were removed from this library; quantize the matrix again, with the "
+                                  "lane trellis (sinq::Trellis), which is more accurate in as many bits"));
+  }
+  [[nodiscard]] static std::uint64_t shown(std::uint64_t number) noexcept { return number; }
+  [[nodiscard]] static std::string shown(std::string_view word) { return name_text(word); }
 
   template <class Field, class Value>
   void set(Field& field, Value value, std::string_view event) const {
@@ -155,7 +187,7 @@ class LayoutEvents final : public JsonEvents {
 }
 
 [[nodiscard]] inline bool is_known_version(std::string_view version) {
-  for (int known = 1; known <= kNewestQuantizedVersion; ++known) {
+  for (int known = 1; known <= kQuantizedVersion; ++known) {
     if (version == sinq::detail::text(known)) return true;
   }
   return false;
@@ -168,7 +200,7 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
   if (version != metadata.end() && !is_known_version(version->second)) {
     SINQ_THROW(Errc::kUnsupported,
                sinq::detail::text(what, ": metadata '", kQuantizedVersionKey, "' is ", name_text(version->second),
-                                  ", this library reads versions 1 to ", kNewestQuantizedVersion));
+                                  ", this library reads versions 1 to ", kQuantizedVersion));
   }
   const auto layout = metadata.lower_bound(std::string(kQuantizedLayoutKey));
   if (version == metadata.end() && layout != metadata.end() && layout->first.starts_with(kQuantizedLayoutKey)) {
@@ -182,8 +214,9 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
 /// The JSON text of a layout, all but `matrix_scale`: the same layout gives the same text.
 [[nodiscard]] inline std::string layout_text(const Layout& layout) {
   std::string out = "{";
-  detail::for_each_field(layout, [&]<class Field>(std::string_view name, const Field& field, int since = 1) {
-    if (since > 1 && field == Field{}) return;
+  detail::for_each_field(layout, [&]<class Field>(std::string_view name, const Field& field,
+                                                  detail::Presence presence = detail::Presence::kAlways) {
+    if (presence == detail::Presence::kNotZero && field == Field{}) return;
     out += sinq::detail::text(out.size() > 1 ? ",\"" : "\"", name, "\":");
     if constexpr (std::is_enum_v<Field>) {
       out += sinq::detail::text('"', detail::kSpellings<Field>[static_cast<std::size_t>(field)], '"');
@@ -196,15 +229,6 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
   return out + "}";
 }
 
-/// The first version of the format that has the layout: 2 for the lane trellis.
-[[nodiscard]] inline int quantized_version(const Layout& layout) {
-  int version = 1;
-  detail::for_each_field(layout, [&]<class Field>(std::string_view, const Field& field, int since = 1) {
-    if (since > version && field != Field{}) version = since;
-  });
-  return version;
-}
-
 /// The entry of "__metadata__" for the quantized tensor `name`. A file needs the version's entry, too
 /// (`quantized_version_metadata`).
 [[nodiscard]] inline std::pair<std::string, std::string> quantized_metadata(std::string_view name,
@@ -212,9 +236,9 @@ inline void check_quantized_version(const Metadata& metadata, std::string_view w
   return {sinq::detail::text(kQuantizedLayoutKey, name), layout_text(layout)};
 }
 
-/// The entry of "__metadata__" that every file with quantized tensors has: the greatest `quantized_version` of them.
-[[nodiscard]] inline std::pair<std::string, std::string> quantized_version_metadata(int version) {
-  return {std::string(kQuantizedVersionKey), sinq::detail::text(version)};
+/// The entry of "__metadata__" that every file with quantized tensors has.
+[[nodiscard]] inline std::pair<std::string, std::string> quantized_version_metadata() {
+  return {std::string(kQuantizedVersionKey), sinq::detail::text(kQuantizedVersion)};
 }
 
 }  // namespace sinq::inline SINQ_ABI::io

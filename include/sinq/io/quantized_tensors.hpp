@@ -27,7 +27,7 @@ using sinq::detail::with_codes;
 
 /// What the tensor of each region is called, behind the name of the quantized tensor and a dot.
 inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
-    "codes", "signs", "group_scale", "group_scale_blocks", "offset", "offset_blocks", "col_scale", "levels"};
+    "codes", "group_scale", "group_scale_blocks", "offset", "offset_blocks", "col_scale", "levels"};
 
 [[nodiscard]] inline std::string region_name(std::string_view tensor, std::string_view region) {
   return sinq::detail::text(tensor, ".", region);
@@ -51,10 +51,6 @@ inline constexpr std::array<std::string_view, kRegionCount> kRegionNames{
   switch (region) {
     case Region::kCodes: {
       const auto shape = with_codes(layout, [](const auto& codes) { return codes.code_shape(); });
-      return info(DType::kU8, {shape.outer, shape.inner});
-    }
-    case Region::kSigns: {
-      const auto shape = with_codes(layout, [](const auto& codes) { return codes.sign_shape(); });
       return info(DType::kU8, {shape.outer, shape.inner});
     }
     case Region::kGroupScale:

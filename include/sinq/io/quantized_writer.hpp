@@ -4,7 +4,6 @@
 #include <sinq/io/quantized_tensors.hpp>
 #include <sinq/io/safetensors_writer.hpp>
 
-#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -24,9 +23,7 @@ struct NamedMatrix {
 inline void write_quantized(const std::filesystem::path& target, std::span<const NamedMatrix> matrices,
                             std::span<const TensorData> others = {}, Metadata metadata = {}) {
   std::vector<TensorData> tensors(others.begin(), others.end());
-  int version = 1;
   for (const auto& [name, matrix] : matrices) {
-    version = std::max(version, quantized_version(matrix.layout()));
     auto [key, text] = quantized_metadata(name, matrix.layout());
     metadata.insert_or_assign(std::move(key), std::move(text));
     std::vector<TensorInfo> infos = quantized_tensor_infos(name, matrix.layout());
@@ -35,7 +32,7 @@ inline void write_quantized(const std::filesystem::path& target, std::span<const
       tensors.push_back({std::move(infos[i].name), infos[i].dtype, std::move(infos[i].shape), bytes[i]});
     }
   }
-  auto [key, text] = quantized_version_metadata(version);
+  auto [key, text] = quantized_version_metadata();
   metadata.insert_or_assign(std::move(key), std::move(text));
   write_safetensors(target, tensors, metadata);
 }

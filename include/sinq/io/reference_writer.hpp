@@ -153,16 +153,6 @@ struct ReferenceNumbers {
     q.group_scales(g, {0, shape.rows}, column.data());
     spread(out.scale, g);
     if (shape.shared_zero) continue;
-    if (q.layout().offset == OffsetKind::kOffset) {
-      // A zero point is an offset in units of the scale.
-      sinq::detail::Vector<float> offsets(column.size());
-      q.stored_offsets(g, {0, shape.rows}, offsets.data());
-      for (std::size_t r = 0; r < offsets.size(); ++r) {
-        if (column[r] != 0.0F || offsets[r] == 0.0F) continue;
-        SINQ_THROW(Errc::kUnsupported, sinq::detail::text("reference layout: layer ", name_text(layer), ": row ", r,
-                                                          " has the offset ", offsets[r], " and no scale"));
-      }
-    }
     q.zero_points(g, {0, shape.rows}, column.data());
     spread(out.zero, g);
   }
@@ -247,7 +237,7 @@ struct ReferenceNumbers {
   return out;
 }
 
-/// A whole matrix as layer `layer`: its codes, and its numbers rounded as `aux` says. Offsets become zero points.
+/// A whole matrix as layer `layer`: its codes, and its numbers rounded as `aux` says.
 /// Throws as `reference_tensor_infos`, Errc::kBadShape for a window, Errc::kUnsupported for numbers beyond float16.
 [[nodiscard]] inline ReferenceLayerData reference_layer_data(std::string_view layer, const QuantizedView& q,
                                                              ReferenceAux aux) {

@@ -90,39 +90,6 @@ struct Dot<isa::Avx2> : Simd<isa::Avx2> {
     return _mm256_shuffle_epi8(table, _mm256_adds_epu8(at, set1_byte(0x70)));
   }
 
-  template <int Bits>
-  struct QuadTable {
-    B entries[1 << (Bits - 3)];
-  };
-  template <int Bits>
-  SINQ_INLINE_AVX2 QuadTable<Bits> load_quad_table(const std::uint8_t* p) noexcept {
-    QuadTable<Bits> table;
-    SINQ_UNROLL
-    for (int i = 0; i < 1 << (Bits - 3); ++i) table.entries[i] = load_bytes(p + 32 * i);
-    return table;
-  }
-  template <int Bits>
-  SINQ_INLINE_AVX2 B lookup_quads(const QuadTable<Bits>& table, B lanes) noexcept {
-    return lookup_half<Bits>(table.entries, lanes);
-  }
-  /// Eight entries are one permutation; of twice as many, the next bit chooses between two halves.
-  template <int Bits>
-  SINQ_INLINE_AVX2 B lookup_half(const B* entries, B lanes) noexcept {
-    if constexpr (Bits == 3) {
-      return _mm256_permutevar8x32_epi32(entries[0], lanes);
-    } else {
-      const __m256 low = _mm256_castsi256_ps(lookup_half<Bits - 1>(entries, lanes));
-      const __m256 high = _mm256_castsi256_ps(lookup_half<Bits - 1>(entries + (1 << (Bits - 4)), lanes));
-      const __m256 choice = _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 32 - Bits));
-      return _mm256_castps_si256(_mm256_blendv_ps(low, high, choice));
-    }
-  }
-  template <int N>
-  SINQ_INLINE_AVX2 B negate_where(B x, B signs) noexcept {
-    // Negative bytes of the second operand negate, zeros would clear.
-    return _mm256_sign_epi8(x, _mm256_or_si256(_mm256_slli_epi32(signs, 7 - N), set1_byte(1)));
-  }
-
   struct Unpacker {
     B even, odd, even_scale, odd_scale, mask;
     int bits;

@@ -89,36 +89,6 @@ struct Dot<isa::Avx512> : Simd<isa::Avx512> {
     return _mm512_shuffle_epi8(table, _mm512_adds_epu8(at, set1_byte(0x70)));
   }
 
-  template <int Bits>
-  struct QuadTable {
-    B entries[1 << (Bits - 4)];
-  };
-  template <int Bits>
-  SINQ_INLINE_AVX512 QuadTable<Bits> load_quad_table(const std::uint8_t* p) noexcept {
-    QuadTable<Bits> table;
-    SINQ_UNROLL
-    for (int i = 0; i < 1 << (Bits - 4); ++i) table.entries[i] = load_bytes(p + 64 * i);
-    return table;
-  }
-  template <int Bits>
-  SINQ_INLINE_AVX512 B lookup_quads(const QuadTable<Bits>& table, B lanes) noexcept {
-    const B(&t)[1 << (Bits - 4)] = table.entries;
-    if constexpr (Bits == 4) {
-      return _mm512_permutexvar_epi32(lanes, t[0]);
-    } else {
-      const B low = _mm512_permutex2var_epi32(t[0], lanes, t[1]);
-      if constexpr (Bits == 5) return low;
-      const B high = _mm512_permutex2var_epi32(t[Bits == 6 ? 2 : 0], lanes, t[Bits == 6 ? 3 : 1]);
-      return _mm512_mask_blend_epi32(_mm512_test_epi32_mask(lanes, _mm512_set1_epi32(32)), low, high);
-    }
-  }
-  template <int N>
-  SINQ_INLINE_AVX512 B negate_where(B x, B signs) noexcept {
-    // A test against 1 << N would be one instruction, but g++ 12 makes its constant anew each time, in two.
-    const __mmask64 negative = _mm512_movepi8_mask(_mm512_slli_epi32(signs, 7 - N));
-    return _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
-  }
-
   /// What `unpack` keeps in registers.
   struct Unpacker {
     B words, even, odd, even_scale, odd_scale, mask;

@@ -90,33 +90,6 @@ struct Dot<isa::Neon> : Simd<isa::Neon> {
     return vqtbl1q_u8(table, vsubq_u8(codes, set1_byte(first)));
   }
 
-  template <int Bits>
-  struct QuadTable {
-    uint8x16x4_t entries[1 << (Bits - 4)];
-  };
-  template <int Bits>
-  static QuadTable<Bits> load_quad_table(const std::uint8_t* p) noexcept {
-    QuadTable<Bits> table;
-    std::memcpy(&table, p, sizeof table);
-    return table;
-  }
-  template <int Bits>
-  static B lookup_quads(const QuadTable<Bits>& table, B lanes) noexcept {
-    const uint32x4_t code = vandq_u32(vreinterpretq_u32_u8(lanes), vdupq_n_u32((1U << Bits) - 1U));
-    B at = vreinterpretq_u8_u32(vaddq_u32(vmulq_n_u32(code, 0x04040404U), vdupq_n_u32(0x03020100U)));
-    B found = vqtbl4q_u8(table.entries[0], at);
-    for (int i = 1; i < 1 << (Bits - 4); ++i) {
-      at = vsubq_u8(at, set1_byte(64));
-      found = vqtbx4q_u8(found, table.entries[i], at);  // keeps what is not in this quarter
-    }
-    return found;
-  }
-  template <int N>
-  static B negate_where(B x, B signs) noexcept {
-    const B negative = vtstq_u8(signs, set1_byte(1 << N));
-    return vsubq_u8(veorq_u8(x, negative), negative);
-  }
-
   struct Unpacker {
     B even, odd;
     uint16x8_t even_scale, odd_scale;

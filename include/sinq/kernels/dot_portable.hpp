@@ -106,33 +106,6 @@ struct Dot<isa::Portable> : Simd<isa::Portable> {
     return load_bytes(byte);
   }
 
-  /// A table of 2^Bits entries (16, 32 or 64) of four bytes each.
-  template <int Bits>
-  struct QuadTable {
-    const std::uint8_t* entries;
-  };
-  template <int Bits>
-  static QuadTable<Bits> load_quad_table(const std::uint8_t* p) noexcept {
-    return {p};
-  }
-  /// Entry (lane's low Bits bits) of the table for each lane.
-  template <int Bits>
-  static B lookup_quads(const QuadTable<Bits>& table, B lanes) noexcept {
-    std::uint32_t word[kWidth];
-    store_bytes(word, lanes);
-    for (std::uint32_t& w : word) std::memcpy(&w, table.entries + 4 * (w & ((1U << Bits) - 1U)), 4);
-    return load_bytes(word);
-  }
-  /// x with those bytes negated (modulo 256) whose byte of `signs` has bit N set.
-  template <int N>
-  static B negate_where(B x, B signs) noexcept {
-    std::uint8_t byte[kBytes], sign[kBytes];
-    store_bytes(byte, x);
-    store_bytes(sign, signs);
-    for (int i = 0; i < kBytes; ++i) byte[i] = static_cast<std::uint8_t>((sign[i] >> N & 1) != 0 ? -byte[i] : byte[i]);
-    return load_bytes(byte);
-  }
-
   /// What `unpack` needs beside the stream.
   struct Unpacker {
     int bits;

@@ -69,27 +69,13 @@ void for_each_share(const View& view, const E& executor, F f) {
 
 namespace sinq::inline SINQ_ABI::detail {
 
-/// Whether interleaved vector codes were multiplied by the kernels that they carry.
-[[nodiscard]] inline bool multiply_vectors(const QuantizedView&, const ScaledInput&, RowRange, const ResultView&,
-                                           DotKind) {
-  return false;
-}
-[[nodiscard]] inline bool multiply_vectors(const RepackedView& view, const ScaledInput& in, RowRange rows,
-                                           const ResultView& result, DotKind kind) {
-  if (view.layout().vector_dim == 1) return false;
-  view.vectors()->multiply(view, in, rows, result, kind);
-  return true;
-}
-
 template <class View>
 void multiply_vector(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
-  if (multiply_vectors(view, in, rows, result, kind)) return;
   dispatch_dot(kind, [&](auto tag) { matvec_rows<decltype(tag)>(view, in, rows, result); });
 }
 
 template <class View>
 void multiply_batch(const View& view, const ScaledInput& in, RowRange rows, const ResultView& result, DotKind kind) {
-  if (multiply_vectors(view, in, rows, result, kind)) return;
   dispatch_dot(kind, [&](auto tag) {
     using Tag = decltype(tag);
     matmul_rows<Tag, Dot<Tag>::kBatchTile>(view, in, rows, result);

@@ -39,12 +39,10 @@ struct PanelAffine<SINQ_ISA> {
                        float* b) noexcept {
     S::store(a + at, S::mul(scale, S::set1(level.step)));
     if (b == nullptr) return;
-    const F base = S::set1(level.base);
     if (aux.offset == OffsetKind::kShared) {
       S::store(b + at, S::mul(scale, S::set1(level.base - aux.shared_zero_point)));
     } else {
-      const bool is_zero_point = aux.offset == OffsetKind::kZeroPoint;
-      S::store(b + at, is_zero_point ? S::mul(scale, S::sub(base, stored)) : S::fma(scale, base, stored));
+      S::store(b + at, S::mul(scale, S::sub(S::set1(level.base), stored)));
     }
   }
   SINQ_INLINE F load(AuxFormat format, const std::byte* values, Index r) noexcept {

@@ -25,10 +25,7 @@ struct PanelAux {
 class PanelWalk {
  public:
   PanelWalk(const RepackedView& view, Index panel) noexcept
-      : count_(view.geometry().super_blocks),
-        stride_(view.geometry().super_bytes),
-        super_groups_(view.geometry().super_groups),
-        base_(view.super_block(panel, 0)) {
+      : count_(view.geometry().super_blocks), stride_(view.geometry().super_bytes), base_(view.super_block(panel, 0)) {
     const PanelGeometry& geometry = view.geometry();
     whole_ = Shape::of(geometry, 0);
     last_ = Shape::of(geometry, count_ - 1);
@@ -53,8 +50,8 @@ class PanelWalk {
     super_ = super;
     base_ += step * stride_;
     if (aux_.block_stride != 0) {
-      aux_.scale_block += step * super_groups_ * aux_.block_stride;
-      aux_.offset_block += step * super_groups_ * aux_.block_stride;
+      aux_.scale_block += step * kSuperGroups * aux_.block_stride;
+      aux_.offset_block += step * kSuperGroups * aux_.block_stride;
     }
     const Shape& shape = super + 1 == count_ ? last_ : whole_;
     aux_.scales = reinterpret_cast<const std::byte*>(base_) + shape.code_bytes;
@@ -82,7 +79,6 @@ class PanelWalk {
 
   Index count_ = 0;
   Index stride_ = 0;
-  Index super_groups_ = 0;
   Index super_ = 0;
   const std::uint8_t* base_ = nullptr;
   Index groups_ = 0;
@@ -94,14 +90,14 @@ class PanelWalk {
 
 [[nodiscard]] inline PanelAux panel_aux(const RepackedView& view, Index panel, Index group) noexcept {
   const PanelGeometry& geometry = view.geometry();
-  const Index super = group / geometry.super_groups;
+  const Index super = group / kSuperGroups;
   const auto* base = reinterpret_cast<const std::byte*>(view.super_block(panel, super));
   const std::byte* block = view.aux_blocks(panel, group);
   return {view.layout().aux,
           view.layout().offset,
           view.layout().shared_zero_point,
-          base + geometry.scale_offset(super, group % geometry.super_groups),
-          base + geometry.offset_offset(super, group % geometry.super_groups),
+          base + geometry.scale_offset(super, group % kSuperGroups),
+          base + geometry.offset_offset(super, group % kSuperGroups),
           block,
           block == nullptr ? nullptr : block + sizeof(AuxBlock)};
 }

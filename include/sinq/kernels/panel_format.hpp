@@ -14,23 +14,9 @@ inline constexpr Index kUnitCols = 32;
 /// Groups of a super-block: their columns are whole units (group sizes are multiples of 8) and their aux whole lines.
 inline constexpr Index kSuperGroups = 4;
 inline constexpr Index kLineBytes = 64;
-/// Vector codes: a unit is 128 columns of 16 rows, 4 lines of signs and `bits` lines of codes, whatever the bit width.
-inline constexpr Index kVectorUnitCols = 128;
-inline constexpr Index kVectorSignLines = 4;
-/// Sixteen groups of a multiple of 8 columns are whole units of 128.
-inline constexpr Index kVectorSuperGroups = 16;
-
-/// Vector codes that have a row-interleaved order: tables of 16, 32 or 64 magnitudes of 4 columns, which a vector
-/// register or a few hold.
-[[nodiscard]] constexpr bool is_panel_vector(const Layout& layout) noexcept {
-  return layout.vector_dim == 4 && layout.bits >= 4 && layout.bits <= 6 && layout.signs == SignStorage::kSeparate &&
-         layout.offset == OffsetKind::kShared && layout.shared_zero_point == 0.0F;
-}
 
 /// Whether codes have a row-interleaved order: `repack` refuses the others, which run from the matrix as it is.
-[[nodiscard]] constexpr bool can_repack(const Layout& layout) noexcept {
-  return detail::ScalarCodes::holds(layout) || is_panel_vector(layout);
-}
+[[nodiscard]] constexpr bool can_repack(const Layout& layout) noexcept { return detail::ScalarCodes::holds(layout); }
 
 /// Whether codes have kernels that run at the speed of memory on every instruction set: after `repack`, or as a
 /// `TrellisView` (kernels/trellis.hpp) where they are a lane trellis. What has none is multiplied, too, from the matrix
@@ -46,9 +32,7 @@ struct PanelGeometry {
   Index groups = 0;
   Index panels = 0;
   Index super_blocks = 0;
-  Index unit_cols = 0;
   Index unit_bytes = 0;
-  Index super_groups = 0;   ///< groups of a whole super-block
   Index aux_row_bytes = 0;  ///< bytes of one kind of aux of one group of a panel
   int aux_kinds = 0;        ///< 1 (scales) or 2 (and offsets)
   Index super_bytes = 0;    ///< of a whole super-block
@@ -60,26 +44,24 @@ struct PanelGeometry {
         group_size(layout.group_size),
         groups(layout.groups()),
         panels(ceil_div(layout.rows, kPanelRows)),
-        unit_cols(layout.vector_dim == 1 ? kUnitCols : kVectorUnitCols),
-        unit_bytes((layout.vector_dim == 1 ? layout.bits : layout.bits + kVectorSignLines) * kLineBytes),
-        super_groups(layout.vector_dim == 1 ? kSuperGroups : kVectorSuperGroups),
+        unit_bytes(layout.bits * kLineBytes),
         aux_row_bytes(aux_bytes(layout.aux, kPanelRows)),
         aux_kinds(layout.offset == OffsetKind::kShared ? 1 : 2) {
-    super_blocks = ceil_div(groups, super_groups);
+    super_blocks = ceil_div(groups, kSuperGroups);
     super_bytes = code_bytes(0) + aux_bytes_of(0);
     const Index last = super_blocks - 1;
     panel_bytes = last * super_bytes + code_bytes(last) + aux_bytes_of(last);
   }
 
-  [[nodiscard]] Index first_col(Index super) const noexcept { return super * super_groups * group_size; }
+  [[nodiscard]] Index first_col(Index super) const noexcept { return super * kSuperGroups * group_size; }
   [[nodiscard]] Index col_count(Index super) const noexcept {
-    return std::min(cols - first_col(super), super_groups * group_size);
+    return std::min(cols - first_col(super), kSuperGroups * group_size);
   }
   [[nodiscard]] Index group_count(Index super) const noexcept {
-    return std::min(groups - super * super_groups, super_groups);
+    return std::min(groups - super * kSuperGroups, kSuperGroups);
   }
   [[nodiscard]] Index code_bytes(Index super) const noexcept {
-    return ceil_div(col_count(super), unit_cols) * unit_bytes;
+    return ceil_div(col_count(super), kUnitCols) * unit_bytes;
   }
   [[nodiscard]] Index aux_bytes_of(Index super) const noexcept {
     return round_up(group_count(super) * aux_kinds * aux_row_bytes, kLineBytes);
@@ -99,7 +81,7 @@ enum class PanelRegion : std::uint8_t {
   kPanels,     ///< [panels][super_blocks]{codes, group scales, offsets}
   kAuxBlocks,  ///< [ceil(rows / 64)][groups]{AuxBlock of scales, AuxBlock of offsets}, 8- and 6-bit aux only
   kColScale,   ///< [row_blocks][cols]
-  kLevels,     ///< [level_count] float32, or [level_count][4] int8
+  kLevels,     ///< [level_count] float32
 };
 inline constexpr int kPanelRegionCount = 4;
 

@@ -5,7 +5,6 @@
 #include <sinq/detail/zeroed_bytes.hpp>
 #include <sinq/error.hpp>
 #include <sinq/kernels/panel_format.hpp>
-#include <sinq/kernels/vector_kernels.hpp>
 #include <sinq/quantized_matrix.hpp>
 
 #include <algorithm>
@@ -21,12 +20,10 @@ class RepackedView {
  public:
   RepackedView() = default;
 
-  /// From one pointer per region (null where the region is empty). Vector codes need `vectors`: kVectorCodes.
+  /// From one pointer per region (null where the region is empty).
   /// Throws kBadConfig / kBadShape / kUnsupported.
-  RepackedView(const Layout& layout, const std::byte* const (&regions)[kPanelRegionCount],
-               const VectorKernels* vectors = nullptr)
-      : layout_(layout), vectors_(vectors) {
-    check(layout, vectors);
+  RepackedView(const Layout& layout, const std::byte* const (&regions)[kPanelRegionCount]) : layout_(layout) {
+    check(layout);
     for (int i = 0; i < kPanelRegionCount; ++i) {
       if (regions[i] == nullptr && panel_region_bytes(layout, static_cast<PanelRegion>(i)) != 0) {
         SINQ_THROW(Errc::kBadShape, detail::text("RepackedView: region ", i, " is null but not empty"));
@@ -37,9 +34,8 @@ class RepackedView {
   }
 
   /// From one buffer of at least `panel_storage_bytes(layout)`. Throws kBadConfig / kBadShape / kUnsupported.
-  [[nodiscard]] static RepackedView from_buffer(const Layout& layout, std::span<const std::byte> buffer,
-                                                const VectorKernels* vectors = nullptr) {
-    check(layout, vectors);
+  [[nodiscard]] static RepackedView from_buffer(const Layout& layout, std::span<const std::byte> buffer) {
+    check(layout);
     if (static_cast<Index>(buffer.size()) < panel_storage_bytes(layout)) {
       SINQ_THROW(Errc::kBadShape, detail::text("RepackedView: buffer has ", buffer.size(), " bytes, the layout needs ",
                                                panel_storage_bytes(layout)));
@@ -50,34 +46,19 @@ class RepackedView {
       const bool empty = panel_region_bytes(layout, region) == 0;
       regions[i] = empty ? nullptr : buffer.data() + panel_region_offset(layout, region);
     }
-    return {layout, regions, vectors};
+    return {layout, regions};
   }
 
-  /// Throws kUnsupported for what the row-interleaved layout cannot hold: most vector codes (see `is_panel_vector`).
-  /// Kernels run those from row-major order. So it does for the others without their kernels.
-  static void check(const Layout& layout, const VectorKernels* vectors = nullptr) {
+  /// Throws kUnsupported for codes that have no row-interleaved order: kernels run those as they are.
+  static void check(const Layout& layout) {
     validate(layout);
-    if (can_repack(layout)) {
-      if (detail::ScalarCodes::holds(layout) || vectors != nullptr) return;
-      SINQ_THROW(Errc::kUnsupported,
-                 "repack: vector codes have kernels of their own: include <sinq/kernels/vector_codes.hpp> and pass "
-                 "sinq::kVectorCodes as the last argument");
-    }
-    if (!detail::VectorCodes::holds(layout)) {
-      SINQ_THROW(Errc::kUnsupported,
-                 "repack: these codes have no row-interleaved order: give matvec and matmul the matrix as it is");
-    }
+    if (can_repack(layout)) return;
     SINQ_THROW(Errc::kUnsupported,
-               detail::text("repack: vector codes of vector_dim ", layout.vector_dim, " and bits ", layout.bits,
-                            " have no row-interleaved order; only those of vector_dim 4 and bits 4 to 6 with separate "
-                            "signs and a shared zero point of 0 do. Give matvec and matmul the matrix as it is: they "
-                            "run from row-major order too. Or quantize to scalar levels, with LearnedCodebook"));
+               "repack: these codes have no row-interleaved order: give matvec and matmul the matrix as it is");
   }
 
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
   [[nodiscard]] const PanelGeometry& geometry() const noexcept { return geometry_; }
-  /// Of vector codes; null with scalar ones.
-  [[nodiscard]] const VectorKernels* vectors() const noexcept { return vectors_; }
   [[nodiscard]] Index rows() const noexcept { return layout_.rows; }
   [[nodiscard]] Index cols() const noexcept { return layout_.cols; }
   [[nodiscard]] Index groups() const noexcept { return geometry_.groups; }
@@ -97,20 +78,15 @@ class RepackedView {
     return region(PanelRegion::kAuxBlocks) +
            (block * geometry_.groups + group) * geometry_.aux_kinds * Index{sizeof(AuxBlock)};
   }
-  /// The levels [level_count] of scalar codes, or null.
+  /// The levels [level_count], or null.
   [[nodiscard]] const float* levels() const noexcept {
-    return layout_.vector_dim == 1 ? reinterpret_cast<const float*>(region(PanelRegion::kLevels)) : nullptr;
-  }
-  /// The magnitudes [level_count, 4] of vector codes, or null.
-  [[nodiscard]] const std::uint8_t* vector_levels() const noexcept {
-    return layout_.vector_dim == 1 ? nullptr : reinterpret_cast<const std::uint8_t*>(region(PanelRegion::kLevels));
+    return reinterpret_cast<const float*>(region(PanelRegion::kLevels));
   }
 
  private:
   Layout layout_;
   PanelGeometry geometry_;
   const std::byte* regions_[kPanelRegionCount] = {};
-  const VectorKernels* vectors_ = nullptr;
 };
 
 /// A row-interleaved quantized matrix that owns its bytes: one cache-line aligned buffer. Move-only;
@@ -119,9 +95,8 @@ class RepackedMatrix {
  public:
   RepackedMatrix() = default;
   /// Zeroed storage for `layout`. Throws kBadConfig / kBadShape / kUnsupported.
-  explicit RepackedMatrix(const Layout& layout, const VectorKernels* vectors = nullptr)
-      : layout_(layout), vectors_(vectors) {
-    RepackedView::check(layout, vectors);
+  explicit RepackedMatrix(const Layout& layout) : layout_(layout) {
+    RepackedView::check(layout);
     storage_ = detail::ZeroedBytes(panel_storage_bytes(layout), "RepackedMatrix");
   }
 
@@ -130,14 +105,13 @@ class RepackedMatrix {
   [[nodiscard]] Index cols() const noexcept { return layout_->cols; }
   [[nodiscard]] std::span<std::byte> storage() noexcept { return storage_.bytes(); }
   [[nodiscard]] std::span<const std::byte> storage() const noexcept { return storage_.bytes(); }
-  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(*layout_, storage(), vectors_); }
+  [[nodiscard]] RepackedView view() const& { return RepackedView::from_buffer(*layout_, storage()); }
   RepackedView view() && = delete;  // the bytes would die with the temporary
   operator RepackedView() const& { return view(); }
   operator RepackedView() && = delete;
 
  private:
   detail::ClearedOnMove<Layout> layout_;
-  const VectorKernels* vectors_ = nullptr;
   detail::ZeroedBytes storage_;
 };
 
@@ -151,15 +125,12 @@ namespace detail {
 }  // namespace detail
 
 /// The window's matrix in row-interleaved order; no bit is lost (`to_row_major` gives it back).
-/// Vector codes need `vectors`: kVectorCodes of kernels/vector_codes.hpp.
-/// Throws kUnsupported for vector codes that `RepackedView::check` refuses, and for windows that start inside a row
-/// block or, with 8- or 6-bit aux, at a row that is no multiple of 64.
-[[nodiscard]] SINQ_DECL RepackedMatrix repack(const QuantizedView& view, const VectorKernels* vectors = nullptr);
+/// Throws kUnsupported for codes that `RepackedView::check` refuses, and for windows that start inside a row block or,
+/// with 8- or 6-bit aux, at a row that is no multiple of 64.
+[[nodiscard]] SINQ_DECL RepackedMatrix repack(const QuantizedView& view);
 
 /// Of a whole matrix, which may be a temporary: nothing of it is referred to later.
-[[nodiscard]] inline RepackedMatrix repack(const QuantizedMatrix& q, const VectorKernels* vectors = nullptr) {
-  return repack(q.view(), vectors);
-}
+[[nodiscard]] inline RepackedMatrix repack(const QuantizedMatrix& q) { return repack(q.view()); }
 
 /// The matrix in row-major order again: the bytes that `repack` was given.
 [[nodiscard]] SINQ_DECL QuantizedMatrix to_row_major(const RepackedView& view);
@@ -220,22 +191,10 @@ inline void codes_to_rows(const RepackedView& view, Index panel, Index super, st
   });
 }
 
-/// Kernels take the magnitudes of vector codes as unsigned bytes up to 127.
-inline void check_magnitudes(const QuantizedView& view) {
-  const Index count = view.layout().level_count * view.layout().vector_dim;
-  const std::int8_t* const levels = view.byte_levels();
-  if (levels == nullptr || std::all_of(levels, levels + count, [](std::int8_t level) { return level >= 0; })) return;
-  SINQ_THROW(
-      Errc::kUnsupported,
-      "repack: a level is negative, beside separate signs levels are magnitudes: run the matrix row-major, without "
-      "repack, or quantize it again");
-}
-
 }  // namespace detail
 
-SINQ_DECL RepackedMatrix repack(const QuantizedView& view, const VectorKernels* vectors) {
-  RepackedMatrix out(detail::window_layout(view), vectors);
-  detail::check_magnitudes(view);
+SINQ_DECL RepackedMatrix repack(const QuantizedView& view) {
+  RepackedMatrix out(detail::window_layout(view));
   const Layout& layout = out.layout();
   const PanelGeometry geometry(layout);
   std::byte* const storage = out.storage().data();
@@ -251,13 +210,9 @@ SINQ_DECL RepackedMatrix repack(const QuantizedView& view, const VectorKernels* 
     const Index count = detail::panel_row_count(layout.rows, panel);
     for (Index s = 0; s < geometry.super_blocks; ++s) {
       std::byte* const base = at(PanelRegion::kPanels) + panel * geometry.panel_bytes + s * geometry.super_bytes;
-      if (layout.vector_dim == 1) {
-        detail::codes_to_panel(view, geometry, panel, s, count, base);
-      } else {
-        vectors->to_panel(view, geometry, panel, s, count, base);
-      }
+      detail::codes_to_panel(view, geometry, panel, s, count, base);
       for (Index k = 0; k < geometry.group_count(s); ++k) {
-        const Index g = s * geometry.super_groups + k;
+        const Index g = s * kSuperGroups + k;
         const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
         std::memcpy(base + geometry.scale_offset(s, k), aux(Region::kGroupScale, g, panel * kPanelRows), size);
         if (geometry.aux_kinds == 2) {
@@ -297,20 +252,14 @@ SINQ_DECL QuantizedMatrix to_row_major(const RepackedView& view) {
   const PanelGeometry& geometry = view.geometry();
   QuantizedMatrix out(layout);
   auto* const codes = reinterpret_cast<std::uint8_t*>(out.region(Region::kCodes).data());
-  auto* const signs = reinterpret_cast<std::uint8_t*>(out.region(Region::kSigns).data());
   for (Index panel = 0; panel < geometry.panels; ++panel) {
     const Index first = panel * kPanelRows;
     const Index count = detail::panel_row_count(layout.rows, panel);
     for (Index s = 0; s < geometry.super_blocks; ++s) {
       const auto* const base = reinterpret_cast<const std::byte*>(view.super_block(panel, s));
-      if (layout.vector_dim == 1) {
-        detail::codes_to_rows(view, panel, s, codes);
-      } else {
-        view.vectors()->to_rows(view, panel, s, codes, signs);
-      }
+      detail::codes_to_rows(view, panel, s, codes);
       for (Index k = 0; k < geometry.group_count(s); ++k) {
-        const Index to =
-            (s * geometry.super_groups + k) * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, first);
+        const Index to = (s * kSuperGroups + k) * aux_bytes(layout.aux, layout.rows) + aux_bytes(layout.aux, first);
         const auto size = static_cast<std::size_t>(aux_bytes(layout.aux, count));
         std::memcpy(out.region(Region::kGroupScale).data() + to, base + geometry.scale_offset(s, k), size);
         if (geometry.aux_kinds == 2) {

@@ -69,8 +69,8 @@ struct InputSink {
 /// and levels that stay the same cost nothing again. Reading from several threads is safe.
 class ScaledInput {
  public:
-  /// Prepares `x` [batch, cols] for `matrix`, of which nothing is referred to later. Row-major vector codes, and
-  /// everything where only plain C++ runs, are always kFloat: faster there, and more precise.
+  /// Prepares `x` [batch, cols] for `matrix`, of which nothing is referred to later. A lane trellis as a
+  /// plain view, and everything where only plain C++ runs, is always kFloat: faster there, and more precise.
   /// Inf or NaN in a block makes every result NaN that the block enters. Throws kBadShape if the columns differ.
   template <Weights W>
   void assign(const W& matrix, const Activations& x, Precision precision = Precision::kInt15, Isa limit = Isa::kBest) {
@@ -89,8 +89,8 @@ class ScaledInput {
     }
     if (precision_ != Precision::kFloat && needs_floats(matrix)) {
       SINQ_THROW(Errc::kBadShape, detail::text(call,
-                                               ": x was assigned for another matrix, and holds integers: vector "
-                                               "codes in row-major order run in Precision::kFloat"));
+                                               ": x was assigned for another matrix, and holds integers: a lane "
+                                               "trellis as a plain view runs in Precision::kFloat; see TrellisView"));
     }
     if (rows.size() == 0) return;
     detail::InputFactors wanted(matrix);
@@ -213,7 +213,7 @@ SINQ_DECL void ScaledInput::prepare(const detail::InputFactors& factors, const A
 }
 
 SINQ_DECL void ScaledInput::prepare_levels(const float* levels, Index level_count, Isa limit) {
-  // Floats look levels up in the matrix; vector codes have theirs as bytes already.
+  // Floats look levels up in the matrix.
   const auto count = static_cast<std::size_t>(digits() == 0 ? 0 : level_count);
   factors_.level_count = static_cast<Index>(count);
   const int max_code =

@@ -13,16 +13,44 @@ struct TileDecoder<SINQ_ISA> {
   using Units = UnitDecoder<SINQ_ISA>;
 
   /// Codes of a block as quads [quad][16 rows][4] in `tile` [kTileBytes]; returns the block's first quad in it. Codes
-  /// behind the block's last column are arbitrary. Levels that are whole numbers come as level + kLevelZero. A view
-  /// that decodes in its own way names its decoder `Tile`.
+  /// behind the block's last column are arbitrary. Levels that are whole numbers come as level + kLevelZero.
   template <class View>
   SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
-                                         std::uint8_t* tile) noexcept {
-    if constexpr (requires { typename View::template Tile<SINQ_ISA>; }) {
-      return View::template Tile<SINQ_ISA>::codes(view, panel, blocks, block, tile);
-    } else {
-      return block_codes(view, panel, blocks, block, tile);
+                                         std::uint8_t* tile) noexcept requires(std::is_same_v<View, RepackedView>) {
+    const Index super = blocks.group(block) / kSuperGroups;
+    const Index first = blocks.first_col(block) - view.geometry().first_col(super);
+    const Index end = first + blocks.col_count(block);
+    const std::uint8_t* const lines = view.super_block(panel, super);
+    const Index unit = first / kUnitCols;
+    const Index unit_bytes = view.layout().bits * kLineBytes;
+    const auto to_bytes = Units::to_bytes(view.layout().bits);
+    for (Index u = unit; u < ceil_div(end, kUnitCols); ++u) {
+      to_bytes(lines + u * unit_bytes, tile + (u - unit) * 8 * kLineBytes);
     }
+    return tile + first % kUnitCols / 4 * kLineBytes;
+  }
+
+  template <class View>
+  SINQ_TARGET static std::uint8_t* codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
+                                         std::uint8_t* tile) noexcept requires(std::is_same_v<View, QuantizedView>) {
+    // Whole vectors of quads: 256 columns are at most that many bytes of a row.
+    alignas(64) std::uint8_t rows[kPanelRows * kMaxBlockCols];
+    const Index first = blocks.first_col(block), cols = blocks.col_count(block), row = panel * kPanelRows;
+    const Index present = panel_row_count(view.layout().rows, panel);
+    const Index count = round_up(cols, S::kBytes);
+    std::memset(rows + present * kMaxBlockCols, 0, static_cast<std::size_t>((kPanelRows - present) * kMaxBlockCols));
+    if (ScalarCodes::holds(view.layout())) {
+      for (Index r = 0; r < present; ++r) scalar_row(view, row + r, first, count, rows + r * kMaxBlockCols);
+    } else {
+      unpack_codes<typename S::SimdTag>(view.layout(), view.code_regions(), {row, row + present},
+                                        view.stored(ColRange{first, first + cols}), rows, kMaxBlockCols);
+    }
+    for (Index r = 0; r < kPanelRows; r += S::kWidth) {
+      for (Index c = 0; c < count; c += S::kBytes) {
+        S::transpose_quads(rows + r * kMaxBlockCols + c, kMaxBlockCols, tile + c / 4 * kLineBytes + r * 4);
+      }
+    }
+    return tile;
   }
 
   /// Replaces the codes of a tile by entries of `table` [2^bits, at most 256].
@@ -68,46 +96,6 @@ struct TileDecoder<SINQ_ISA> {
     return entries <= 16 ? S::lookup16(levels.first16, code) : S::lookup(levels.values, code);
   }
 
-  template <class View>
-  SINQ_TARGET static std::uint8_t* block_codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
-                                               std::uint8_t* tile) noexcept
-      requires(std::is_same_v<View, RepackedView>) {
-    const Index super = blocks.group(block) / view.geometry().super_groups;
-    const Index first = blocks.first_col(block) - view.geometry().first_col(super);
-    const Index end = first + blocks.col_count(block);
-    const std::uint8_t* const lines = view.super_block(panel, super);
-    const Index unit = first / kUnitCols;
-    const Index unit_bytes = view.layout().bits * kLineBytes;
-    const auto to_bytes = Units::to_bytes(view.layout().bits);
-    for (Index u = unit; u < ceil_div(end, kUnitCols); ++u) {
-      to_bytes(lines + u * unit_bytes, tile + (u - unit) * 8 * kLineBytes);
-    }
-    return tile + first % kUnitCols / 4 * kLineBytes;
-  }
-
-  template <class View>
-  SINQ_TARGET static std::uint8_t* block_codes(const View& view, Index panel, const InputBlocks& blocks, Index block,
-                                               std::uint8_t* tile) noexcept
-      requires(std::is_same_v<View, QuantizedView>) {
-    // Whole vectors of quads: 256 columns are at most that many bytes of a row.
-    alignas(64) std::uint8_t rows[kPanelRows * kMaxBlockCols];
-    const Index first = blocks.first_col(block), cols = blocks.col_count(block), row = panel * kPanelRows;
-    const Index present = panel_row_count(view.layout().rows, panel);
-    const Index count = round_up(cols, S::kBytes);
-    std::memset(rows + present * kMaxBlockCols, 0, static_cast<std::size_t>((kPanelRows - present) * kMaxBlockCols));
-    if (ScalarCodes::holds(view.layout())) {
-      for (Index r = 0; r < present; ++r) scalar_row(view, row + r, first, count, rows + r * kMaxBlockCols);
-    } else {
-      unpack_codes<typename S::SimdTag>(view.layout(), view.code_regions(), {row, row + present},
-                                        view.stored(ColRange{first, first + cols}), rows, kMaxBlockCols);
-    }
-    for (Index r = 0; r < kPanelRows; r += S::kWidth) {
-      for (Index c = 0; c < count; c += S::kBytes) {
-        S::transpose_quads(rows + r * kMaxBlockCols + c, kMaxBlockCols, tile + c / 4 * kLineBytes + r * 4);
-      }
-    }
-    return tile;
-  }
   /// `count` scalar codes of stored row `row` from column `first` of the window on, one per byte, in the way that the
   /// machine's byte vectors like best.
   SINQ_TARGET static void scalar_row(const QuantizedView& view, Index row, Index first, Index count,

@@ -40,8 +40,7 @@ constexpr void unpack(const std::uint8_t* packed, Index count, std::uint8_t* cod
   }
 }
 
-/// Code number `i` of a bit stream of codes of 1..16 bits (vector codes are wider than 8). Reads only the bytes it
-/// needs.
+/// Code number `i` of a bit stream of codes of 1..8 bits. Reads only the bytes it needs.
 [[nodiscard]] constexpr std::uint32_t code_at(const std::uint8_t* packed, Index i, int bits) noexcept {
   const Index first = i * bits / 8;
   const Index last = (i * bits + bits - 1) / 8;
@@ -56,26 +55,6 @@ constexpr void put_code(std::uint8_t* packed, Index i, int bits, std::uint32_t c
   const Index last = (i * bits + bits - 1) / 8;
   const std::uint32_t word = code << (i * bits % 8);
   for (Index b = first; b <= last; ++b) packed[b] = static_cast<std::uint8_t>(packed[b] | (word >> (8 * (b - first))));
-}
-
-/// As `pack`, for codes of 1..16 bits.
-constexpr void pack_wide(const std::uint16_t* codes, Index count, int bits, std::uint8_t* out) noexcept {
-  std::uint32_t word = 0;
-  int held = 0;  // bits of `word`
-  for (Index i = 0; i < count; ++i) {
-    word |= static_cast<std::uint32_t>(codes[i]) << held;
-    for (held += bits; held >= 8; held -= 8, word >>= 8) *out++ = static_cast<std::uint8_t>(word);
-  }
-  if (held > 0) *out = static_cast<std::uint8_t>(word);
-}
-
-/// The signs of `count` weights: bit c % 8 of byte c / 8, 1 = negative.
-inline void pack_signs(const float* weights, Index count, std::uint8_t* out) noexcept {
-  for (Index c = 0; c < count; c += 8) {
-    unsigned bits = 0;
-    for (Index k = 0; k < 8 && c + k < count; ++k) bits |= (weights[c + k] < 0.0F ? 1U : 0U) << k;
-    *out++ = static_cast<std::uint8_t>(bits);
-  }
 }
 
 /// Calls f with `bits` (1..8) as a constant: `f(std::integral_constant<int, 4>{})`.

@@ -29,8 +29,7 @@ inline constexpr int kLevelZero = 128;
 /// The stored bytes that codes are read from, each from the start of its region.
 struct CodeRegions {
   const std::uint8_t* codes = nullptr;
-  const std::uint8_t* signs = nullptr;  ///< null: there are none
-  const std::byte* levels = nullptr;    ///< null: a code is its own level
+  const std::byte* levels = nullptr;  ///< null: a code is its own level
 };
 
 /// Rows and columns that are best unpacked in one go.
@@ -56,15 +55,13 @@ concept CodeLayout = std::constructible_from<C, const Layout&> &&
   // Whether a layout has codes of this kind; and the first rule that it then breaks.
   { C::holds(layout) } -> std::same_as<bool>;
   { C::find_flaw(layout) } -> std::same_as<std::optional<LayoutFlaw>>;
-  // The regions: codes and signs in bytes, levels in levels.
+  // The regions: codes in bytes, levels in levels.
   { codes.code_shape() } -> std::same_as<RegionShape>;
-  { codes.sign_shape() } -> std::same_as<RegionShape>;
   { codes.level_shape() } -> std::same_as<RegionShape>;
   // What is wrong with the contents of a table of levels.
   { codes.find_level_flaw(levels) } -> std::same_as<std::optional<std::string>>;
-  // Windows of the stored matrix begin on multiples of these.
+  // Windows of the stored matrix begin on multiples of these rows, and on groups.
   { codes.row_step() } -> std::same_as<Index>;
-  { codes.col_step() } -> std::same_as<Index>;
   { codes.unpack_shape() } -> std::same_as<UnpackShape>;
 };
 

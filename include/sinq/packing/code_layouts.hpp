@@ -2,7 +2,6 @@
 
 #include <sinq/packing/scalar_codes.hpp>
 #include <sinq/packing/trellis_codes.hpp>
-#include <sinq/packing/vector_codes.hpp>
 
 #include <type_traits>
 
@@ -13,7 +12,6 @@ namespace sinq::inline SINQ_ABI::detail {
 template <class F>
 constexpr decltype(auto) with_codes(const Layout& layout, F f) {
   if (TrellisCodes::holds(layout)) return f(TrellisCodes(layout));
-  if (VectorCodes::holds(layout)) return f(VectorCodes(layout));
   return f(ScalarCodes(layout));
 }
 

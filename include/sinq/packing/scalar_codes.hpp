@@ -1,7 +1,8 @@
 #pragma once
 
 #include <sinq/finite.hpp>
-#include <sinq/packing/row_streams.hpp>
+#include <sinq/packing/bit_packing.hpp>
+#include <sinq/packing/code_layout.hpp>
 
 #include <cstring>
 
@@ -11,17 +12,16 @@ namespace sinq::inline SINQ_ABI::detail {
 template <class Tag>
 struct PackRows;
 
-/// Codes of 1 to 8 bits, one for each weight: a level, or an entry of a table of floats.
-class ScalarCodes : public RowStreams {
+/// Codes of 1 to 8 bits, one for each weight: a level, or an entry of a table of floats. Rows are bit streams of their
+/// own, each on whole bytes.
+class ScalarCodes {
  public:
   static constexpr LevelType kLevelType = LevelType::kF32;
 
   explicit constexpr ScalarCodes(const Layout& layout) noexcept
-      : RowStreams(layout), level_count_(layout.level_count) {}
+      : rows_(layout.rows), cols_(layout.cols), bits_(layout.bits), level_count_(layout.level_count) {}
 
-  [[nodiscard]] static constexpr bool holds(const Layout& layout) noexcept {
-    return layout.vector_dim == 1 && layout.quarter_bits == 0;
-  }
+  [[nodiscard]] static constexpr bool holds(const Layout& layout) noexcept { return layout.quarter_bits == 0; }
 
   [[nodiscard]] static std::optional<LayoutFlaw> find_flaw(const Layout& layout) {
     if (layout.bits < 1 || layout.bits > 8)
@@ -30,13 +30,22 @@ class ScalarCodes : public RowStreams {
       return LayoutFlaw{Errc::kBadConfig, "level_count ", layout.level_count,
                         " is neither 0 nor 2^bits, bits = ", layout.bits};
     }
-    if (layout.signs != SignStorage::kInLevels) {
-      return LayoutFlaw{Errc::kBadConfig, "separate signs belong to vector codes"};
-    }
     return std::nullopt;
   }
 
+  [[nodiscard]] constexpr Index row_bytes() const noexcept { return packed_bytes(cols_, bits_); }
+  /// Bytes of codes from the start of a row to column `col`, the first of a group or a multiple of 8.
+  [[nodiscard]] constexpr Index bytes_before(Index col) const noexcept { return col * bits_ / 8; }
+  /// Where the codes of `row` from column `col` on are in their region.
+  [[nodiscard]] constexpr Index code_offset(Index row, Index col) const noexcept {
+    return row * row_bytes() + bytes_before(col);
+  }
+
+  [[nodiscard]] constexpr RegionShape code_shape() const noexcept { return {rows_, row_bytes()}; }
   [[nodiscard]] constexpr RegionShape level_shape() const noexcept { return {level_count_, 1}; }
+  [[nodiscard]] constexpr Index row_step() const noexcept { return 1; }
+  /// Rows lie far apart, and columns of one are neighbours.
+  [[nodiscard]] constexpr UnpackShape unpack_shape() const noexcept { return {1, cols_}; }
 
   /// Tables are looked up and sorted: a NaN in them would do more harm than a wrong weight.
   [[nodiscard]] std::optional<std::string> find_level_flaw(const std::byte* levels) const {
@@ -65,6 +74,9 @@ class ScalarCodes : public RowStreams {
   }
 
  private:
+  Index rows_;
+  Index cols_;
+  int bits_;
   Index level_count_;
 };
 

@@ -35,8 +35,6 @@ class TrellisCodes {
       return flaw("quarter_bits ", q, " is not in ", Geometry::kMinQuarterBits, "..", Geometry::kMaxQuarterBits);
     }
     if (layout.bits != 0) return flaw("bits ", layout.bits, " is not 0 beside quarter_bits ", q);
-    if (layout.vector_dim != 1) return flaw("vector_dim ", layout.vector_dim, " is not 1 beside quarter_bits ", q);
-    if (layout.signs != SignStorage::kInLevels) return flaw("the lane trellis has no separate signs");
     if (layout.level_count != TrellisTables::kBytes) {
       return flaw("level_count ", layout.level_count, " is not the ", TrellisTables::kBytes, " of the lane trellis");
     }
@@ -69,7 +67,6 @@ class TrellisCodes {
   [[nodiscard]] constexpr RegionShape code_shape() const noexcept {
     return {geometry_.panels(), geometry_.panel_bytes()};
   }
-  [[nodiscard]] constexpr RegionShape sign_shape() const noexcept { return {}; }
   [[nodiscard]] constexpr RegionShape level_shape() const noexcept { return {3, TrellisTables::kEntries}; }
 
   /// Sums of three are kept in signed bytes.
@@ -86,7 +83,6 @@ class TrellisCodes {
   }
 
   [[nodiscard]] constexpr Index row_step() const noexcept { return Geometry::kPanelRows; }
-  [[nodiscard]] constexpr Index col_step() const noexcept { return Geometry::kBlockCols; }
   /// A panel, as far as half of the first cache holds its bytes.
   [[nodiscard]] constexpr UnpackShape unpack_shape() const noexcept { return {Geometry::kPanelRows, 2 * kPieceCols}; }
 

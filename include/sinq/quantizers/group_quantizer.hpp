@@ -22,27 +22,19 @@ enum class ZeroPoint : std::uint8_t {
 
 /// What a quantizer's codes mean: enough for container, kernels and files to decode them without knowing the quantizer.
 struct CodeFormat {
-  int bits = 4;                               ///< per code, 1..8 (vector codes: 1..16; the lane trellis: 0)
-  Symmetry symmetry = Symmetry::kAsymmetric;  ///< whether groups store a zero point
-  ZeroPoint zero_point = ZeroPoint::kReal;    ///< integer ones must survive the rounding of scales
-  float shared_zero_point = 0.0F;             ///< of all groups if symmetric
-  std::span<const float> levels = {};         ///< [2^bits], ascending; empty: a code is its own level
-  int vector_dim = 1;                         ///< neighbours per code
-  SignStorage signs = SignStorage::kInLevels;
-  std::span<const std::int8_t> byte_levels = {};  ///< [2^bits][vector_dim] of vector codes, [3][16] of the lane trellis
+  int bits = 4;                                   ///< per code, 1..8 (the lane trellis: 0)
+  Symmetry symmetry = Symmetry::kAsymmetric;      ///< whether groups store a zero point
+  ZeroPoint zero_point = ZeroPoint::kReal;        ///< integer ones must survive the rounding of scales
+  float shared_zero_point = 0.0F;                 ///< of all groups if symmetric
+  std::span<const float> levels = {};             ///< [2^bits], ascending; empty: a code is its own level
+  std::span<const std::int8_t> byte_levels = {};  ///< [3][16] of the lane trellis
   int quarter_bits = 0;  ///< rate of the lane trellis (then bits is 0), in quarters of a bit; else 0
 
   /// As `Layout` counts them.
-  [[nodiscard]] Index level_count() const noexcept {
-    return static_cast<Index>(byte_levels.empty() ? levels.size()
-                                                  : byte_levels.size() / static_cast<std::size_t>(vector_dim));
-  }
-  /// Steps between levels of an even grid about as fine: 2^bits - 1, if a code stands for one weight.
+  [[nodiscard]] Index level_count() const noexcept { return static_cast<Index>(levels.size() + byte_levels.size()); }
+  /// Steps between levels of an even grid about as fine: 2^bits - 1.
   [[nodiscard]] float steps() const noexcept {
-    const float sign_bits = signs == SignStorage::kSeparate ? 1.0F : 0.0F;
-    const float rate = quarter_bits != 0 ? 0.25F * static_cast<float>(quarter_bits)
-                                         : static_cast<float>(bits) / static_cast<float>(vector_dim) + sign_bits;
-    return std::exp2(rate) - 1.0F;
+    return std::exp2(quarter_bits != 0 ? 0.25F * static_cast<float>(quarter_bits) : static_cast<float>(bits)) - 1.0F;
   }
 };
 
@@ -74,32 +66,18 @@ enum class FitScope : std::uint8_t {
   kTile,  ///< one decision for the whole tile
 };
 
-/// What all quantizers that the pipeline runs have.
+/// What the pipeline runs: whole runs of rows at once, so that SIMD can work on sixteen rows. `fit` writes the params
+/// of every group of `tile`; `encode` writes codes [rows][cols], `code_stride` apart, against the params it is given.
 template <class Q>
-concept TileFitter = std::copyable<Q> && requires(const Q& q, const TileView& tile, Index group_size,
-                                                  const GroupParams& params, Scratch& scratch, Isa limit) {
+concept TileQuantizer = std::copyable<Q> &&
+    requires(const Q& q, const TileView& tile, Index group_size, const GroupParams& params, std::uint8_t* codes,
+             Index code_stride, Scratch& scratch, Isa limit) {
   {q.validate()};
   { q.format() } -> std::same_as<CodeFormat>;
   { Q::kFitScope } -> std::convertible_to<FitScope>;
   {q.fit(tile, group_size, params, scratch, limit)};
+  {q.encode(tile, group_size, params, codes, code_stride, limit)};
 };
-
-/// Codes that stand for several neighbours of a row: `encode` writes [rows][ceil(cols / vector_dim)] of them. Signs
-/// that are stored apart are those of the tile.
-template <class Q>
-concept VectorQuantizer = TileFitter<Q> &&
-    requires(const Q& q, const TileView& tile, Index group_size, const GroupParams& params, std::uint16_t* codes,
-             Index code_stride, Scratch& scratch, Isa limit) {
-  {q.encode(tile, group_size, params, codes, code_stride, scratch, limit)};
-};
-
-/// What the pipeline runs: whole runs of rows at once, so that SIMD can work on sixteen rows. `fit` writes the params
-/// of every group of `tile`; `encode` writes codes [rows][cols], `code_stride` apart, against the params it is given.
-template <class Q>
-concept TileQuantizer = VectorQuantizer<Q> ||
-    (TileFitter<Q>&& requires(const Q& q, const TileView& tile, Index group_size, const GroupParams& params,
-                              std::uint8_t* codes, Index code_stride,
-                              Isa limit) { {q.encode(tile, group_size, params, codes, code_stride, limit)}; });
 
 /// A quantizer that learns from the normalized matrix before it fits: `learn` sees a sample of groups
 /// [groups][group_size], one to a row. Its format's number of levels does not change.

@@ -1,5 +1,4 @@
 #ifdef EVERY_METHOD
-#include <sinq/kernels/vector_codes.hpp>
 #endif
 #include <sinq/sinq.hpp>
 #ifdef WITH_IO
@@ -36,7 +35,7 @@ void add(Checksum& sum, const sinq::QuantizedMatrix& q) {
 #ifdef EVERY_METHOD
   const bool has_panels = sinq::can_repack(q.layout());
   if (!has_panels) return;
-  sinq::matvec(sinq::repack(q, sinq::kVectorCodes), x, y, sinq::Precision::kInt8);
+  sinq::matvec(sinq::repack(q), x, y, sinq::Precision::kInt8);
   sum.add(std::as_bytes(std::span<const float>(y)));
 #endif
 }

@@ -295,123 +295,6 @@ TEST(Gptq, DegenerateMatricesStayWhatTheyWere) {
   }
 }
 
-/// A matrix of vector codes, made by hand: table, scales, offsets and column scales are random.
-QuantizedMatrix hand_made_vectors(const Layout& layout, std::uint64_t seed) {
-  sinq::test::Random random(seed);
-  QuantizedMatrix q(layout);
-  for (Index i = 0; i < layout.level_count * layout.vector_dim; ++i) {
-    const double level = 30.0 * random.gaussian();
-    const bool magnitudes = layout.signs == sinq::SignStorage::kSeparate;
-    sinq::test::put(q, Region::kLevels, i,
-                    static_cast<std::int8_t>(std::clamp(magnitudes ? std::abs(level) : level, -127.0, 127.0)));
-  }
-  for (Index i = 0; i < layout.groups() * layout.rows; ++i) {
-    sinq::test::put_aux(q, Region::kGroupScale, i, static_cast<float>(0.0006 * std::exp(0.2 * random.gaussian())));
-    if (layout.offset == OffsetKind::kShared) continue;
-    const double offset = layout.offset == OffsetKind::kOffset ? 0.002 : 3.0;
-    sinq::test::put_aux(q, Region::kOffset, i, static_cast<float>(offset * random.gaussian()));
-  }
-  for (Index i = 0; i < layout.cols * layout.row_blocks(); ++i) {
-    sinq::test::put_col_scale(q, i, static_cast<float>(std::exp(0.2 * random.gaussian())));
-  }
-  return q;
-}
-
-/// Every vector by trying all entries and signs on the LDL form, in double: each row's loss is the sum over k of
-/// D_k (e_k + sum of e_i U_ik)^2.
-std::vector<float> best_vectors(const TestMatrix& w, const ActivationStats& stats, const QuantizedMatrix& q,
-                                double damping) {
-  const Layout& layout = q.layout();
-  const Index cols = w.cols, dim = layout.vector_dim;
-  std::vector<float> col(static_cast<std::size_t>(cols));
-  q.view().col_scales(0, {0, cols}, col.data());
-  Eigen::MatrixXd h(cols, cols);
-  for (Index i = 0; i < cols; ++i) {
-    for (Index j = 0; j < cols; ++j) {
-      h(i, j) = stats.gram(i, j) * static_cast<double>(col[static_cast<std::size_t>(i)]) *
-                static_cast<double>(col[static_cast<std::size_t>(j)]);
-    }
-  }
-  h.diagonal().array() += damping * h.diagonal().mean();
-  // H = R R^T with R upper triangular is the inverse of the inverse's factor.
-  const Eigen::MatrixXd l = h.inverse().llt().matrixL();
-  const Eigen::MatrixXd r_factor = l.transpose().inverse();
-  std::vector<float> out(w.values.size());
-  for (Index r = 0; r < w.rows; ++r) {
-    Eigen::RowVectorXd error = Eigen::RowVectorXd::Zero(cols);
-    for (Index c = 0; c < cols; c += dim) {
-      float scale = 0.0F, zero = 0.0F;
-      q.view().group_scales(c / layout.group_size, {r, r + 1}, &scale);
-      q.view().zero_points(c / layout.group_size, {r, r + 1}, &zero);
-      const Index count = std::min(dim, cols - c);
-      double least = std::numeric_limits<double>::infinity();
-      Eigen::RowVectorXd best = error;
-      const Eigen::RowVectorXd carried = error * r_factor;
-      for (Index entry = 0; entry < layout.level_count; ++entry) {
-        Eigen::RowVectorXd trial = error;
-        for (Index k = 0; k < count; ++k) {
-          const Index at = c + k;
-          const double x = static_cast<double>(w(r, at)) / static_cast<double>(col[static_cast<std::size_t>(at)]);
-          double level = static_cast<double>(q.view().byte_levels()[entry * dim + k]);
-          const double target = x + carried[at] / r_factor(at, at) + static_cast<double>(zero * scale);
-          if (layout.signs == sinq::SignStorage::kSeparate && target < 0.0) level = -level;
-          trial[at] = x - (level - static_cast<double>(zero)) * static_cast<double>(scale);
-        }
-        const double loss = (trial * r_factor).segment(c, count).squaredNorm();
-        if (loss < least) {
-          least = loss;
-          best = trial;
-        }
-      }
-      error = best;
-    }
-    for (Index c = 0; c < cols; ++c) {
-      out[static_cast<std::size_t>(r * cols + c)] =
-          w(r, c) - static_cast<float>(error[c]) * col[static_cast<std::size_t>(c)];
-    }
-  }
-  return out;
-}
-
-TEST(Gptq, VectorCodesAreTheBestEntries) {
-  for (const int dim : {2, 4, 8}) {
-    for (const sinq::SignStorage signs : {sinq::SignStorage::kInLevels, sinq::SignStorage::kSeparate}) {
-      // 44 is no multiple of 8; magnitudes have no zero point to go with them.
-      const bool separate = signs == sinq::SignStorage::kSeparate;
-      const int bits = separate ? 5 : 9;
-      const Layout layout{.rows = 35,
-                          .cols = dim == 8 ? 43 : 44,
-                          .bits = bits,
-                          .vector_dim = dim,
-                          .group_size = 16,
-                          .row_block = 35,
-                          .level_count = Index{1} << bits,
-                          .signs = signs,
-                          .offset = separate   ? OffsetKind::kShared
-                                    : dim == 2 ? OffsetKind::kOffset
-                                               : OffsetKind::kZeroPoint};
-      const TestMatrix w = sinq::test::generators::mixed_scales(35, layout.cols, 26);
-      const TestMatrix x = activations(300, layout.cols, 27);
-      QuantizedMatrix q = hand_made_vectors(layout, 28);
-      // What was there before must not show.
-      for (const Region region : {Region::kCodes, Region::kSigns}) {
-        for (std::byte& b : q.region(region)) b = std::byte{0xff};
-      }
-      const std::vector<float> expected = best_vectors(w, stats_of(x), q, static_cast<double>(0.01F));
-      for (const sinq::Isa isa : sinq::test::supported_isas()) {
-        gptq(view(w), stats_of(x), q, {.refit_scales = false, .isa = isa});
-        std::vector<float> decoded(w.values.size());
-        dequantize_into(q, decoded);
-        double different = 0.0;
-        for (std::size_t i = 0; i < decoded.size(); ++i)
-          different += std::abs(decoded[i] - expected[i]) > 1e-4F ? 1 : 0;
-        EXPECT_LT(different / static_cast<double>(decoded.size()), 0.005)
-            << dim << " columns, " << bits << " bits, " << name(isa);
-      }
-    }
-  }
-}
-
 TEST(Gptq, LevelsNeedNotAscend) {
   const TestMatrix w = sinq::test::generators::gaussian(30, 40, 29);
   const ActivationStats stats = stats_of(activations(200, 40, 30));
@@ -449,11 +332,9 @@ TEST(Gptq, RefusesByName) {
   TestMatrix bad = w;
   bad(9, 5) = std::numeric_limits<float>::quiet_NaN();
   EXPECT_TRUE(refuses(Errc::kBadData, {"[9, 5]", "nan"}, [&] { gptq(view(bad), stats, q); }));
-  const Layout vectors{
-      .rows = 16, .cols = 32, .bits = 8, .vector_dim = 4, .group_size = 32, .row_block = 16, .level_count = 256};
-  QuantizedMatrix v(vectors);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"kByActivation", "scalar codes only"},
-                           [&] { gptq(view(w), stats, v, {.order = ColumnOrder::kByActivation}); }));
+  QuantizedMatrix trellis = quantize(view(w), Config<sinq::Trellis>{});
+  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"kByActivation", "not with the lane trellis"},
+                           [&] { gptq(view(w), stats, trellis, {.order = ColumnOrder::kByActivation}); }));
 }
 
 }  // namespace

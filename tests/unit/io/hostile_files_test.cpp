@@ -88,7 +88,7 @@ TEST(HostileFiles, ASparseTerabyteIsOpenedWithoutReadingIt) {
   std::swap(infos.front(), infos.back());  // matrix_scale first
   sinq::io::Metadata metadata;
   metadata.insert(sinq::io::quantized_metadata("w", layout));
-  metadata.insert(sinq::io::quantized_version_metadata(sinq::io::quantized_version(layout)));
+  metadata.insert(sinq::io::quantized_version_metadata());
   std::string content = sinq::io::safetensors_header_bytes(infos, metadata);
   const float one = 1.0F;
   content.append(reinterpret_cast<const char*>(&one), sizeof one);

@@ -6,7 +6,6 @@
 #include <sinq/kernels/repack.hpp>
 #include <sinq/quantize.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
-#include <sinq/quantizers/vector_codebook.hpp>
 
 #include "io_support.hpp"
 #include "support/matchers.hpp"
@@ -105,12 +104,6 @@ TEST(MovedFrom, ActivationStatsAreOfNothing) {
     EXPECT_EQ(s.tokens(), 0);
     EXPECT_EQ(s.sample_count(), 0);
     EXPECT_TRUE(throws_error(Errc::kBadShape, {"columns"}, [&] { s.add(matrix()); }));
-  });
-}
-
-TEST(MovedFrom, VectorCodebooksAreRefused) {
-  moves_leave_nothing(sinq::VectorCodebook(4), sinq::VectorCodebook(5), [](const sinq::VectorCodebook& c) {
-    EXPECT_TRUE(throws_error(Errc::kBadConfig, {"not those it was made with"}, [&] { c.validate(); }));
   });
 }
 

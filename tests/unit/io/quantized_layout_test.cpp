@@ -12,12 +12,13 @@ using sinq::Layout;
 using sinq::io::layout_text;
 using sinq::io::detail::check_quantized_version;
 using sinq::io::detail::parse_layout;
+using sinq::io::detail::Presence;
 using sinq::test::every_layout;
 using sinq_test::expect_error;
 
 constexpr const char* kText =
-    R"({"rows":2,"cols":8,"bits":3,"vector_dim":1,"group_size":8,"row_block":2,"level_count":0,"signs":"in_levels",)"
-    R"("offset":"zero_point","aux":"f16","col_scale":"stored","shared_zero_point":0})";
+    R"({"rows":2,"cols":8,"bits":3,"group_size":8,"row_block":2,"level_count":0,"offset":"zero_point",)"
+    R"("aux":"f16","col_scale":"stored","shared_zero_point":0})";
 const Layout kLayout{.rows = 2, .cols = 8, .bits = 3, .group_size = 8, .row_block = 2};
 
 /// kText with `from` replaced.
@@ -55,30 +56,30 @@ TEST(QuantizedLayout, FloatsComeBackExactly) {
 
 TEST(QuantizedLayout, AnyOrderAndSpacesAreRead) {
   EXPECT_EQ(parse_layout(R"( {"shared_zero_point":0.0, "aux":"f16","col_scale":"stored","offset":"zero_point",
-      "signs":"in_levels","level_count":0,"row_block":2,"group_size":8,"vector_dim":1,"bits":3,"cols":8,"rows":2} )",
+      "level_count":0,"row_block":2,"group_size":8,"bits":3,"cols":8,"rows":2} )",
                          "f"),
             kLayout);
 }
 
 TEST(QuantizedLayout, EveryFieldMustBeThereOnce) {
-  sinq::io::detail::for_each_field(kLayout, [](std::string_view name, const auto&, int since = 1) {
-    if (since > 1) return;
-    std::string text = kText;
-    const auto at = text.find("\"" + std::string(name) + "\"");
-    const auto end = text.find_first_of(",}", at);
-    const std::string field = text.substr(at, end - at);
-    refused(changed(field, field + "," + field), "'" + std::string(name) + "' stands twice");
-    // With the comma behind it, or, of the last one, before it.
-    text[end] == ',' ? text.erase(at, end - at + 1) : text.erase(at - 1, end - at + 1);
-    refused(text, "'" + std::string(name) + "' is missing");
-  });
+  sinq::io::detail::for_each_field(
+      kLayout, [](std::string_view name, const auto&, Presence presence = Presence::kAlways) {
+        if (presence == Presence::kNotZero) return;
+        std::string text = kText;
+        const auto at = text.find("\"" + std::string(name) + "\"");
+        const auto end = text.find_first_of(",}", at);
+        const std::string field = text.substr(at, end - at);
+        refused(changed(field, field + "," + field), "'" + std::string(name) + "' stands twice");
+        // With the comma behind it, or, of the last one, before it.
+        text[end] == ',' ? text.erase(at, end - at + 1) : text.erase(at - 1, end - at + 1);
+        refused(text, "'" + std::string(name) + "' is missing");
+      });
 }
 
 /// What version 1 did not have stands only where it says something.
-TEST(QuantizedLayout, LaterFieldsMayBeMissing) {
+TEST(QuantizedLayout, TheRateOfATrellisMayBeMissing) {
   const std::string zero = changed("}", ",\"quarter_bits\":0}");
   EXPECT_EQ(parse_layout(zero, "f"), kLayout);
-  EXPECT_EQ(sinq::io::quantized_version(kLayout), 1);
   const Layout trellis{.rows = 2,
                        .cols = 8,
                        .bits = 0,
@@ -87,15 +88,36 @@ TEST(QuantizedLayout, LaterFieldsMayBeMissing) {
                        .row_block = 2,
                        .level_count = 48,
                        .offset = sinq::OffsetKind::kShared};
-  EXPECT_EQ(sinq::io::quantized_version(trellis), 2);
   EXPECT_EQ(layout_text(trellis),
-            R"({"rows":2,"cols":8,"bits":0,"vector_dim":1,"group_size":16,"row_block":2,"level_count":48,)"
-            R"("signs":"in_levels","offset":"shared","aux":"f16","col_scale":"stored","shared_zero_point":0,)"
+            R"({"rows":2,"cols":8,"bits":0,"group_size":16,"row_block":2,"level_count":48,"offset":"shared",)"
+            R"("aux":"f16","col_scale":"stored","shared_zero_point":0,)"
             R"("quarter_bits":10})");
   EXPECT_EQ(parse_layout(layout_text(trellis), "f"), trellis);
   refused(changed("}", ",\"quarter_bits\":0,\"quarter_bits\":0}"), "'quarter_bits' stands twice");
   refused(changed("}", ",\"quarter_bits\":10}"), "bits 3 is not 0 beside quarter_bits 10");
   refused(changed("}", ",\"quarter_bits\":20}"), "quarter_bits 20 is not in 6..18");
+}
+
+/// Versions 1 and 2 said of every layout what a code stands for.
+TEST(QuantizedLayout, FormerFieldsOfScalarCodesAreRead) {
+  EXPECT_EQ(parse_layout(changed("}", ",\"vector_dim\":1,\"signs\":\"in_levels\"}"), "f"), kLayout);
+  EXPECT_EQ(parse_layout(changed("\"rows\"", "\"signs\":\"in_levels\",\"rows\""), "f"), kLayout);
+  EXPECT_EQ(parse_layout(changed("}", ",\"vector_dim\":1}"), "f"), kLayout);
+  refused(changed("}", ",\"vector_dim\":1,\"vector_dim\":1}"), "'vector_dim' stands twice");
+  refused(changed("}", ",\"signs\":\"in_levels\",\"signs\":\"in_levels\"}"), "'signs' stands twice");
+  refused(changed("}", ",\"vector_dim\":\"1\"}"), "unexpected a string in 'vector_dim'");
+  refused(changed("}", ",\"vector_dim\":-1}"), "unexpected a negative number in 'vector_dim'");
+  refused(changed("}", ",\"vector_dim\":1.5}"), "unexpected a fraction in 'vector_dim'");
+  refused(changed("}", ",\"signs\":1}"), "unexpected a number in 'signs'");
+}
+
+TEST(QuantizedLayout, VectorCodesAreRefused) {
+  for (const char* field : {R"("vector_dim":2)", R"("vector_dim":4)", R"("vector_dim":8)", R"("signs":"separate")"}) {
+    expect_error(
+        Errc::kUnsupported,
+        [&] { static_cast<void>(parse_layout(changed("}", "," + std::string(field) + "}"), "f: layout of 'w'")); },
+        "f: layout of 'w'", "vector codes were removed", "quantize the matrix again, with the lane trellis");
+  }
 }
 
 TEST(QuantizedLayout, OtherTextsAreRefusedByField) {
@@ -122,9 +144,7 @@ TEST(QuantizedLayout, OtherTextsAreRefusedByField) {
   refused(changed("\"group_size\":8", "\"group_size\":12"), "group_size 12");
   refused(changed("\"row_block\":2", "\"row_block\":3"), "row_block 3");
   refused(changed("\"level_count\":0", "\"level_count\":7"), "level_count 7");
-  refused(changed("\"vector_dim\":1", "\"vector_dim\":4"), "vector_dim 4 needs a table");
-  refused(changed("in_levels", "separate"), "separate signs belong to vector codes");
-  refused(changed("in_levels", "in_levels "), "'signs' is 'in_levels ', which is none of its values");
+  refused(changed("zero_point\",", "offset\","), "'offset' is 'offset', which is none of its values");
   refused(changed("\"aux\":\"f16\"", "\"aux\":0"), "unexpected a number in 'aux'");
   refused(changed("\"aux\":\"f16\"", "\"aux\":\"stored\""), "'aux' is 'stored'");
   refused(changed("zero_point\":0", "zero_point\":\"0\""), "unexpected a string in 'shared_zero_point'");
@@ -140,13 +160,14 @@ TEST(QuantizedLayout, OtherVersionsAreNotRead) {
   EXPECT_NO_THROW(check({{"format", "pt"}, {"sinq.layouts", "x"}}));
   EXPECT_NO_THROW(check({{"sinq.version", "1"}, {"sinq.layout.w", "{}"}}));
   EXPECT_NO_THROW(check({{"sinq.version", "2"}, {"sinq.layout.w", "{}"}}));
-  for (const char* version : {"3", "0", "-1", "", "1.0", "01", "10"}) {
+  EXPECT_NO_THROW(check({{"sinq.version", "3"}, {"sinq.layout.w", "{}"}}));
+  for (const char* version : {"4", "0", "-1", "", "1.0", "01", "10"}) {
     expect_error(
         Errc::kUnsupported,
         [&] {
           check({{"sinq.version", version}});
         },
-        "f", version, "reads versions 1 to 2");
+        "f", version, "reads versions 1 to 3");
   }
   expect_error(
       Errc::kBadFile,

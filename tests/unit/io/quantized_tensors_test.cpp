@@ -45,7 +45,7 @@ struct Parts {
     for (std::size_t i = 0; i < infos.size(); ++i) {
       tensors.push_back({infos[i].name, infos[i].dtype, infos[i].shape, bytes[i]});
     }
-    metadata.insert(sinq::io::quantized_version_metadata(sinq::io::quantized_version(layout)));
+    metadata.insert(sinq::io::quantized_version_metadata());
     metadata.insert(sinq::io::quantized_metadata("w", layout));
   }
   Parts(const Parts&) = delete;
@@ -87,14 +87,13 @@ TEST(QuantizedTensors, AreNamedAndShapedAsTheRegionsAre) {
             "a.b.codes U8 [67, 8]\na.b.group_scale U8 [2, 51]\na.b.group_scale_blocks F16 [2, 2, 2]\n"
             "a.b.offset U8 [2, 51]\na.b.offset_blocks F16 [2, 2, 2]\na.b.col_scale F16 [1, 16]\n"
             "a.b.matrix_scale F32 [1]\n");
-  EXPECT_EQ(lines(layout_of("vectors4")),
-            "a.b.codes U8 [66, 14]\na.b.signs U8 [66, 9]\na.b.group_scale U8 [2, 66]\n"
-            "a.b.group_scale_blocks F16 [2, 2, 2]\na.b.col_scale F16 [1, 72]\na.b.levels I8 [64, 4]\n"
-            "a.b.matrix_scale F32 [1]\n");
+  EXPECT_EQ(lines(layout_of("trellis18")),
+            "a.b.codes U8 [1, 1152]\na.b.group_scale U8 [1, 5]\na.b.group_scale_blocks F16 [1, 1, 2]\n"
+            "a.b.col_scale F16 [1, 16]\na.b.levels I8 [3, 16]\na.b.matrix_scale F32 [1]\n");
   EXPECT_EQ(lines(layout_of("nf4")),
             "a.b.codes U8 [3, 8]\na.b.group_scale F16 [1, 3]\na.b.col_scale F16 [1, 16]\na.b.levels F32 [16]\n"
             "a.b.matrix_scale F32 [1]\n");
-  EXPECT_EQ(lines(layout_of("offset")),
+  EXPECT_EQ(lines(layout_of("f32")),
             "a.b.codes U8 [3, 8]\na.b.group_scale F32 [1, 3]\na.b.offset F32 [1, 3]\na.b.col_scale F32 [1, 16]\n"
             "a.b.matrix_scale F32 [1]\n");
 }
@@ -194,6 +193,43 @@ TEST(QuantizedTensors, TestVectorsAreWritten) {
   }
 }
 
+/// Files of versions 1 and 2 say that a code stands for one weight and has its sign in its level.
+TEST(QuantizedTensors, FormerVersionsAreRead) {
+  using sinq_test::former_header, sinq_test::file_of;
+  const std::pair<std::string, std::string> files[] = {
+      {file_of(former_header(sinq_test::kVectorHeader, "1"), sinq_test::kVectorData), sinq_test::vector_file()},
+      {file_of(former_header(sinq_test::kTrellisHeader, "2"), sinq_test::trellis_data()), sinq_test::trellis_file()}};
+  for (const auto& [former, today] : files) {
+    const auto old_file = SafetensorsFile::from_memory(bytes_of(former), "former");
+    const auto new_file = SafetensorsFile::from_memory(bytes_of(today), "today");
+    EXPECT_NE(old_file.metadata(), new_file.metadata());
+    const QuantizedView read = old_file.quantized("w"), same = new_file.quantized("w");
+    EXPECT_EQ(read.layout(), same.layout());
+    std::vector<float> weights(static_cast<std::size_t>(read.rows() * read.cols())), want(weights.size());
+    sinq::dequantize_into(read, weights);
+    sinq::dequantize_into(same, want);
+    EXPECT_EQ(weights, want);
+  }
+}
+
+/// A matrix of 2 x 8 weights in vectors of 4, as version 1 stored it.
+TEST(QuantizedTensors, VectorCodesAreRefusedByName) {
+  const std::string header =
+      R"({"__metadata__":{"sinq.layout.a.w":"{\"rows\":2,\"cols\":8,\"bits\":4,\"vector_dim\":4,\"group_size\":8,)"
+      R"(\"row_block\":2,\"level_count\":16,\"signs\":\"separate\",\"offset\":\"shared\",\"aux\":\"f16\",)"
+      R"(\"col_scale\":\"none\",\"shared_zero_point\":0}","sinq.version":"1"},)"
+      R"("a.w.matrix_scale":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+      R"("a.w.group_scale":{"dtype":"F16","shape":[1,2],"data_offsets":[4,8]},)"
+      R"("a.w.codes":{"dtype":"U8","shape":[2,1],"data_offsets":[8,10]},)"
+      R"("a.w.signs":{"dtype":"U8","shape":[2,1],"data_offsets":[10,12]},)"
+      R"("a.w.levels":{"dtype":"I8","shape":[16,4],"data_offsets":[12,76]}})";
+  const std::string content = sinq_test::file_of(header, std::vector<std::uint8_t>(76, 1));
+  const auto file = SafetensorsFile::from_memory(bytes_of(content), "old.safetensors");
+  expect_error(
+      Errc::kUnsupported, [&] { static_cast<void>(file.quantized("a.w")); }, "old.safetensors: layout of tensor 'a.w'",
+      "'vector_dim' is 4", "vector codes were removed", "quantize the matrix again, with the lane trellis");
+}
+
 TEST(QuantizedTensors, MissingForeignAndStrayTensorsAreRefusedByName) {
   {
     Parts parts(layout_of("bits4"));
@@ -206,18 +242,18 @@ TEST(QuantizedTensors, MissingForeignAndStrayTensorsAreRefusedByName) {
     expect_refused(Errc::kBadFile, parts, "there is no tensor", name);
   }
   for (const char* name :
-       {"w.codes", "w.signs", "w.group_scale", "w.group_scale_blocks", "w.col_scale", "w.levels", "w.matrix_scale"}) {
-    Parts other_type(layout_of("vectors4"));
+       {"w.codes", "w.group_scale", "w.group_scale_blocks", "w.col_scale", "w.levels", "w.matrix_scale"}) {
+    Parts other_type(layout_of("trellis18"));
     other_type.part(name).dtype = other_type.part(name).dtype == DType::kU8    ? DType::kI8
                                   : other_type.part(name).dtype == DType::kF16 ? DType::kBf16
                                   : other_type.part(name).dtype == DType::kI8  ? DType::kU8
                                                                                : DType::kI32;
     expect_refused(Errc::kBadFile, other_type, std::string("tensor '") + name + "' at byte ", "the layout of 'w'");
-    Parts other_shape(layout_of("vectors4"));
+    Parts other_shape(layout_of("trellis18"));
     other_shape.part(name).shape.push_back(1);
     expect_refused(Errc::kBadFile, other_shape, std::string("tensor '") + name + "' at byte ", ", 1] is not the ");
   }
-  for (const char* stray : {"w.signs", "w.levels", "w.group_scale_blocks", "w"}) {
+  for (const char* stray : {"w.levels", "w.group_scale_blocks", "w"}) {
     Parts parts(layout_of("bits4"));
     parts.tensors.push_back({stray, DType::kU8, {0}, {}});
     expect_refused(Errc::kBadFile, parts, std::string("tensor '") + stray + "' at byte ",
@@ -238,12 +274,6 @@ TEST(QuantizedTensors, HarmfulTablesAndScalesAreRefused) {
     std::memcpy(parts.q.region(Region::kLevels).data() + 12, &level, sizeof level);
     expect_refused(Errc::kBadFile, parts, "'w.levels' at byte ", "level 3 is not finite");
   }
-  Parts signed_table(layout_of("vectors2"));
-  signed_table.q.region(Region::kLevels)[5] = std::byte{0x80};
-  expect_refused(Errc::kBadFile, signed_table, "'w.levels' at byte ", "component 5 is -128, which is less than -127");
-  Parts magnitudes(layout_of("vectors4"));
-  magnitudes.q.region(Region::kLevels)[6] = std::byte{0xff};
-  expect_refused(Errc::kBadFile, magnitudes, "'w.levels' at byte ", "component 6 is -1, which is less than 0");
   Parts sums(layout_of("trellis6"));
   sums.q.region(Region::kLevels)[17] = std::byte{0x80};
   expect_refused(Errc::kBadFile, sums, "'w.levels' at byte ", "sums of its three tables reach ");
@@ -254,8 +284,8 @@ TEST(QuantizedTensors, DamagedLayoutsAndOtherVersionsAreRefused) {
   damaged.metadata["sinq.layout.w"] = R"({"rows":5,"rows":6})";
   expect_refused(Errc::kBadFile, damaged, "layout of tensor 'w'", "'rows' stands twice");
   Parts newer(layout_of("bits4"));
-  newer.metadata["sinq.version"] = "3";
-  expect_refused(Errc::kUnsupported, newer, "'3'", "reads versions 1 to 2");
+  newer.metadata["sinq.version"] = "4";
+  expect_refused(Errc::kUnsupported, newer, "'4'", "reads versions 1 to 3");
   Parts smaller(layout_of("bits4"));
   Layout layout = layout_of("bits4");
   layout.cols = 20;

@@ -7,15 +7,16 @@
 #include <iterator>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sinq_test {
 
 /// The test vectors of include/sinq/io/README.md, byte for byte: their headers, their data, the files.
 inline constexpr const char* kVectorHeader =
-    R"({"__metadata__":{"sinq.layout.w":"{\"rows\":2,\"cols\":8,\"bits\":3,\"vector_dim\":1,\"group_size\":8,)"
-    R"(\"row_block\":2,\"level_count\":0,\"signs\":\"in_levels\",\"offset\":\"zero_point\",\"aux\":\"f16\",)"
-    R"(\"col_scale\":\"stored\",\"shared_zero_point\":0}","sinq.version":"1"},)"
+    R"({"__metadata__":{"sinq.layout.w":"{\"rows\":2,\"cols\":8,\"bits\":3,\"group_size\":8,)"
+    R"(\"row_block\":2,\"level_count\":0,\"offset\":\"zero_point\",\"aux\":\"f16\",)"
+    R"(\"col_scale\":\"stored\",\"shared_zero_point\":0}","sinq.version":"3"},)"
     R"("w.matrix_scale":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
     R"("w.col_scale":{"dtype":"F16","shape":[1,8],"data_offsets":[4,20]},)"
     R"("w.group_scale":{"dtype":"F16","shape":[1,2],"data_offsets":[20,24]},)"
@@ -38,16 +39,16 @@ inline std::string file_of(std::string header, std::span<const std::uint8_t> dat
 inline std::string vector_file() { return file_of(kVectorHeader, kVectorData); }
 
 inline constexpr const char* kTrellisHeader =
-    R"({"__metadata__":{"sinq.layout.w":"{\"rows\":2,\"cols\":4,\"bits\":0,\"vector_dim\":1,\"group_size\":16,)"
-    R"(\"row_block\":2,\"level_count\":48,\"signs\":\"in_levels\",\"offset\":\"shared\",\"aux\":\"f16\",)"
-    R"(\"col_scale\":\"stored\",\"shared_zero_point\":0,\"quarter_bits\":6}","sinq.version":"2"},)"
+    R"({"__metadata__":{"sinq.layout.w":"{\"rows\":2,\"cols\":4,\"bits\":0,\"group_size\":16,)"
+    R"(\"row_block\":2,\"level_count\":48,\"offset\":\"shared\",\"aux\":\"f16\",)"
+    R"(\"col_scale\":\"stored\",\"shared_zero_point\":0,\"quarter_bits\":6}","sinq.version":"3"},)"
     R"("w.matrix_scale":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
     R"("w.col_scale":{"dtype":"F16","shape":[1,4],"data_offsets":[4,12]},)"
     R"("w.group_scale":{"dtype":"F16","shape":[1,2],"data_offsets":[12,16]},)"
     R"("w.codes":{"dtype":"U8","shape":[1,384],"data_offsets":[16,400]},)"
     R"("w.levels":{"dtype":"I8","shape":[3,16],"data_offsets":[400,448]}})";
 
-inline std::string trellis_file() {
+inline std::vector<std::uint8_t> trellis_data() {
   std::vector<std::uint8_t> data{0x00, 0x00, 0x00, 0x3f,                          // 0.5
                                  0x00, 0x3c, 0x00, 0x3c, 0x00, 0x40, 0x00, 0x38,  // 1 1 2 .5
                                  0x00, 0x3c, 0x00, 0x40};                         // 1 2
@@ -62,7 +63,18 @@ inline std::string trellis_file() {
   for (const int step : {1, 4, -3}) {
     for (int i = 0; i < 16; ++i) data.push_back(static_cast<std::uint8_t>(step * i));
   }
-  return file_of(kTrellisHeader, data);
+  return data;
+}
+
+inline std::string trellis_file() { return file_of(kTrellisHeader, trellis_data()); }
+
+/// One of these headers as versions 1 and 2 had it.
+inline std::string former_header(std::string header, const std::string& version) {
+  const auto insert = [&](std::string_view before, std::string_view text) { header.insert(header.find(before), text); };
+  insert(R"(\"group_size\")", R"(\"vector_dim\":1,)");
+  insert(R"(\"offset\")", R"(\"signs\":\"in_levels\",)");
+  const std::string_view today = R"("sinq.version":"3")";
+  return header.replace(header.find(today), today.size(), R"("sinq.version":")" + version + '"');
 }
 
 }  // namespace sinq_test

@@ -187,19 +187,6 @@ TEST(ReferenceWriter, RowsThatDoNotPackAreWrittenAsBytes) {
   EXPECT_EQ(data.tensors[0].info.shape, (std::vector<Index>{3, 16}));
 }
 
-TEST(ReferenceWriter, OffsetsBecomeZeroPoints) {
-  const Layout layout{.rows = 8, .cols = 32, .group_size = 16, .row_block = 8, .offset = OffsetKind::kOffset};
-  QuantizedMatrix q = matrix(layout);
-  put(q, Region::kGroupScale, AuxFormat::kF16, [](Index) { return 0.5F; });
-  put(q, Region::kOffset, AuxFormat::kF16, [](Index i) { return -static_cast<float>(i % 8) / 4; });
-  const auto data = reference_layer_data("q", q, ReferenceAux::kF16);
-  EXPECT_EQ(decoded(OpenReferenceFiles(files_of(data))->quantized("q")), decoded(q));  // all steps are powers of two
-  put(q, Region::kGroupScale, AuxFormat::kF16, [](Index) { return 0.0F; });
-  expect_error(
-      Errc::kUnsupported, [&] { static_cast<void>(reference_layer_data("q", q, ReferenceAux::kF16)); },
-      "row 1 has the offset -0.25 and no scale");
-}
-
 TEST(ReferenceWriter, RefusesWhatTheLayoutCannotHold) {
   const auto refuses = [](const Layout& layout, const std::string& why) {
     expect_error(
@@ -208,7 +195,14 @@ TEST(ReferenceWriter, RefusesWhatTheLayoutCannotHold) {
   };
   refuses({.rows = 8, .cols = 40, .group_size = 16, .row_block = 8}, "groups of 16 do not divide 40 columns");
   refuses({.rows = 8, .cols = 32, .group_size = 16, .row_block = 4}, "column scales for 4 rows each");
-  refuses({.rows = 8, .cols = 32, .bits = 8, .vector_dim = 2, .group_size = 16, .row_block = 8, .level_count = 256},
+  refuses({.rows = 8,
+           .cols = 32,
+           .bits = 0,
+           .quarter_bits = 10,
+           .group_size = 16,
+           .row_block = 8,
+           .level_count = 48,
+           .offset = OffsetKind::kShared},
           "scalar codes only");
   refuses({.rows = 8, .cols = 32, .bits = 5, .group_size = 16, .row_block = 8, .level_count = 32},
           "a table of 32 levels");

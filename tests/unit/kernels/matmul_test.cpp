@@ -1,6 +1,5 @@
 #include <sinq/kernels/matmul.hpp>
 #include <sinq/kernels/matvec.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 
 #include "dot_list.hpp"
 #include "random_matrix.hpp"
@@ -59,8 +58,8 @@ void check_view(const View& view, const QuantizedView& reference, Index batch, c
 void check(const Layout& layout, Index batch) {
   const QuantizedMatrix q = random_matrix(layout);
   check_view(q.view(), q.view(), batch, describe(layout) + " row-major");
-  if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
-  const RepackedMatrix m = repack(q, kVectorCodes);
+  if (!can_repack(layout)) return;
+  const RepackedMatrix m = repack(q);
   check_view(m.view(), q.view(), batch, describe(layout) + " interleaved");
 }
 
@@ -78,19 +77,6 @@ TEST_P(MatmulBits, AgreesWithDouble) {
   }
 }
 
-TEST(Matmul, AgreesWithDoubleForInterleavedVectorCodes) {
-  for (const int bits : {4, 5, 6}) {
-    for (const Index group : {8, 16, 24, 64, 136, 304}) {
-      check(make_vector_layout(50, 331, bits, group), 10);
-      if (HasFatalFailure()) return;
-    }
-    Layout layout = make_vector_layout(50, 200, bits, 16);
-    layout.aux = AuxFormat::kU6;
-    layout.row_block = 24;
-    check(layout, 9);
-  }
-}
-
 TEST(Matmul, AgreesWithDoubleForEveryBatch) {
   for (const Index batch : {1, 2, 3, 4, 7, 8, 9, 16, 31, 33, 127, 128, 129, 260})
     check(make_layout(20, 100, 4, 64), batch);
@@ -102,24 +88,20 @@ TEST(Matmul, AgreesWithDoubleForOddShapes) {
   }
 }
 
-TEST(Matmul, AgreesWithDoubleForSquareTilesAndVectorCodes) {
+TEST(Matmul, AgreesWithDoubleForSquareTilesAndATrellisAsAPlainView) {
   for (const Index row_block : {1, 24, 32}) {
     Layout layout = make_layout(50, 130, 4, 64);
     layout.row_block = row_block;
     check(layout, 9);
   }
-  Layout layout = make_layout(50, 130, 9, 64);
-  layout.vector_dim = 4;
-  layout.level_count = 512;
-  layout.signs = SignStorage::kSeparate;
-  check(layout, 9);
+  for (const int quarter_bits : {6, 10, 18}) check(make_trellis_layout(150, 130, quarter_bits, 64), 9);
 }
 
 TEST(Matmul, EveryRowRangeGivesTheSameBits) {
   Layout layout = make_layout(37, 130, 4, 64);
   layout.row_block = 10;
   const QuantizedMatrix q = random_matrix(layout);
-  const RepackedMatrix m = repack(q, kVectorCodes);
+  const RepackedMatrix m = repack(q);
   constexpr Index kBatch = 5;
   const std::vector<float> x = gaussian(kBatch * 130);
   for (const DotKind kind : supported_dots()) {
@@ -143,7 +125,7 @@ TEST(Matmul, EveryRowRangeGivesTheSameBits) {
 
 TEST(Matmul, NamesBrokenPreconditionsInEveryBuild) {
   const QuantizedMatrix q = random_matrix(make_layout(40, 64, 4, 64));
-  const RepackedMatrix m = repack(q, kVectorCodes);
+  const RepackedMatrix m = repack(q);
   const std::vector<float> x = gaussian(3 * 64);
   std::vector<float> y(3 * 40, -5.0F);
   ScaledInput none, in;

@@ -1,5 +1,4 @@
 #include <sinq/kernels/matvec.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 
 #include "dot_list.hpp"
 #include "random_matrix.hpp"
@@ -57,7 +56,7 @@ TEST(Matvec, NamesBrokenPreconditionsInEveryBuild) {
                         wider = random_matrix(make_layout(40, 128, 4, 64));
   refuses_broken_preconditions(q, wider);
   refuses_broken_preconditions(q.view(), wider.view());
-  refuses_broken_preconditions(repack(q, kVectorCodes), repack(wider, kVectorCodes));
+  refuses_broken_preconditions(repack(q), repack(wider));
   std::vector<float> y(40);
   const std::vector<float> x = gaussian(64);
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { matvec(QuantizedView(), x, std::span(y).first(0)); }));
@@ -69,7 +68,7 @@ TEST(Matvec, NamesBrokenPreconditionsInEveryBuild) {
 TEST(Matvec, RefusesAnInputThatWasAssignedForAnotherMatrix) {
   const Layout layout = make_layout(40, 128, 4, 64);
   const QuantizedMatrix q = random_matrix(layout, 1), k = random_matrix(layout, 2);
-  const RepackedMatrix packed_q = repack(q, kVectorCodes), packed_k = repack(k, kVectorCodes);
+  const RepackedMatrix packed_q = repack(q), packed_k = repack(k);
   std::vector<float> y(40);
   ScaledInput in;
   for (const Precision precision : kPrecisions) {
@@ -90,7 +89,7 @@ TEST(Matvec, RowSlicesOfOneMatrixShareAnInput) {
   ScaledInput in;
   for (const Index first : {0, 32, 64}) {
     const QuantizedView slice = qkv.view().row_slice({first, first + 32});
-    const RepackedMatrix packed = repack(slice, kVectorCodes);
+    const RepackedMatrix packed = repack(slice);
     if (first == 0) in.assign(packed, x);
     matvec(slice, in, {0, 32}, y);
     matvec(packed, in, {0, 32}, z);
@@ -123,8 +122,8 @@ void check(const Layout& layout, std::uint32_t seed = 1) {
   const std::vector<float> x = gaussian(layout.cols, seed + 100);
   const Expected want = expected(q.view(), x.data());
   check_view(q.view(), want, x.data(), describe(layout) + " row-major");
-  if (layout.vector_dim != 1 && !is_panel_vector(layout)) return;
-  const RepackedMatrix m = repack(q.view(), kVectorCodes);
+  if (!can_repack(layout)) return;
+  const RepackedMatrix m = repack(q.view());
   check_view(m.view(), want, x.data(), describe(layout) + " interleaved");
 }
 
@@ -134,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(Bits, MatvecBits, testing::Range(1, 9));
 TEST_P(MatvecBits, AgreesWithDoubleForEveryFormat) {
   for (const Index group : {8, 16, 24, 32, 40, 64, 128, 264, 512, 1000}) {
     for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
-      for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint, OffsetKind::kOffset}) {
+      for (const OffsetKind offset : {OffsetKind::kShared, OffsetKind::kZeroPoint}) {
         for (const bool has_levels : {false, true}) {
           Layout layout = make_layout(19, 600, GetParam(), group);
           layout.aux = aux;
@@ -176,75 +175,16 @@ TEST(Matvec, AgreesWithDoubleWithoutColumnScales) {
   check(layout);
 }
 
-TEST(Matvec, AgreesWithDoubleForVectorCodes) {
-  for (const int d : {2, 4, 8}) {
-    for (const SignStorage signs : {SignStorage::kInLevels, SignStorage::kSeparate}) {
-      for (const int bits : {5, 8, 11}) {
-        Layout layout = make_layout(35, 203, bits, 40);
-        layout.vector_dim = d;
-        layout.signs = signs;
-        layout.level_count = Index{1} << bits;
-        check(layout);
-      }
-    }
-  }
-}
-
-class MatvecVectorBits : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Bits, MatvecVectorBits, testing::Range(4, 7));
-
-TEST_P(MatvecVectorBits, AgreesWithDoubleForEveryGroupAndAux) {
-  for (const Index group : {8, 16, 24, 32, 40, 64, 128, 264, 512, 1000}) {
-    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
-      Layout layout = make_vector_layout(19, 600, GetParam(), group);
+/// Whoever has no TrellisView multiplies decoded tiles.
+TEST(Matvec, AgreesWithDoubleForATrellisAsAPlainView) {
+  for (const int quarter_bits : {6, 9, 10, 16, 18}) {
+    for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU6}) {
+      Layout layout = make_trellis_layout(135, 203, quarter_bits, 48);
       layout.aux = aux;
       check(layout);
-      if (HasFatalFailure()) return;
+      layout.row_block = 128;
+      check(layout);
     }
-  }
-}
-
-TEST_P(MatvecVectorBits, AgreesWithDoubleForOddShapes) {
-  for (const Index group : {8, 16, 24, 64}) {
-    for (const Index cols : {1, 3, 8, 9, 31, 33, 63, 127, 128, 129, 200, 257, 385, 449}) {
-      for (const Index rows : {1, 15, 17, 33}) {
-        check(make_vector_layout(rows, cols, GetParam(), group));
-        if (HasFatalFailure()) return;
-      }
-    }
-  }
-}
-
-TEST_P(MatvecVectorBits, AgreesWithDoubleForSquareTilesAndWithoutColumnScales) {
-  Layout layout = make_vector_layout(50, 300, GetParam(), 24);
-  for (const Index row_block : {5, 16, 24, 50}) {
-    layout.row_block = row_block;
-    check(layout);
-  }
-  layout.col_scale = ColScaleKind::kNone;
-  check(layout);
-}
-
-/// Magnitudes are bytes, so integers lose no more than the activations' rounding: nothing if those are whole numbers.
-TEST_P(MatvecVectorBits, IsExactForWholeActivations) {
-  Layout layout = make_vector_layout(40, 512, GetParam(), 32);
-  layout.col_scale = ColScaleKind::kNone;
-  layout.matrix_scale = 1.0F;
-  QuantizedMatrix q = random_matrix(layout);
-  for (Index i = 0; i < layout.groups() * layout.rows; ++i) put_aux(q, Region::kGroupScale, i, 1.0F);
-  const RepackedMatrix m = repack(q, kVectorCodes);
-  std::vector<float> x(512);
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 37 % 255) - 127);
-  for (std::size_t i = 0; i < x.size(); i += 32) x[i] = 127.0F;  // the step of each block is then 1
-  const Expected want = expected(q.view(), x.data());
-  ScaledInput in;
-  in.assign(m, x, Precision::kInt8);
-  if (in.precision() != Precision::kInt8) GTEST_SKIP() << "no vectors";
-  for (const DotKind kind : supported_dots()) {
-    if (kind == DotKind::kPortable) continue;
-    std::vector<float> y(40);
-    detail::multiply_vector(m.view(), in, {0, 40}, {y.data(), 0, Output::kOverwrite}, kind);
-    for (std::size_t r = 0; r < y.size(); ++r) ASSERT_EQ(static_cast<double>(y[r]), want.y[r]) << name(kind);
   }
 }
 
@@ -261,7 +201,7 @@ TEST(Matvec, RunsOnWindows) {
           const std::vector<float> x = gaussian(view.cols());
           check_view(view, expected(view, x.data()), x.data(), describe(layout) + " window");
           if (rows.begin % 64 != 0) continue;
-          const RepackedMatrix m = repack(view, kVectorCodes);
+          const RepackedMatrix m = repack(view);
           check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
         }
       }
@@ -269,18 +209,13 @@ TEST(Matvec, RunsOnWindows) {
   }
 }
 
-TEST(Matvec, RunsOnWindowsOfVectorCodes) {
-  Layout layout = make_vector_layout(150, 512, 6, 16);
-  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kU6}) {
-    layout.aux = aux;
-    const QuantizedMatrix q = random_matrix(layout);
-    for (const RowRange rows : {RowRange{0, 150}, RowRange{64, 150}, RowRange{128, 149}}) {
-      for (const ColRange cols : {ColRange{0, 64}, ColRange{64, 512}, ColRange{160, 336}}) {
-        const QuantizedView view = q.view().row_slice(rows).col_slice(cols);
-        const std::vector<float> x = gaussian(view.cols());
-        const RepackedMatrix m = repack(view, kVectorCodes);
-        check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
-      }
+TEST(Matvec, RunsOnWindowsOfATrellisAsAPlainView) {
+  const QuantizedMatrix q = random_matrix(make_trellis_layout(300, 512, 10, 16));
+  for (const RowRange rows : {RowRange{0, 300}, RowRange{128, 300}, RowRange{256, 300}}) {
+    for (const ColRange cols : {ColRange{0, 64}, ColRange{64, 512}, ColRange{160, 336}}) {
+      const QuantizedView view = q.view().row_slice(rows).col_slice(cols);
+      const std::vector<float> x = gaussian(view.cols());
+      check_view(view, expected(view, x.data()), x.data(), describe(q.layout()) + " window");
     }
   }
 }
@@ -318,7 +253,7 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
         std::copy(rows.regions.begin(), rows.regions.end(), regions);
         check_view(QuantizedView(layout, regions), want, x.data(), describe(layout) + " scattered");
 
-        const RepackedMatrix m = repack(q.view(), kVectorCodes);
+        const RepackedMatrix m = repack(q.view());
         Scattered panels;
         for (int i = 0; i < kPanelRegionCount; ++i) {
           const auto region = static_cast<PanelRegion>(i);
@@ -326,41 +261,18 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
         }
         const std::byte* panel_regions[kPanelRegionCount];
         std::copy(panels.regions.begin(), panels.regions.end(), panel_regions);
-        check_view(RepackedView(layout, panel_regions, kVectorCodes), want, x.data(),
-                   describe(layout) + " scattered panels");
+        check_view(RepackedView(layout, panel_regions), want, x.data(), describe(layout) + " scattered panels");
       }
-    }
-  }
-}
-
-TEST_P(MatvecVectorBits, ReadsNothingBeyondTheRegionsAtAnyAddress) {
-  for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
-    Layout layout = make_vector_layout(21, 333, GetParam(), 16);
-    layout.aux = aux;
-    const QuantizedMatrix q = random_matrix(layout);
-    const std::vector<float> x = gaussian(layout.cols);
-    const RepackedMatrix m = repack(q.view(), kVectorCodes);
-    for (const Index offset : {0, 4, 52}) {
-      Scattered panels;
-      for (int i = 0; i < kPanelRegionCount; ++i) {
-        const auto region = static_cast<PanelRegion>(i);
-        panels.add(m.view().region(region), panel_region_bytes(layout, region), offset);
-      }
-      const std::byte* regions[kPanelRegionCount];
-      std::copy(panels.regions.begin(), panels.regions.end(), regions);
-      check_view(RepackedView(layout, regions, kVectorCodes), expected(q.view(), x.data()), x.data(),
-                 describe(layout) + " scattered");
     }
   }
 }
 
 TEST(Matvec, EveryRowRangeGivesTheSameBits) {
-  std::vector<Layout> layouts = {make_layout(37, 130, 4, 64), make_layout(37, 130, 4, 64),
-                                 make_vector_layout(37, 150, 6, 16)};
+  std::vector<Layout> layouts = {make_layout(37, 130, 4, 64), make_layout(37, 130, 4, 64)};
   layouts[1].row_block = 10;
   for (const Layout& layout : layouts) {
     const QuantizedMatrix q = random_matrix(layout);
-    const RepackedMatrix m = repack(q.view(), kVectorCodes);
+    const RepackedMatrix m = repack(q.view());
     const std::vector<float> x = gaussian(layout.cols);
     const auto every_range = [&](const auto& view, DotKind kind, Precision precision) {
       ScaledInput in;
@@ -382,7 +294,7 @@ TEST(Matvec, EveryRowRangeGivesTheSameBits) {
     };
     for (const DotKind kind : supported_dots()) {
       for (const Precision precision : kPrecisions) {
-        if (layout.vector_dim == 1) every_range(q.view(), kind, precision);
+        every_range(q.view(), kind, precision);
         every_range(m.view(), kind, precision);
       }
     }
@@ -409,7 +321,7 @@ TEST(Matvec, IntegerActivationsStayWithinTheirBoundOnGaussianInput) {
       layout.level_count = has_levels ? Index{1} << bits : 0;
       if (has_levels) layout.offset = OffsetKind::kShared;
       const QuantizedMatrix q = random_matrix(layout);
-      const RepackedMatrix m = repack(q.view(), kVectorCodes);
+      const RepackedMatrix m = repack(q.view());
       const std::vector<float> x = gaussian(layout.cols);
       EXPECT_LT(distance(m.view(), x, Precision::kInt8), 1e-2) << describe(layout);
       EXPECT_LT(distance(m.view(), x, Precision::kInt15), 1e-4) << describe(layout);
@@ -422,7 +334,7 @@ TEST(Matvec, AnOutlierCostsItsOwnBlockOnly) {
   // 100 / 127 instead of 3 / 127, an error of 0.23 in each, so 0.23 * sqrt(64) against a result dominated by the
   // outlier's 100: under 3%.
   const QuantizedMatrix q = random_matrix(make_layout(512, 1024, 4, 64));
-  const RepackedMatrix m = repack(q.view(), kVectorCodes);
+  const RepackedMatrix m = repack(q.view());
   std::vector<float> x = gaussian(1024);
   x[200] = 100.0F;
   EXPECT_LT(distance(m.view(), x, Precision::kInt8), 3e-2);
@@ -431,7 +343,7 @@ TEST(Matvec, AnOutlierCostsItsOwnBlockOnly) {
 
 TEST(Matvec, NotANumberReachesEveryResultOfItsBlock) {
   const QuantizedMatrix q = random_matrix(make_layout(20, 128, 4, 64));
-  const RepackedMatrix m = repack(q.view(), kVectorCodes);
+  const RepackedMatrix m = repack(q.view());
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     for (const Precision precision : {Precision::kInt15, Precision::kInt8}) {
       std::vector<float> x = gaussian(128), y(20);
@@ -466,7 +378,7 @@ struct Backwards {
 
 TEST(Matvec, ExecutorsSplitRowsWithoutChangingBits) {
   const QuantizedMatrix q = random_matrix(make_layout(700, 256, 4, 64));
-  const RepackedMatrix m = repack(q, kVectorCodes);
+  const RepackedMatrix m = repack(q);
   const std::vector<float> x = gaussian(256);
   std::vector<float> serial(700), split(700);
   for (const Precision precision : kPrecisions) {

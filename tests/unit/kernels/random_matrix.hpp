@@ -30,16 +30,6 @@ inline Layout make_layout(Index rows, Index cols, int bits, Index group) {
   return layout;
 }
 
-/// Vector codes that have a row-interleaved order, too.
-inline Layout make_vector_layout(Index rows, Index cols, int bits, Index group) {
-  Layout layout = make_layout(rows, cols, bits, group);
-  layout.vector_dim = 4;
-  layout.level_count = Index{1} << bits;
-  layout.signs = SignStorage::kSeparate;
-  layout.offset = OffsetKind::kShared;
-  return layout;
-}
-
 /// A lane trellis of `quarter_bits` / 4 bits.
 inline Layout make_trellis_layout(Index rows, Index cols, int quarter_bits, Index group) {
   Layout layout = make_layout(rows, cols, 0, group);
@@ -62,10 +52,8 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
     for (auto& b : q.region(Region::kCodes)) b = static_cast<std::byte>(byte());
   }
   for (Index r = 0; r < (is_trellis ? 0 : layout.rows); ++r) {
-    for (Index i = 0; i < detail::RowStreams(layout).code_count(layout.cols); ++i)
-      put_code(q, r, i, static_cast<std::uint32_t>(rng()) & mask);
+    for (Index c = 0; c < layout.cols; ++c) put_code(q, r, c, static_cast<std::uint32_t>(rng()) & mask);
   }
-  for (auto& b : q.region(Region::kSigns)) b = static_cast<std::byte>(byte());
   const Index values = layout.groups() * layout.rows;
   // Levels of a trellis are whole numbers, and their unit is part of the scales.
   const float unit = is_trellis ? 1.0F / 64.0F : 1.0F;
@@ -73,32 +61,27 @@ inline QuantizedMatrix random_matrix(const Layout& layout, std::uint32_t seed = 
   for (Index i = 0; i < values; ++i) {
     put_aux(q, Region::kGroupScale, i, unit * uniform(0.01F, 0.03F), byte());
     if (layout.offset == OffsetKind::kZeroPoint) put_aux(q, Region::kOffset, i, uniform(0.0F, top), byte());
-    if (layout.offset == OffsetKind::kOffset) put_aux(q, Region::kOffset, i, uniform(-0.02F * top, 0.0F), byte());
   }
   if (has_aux_blocks(layout.aux)) {
     for (Index i = 0; i < layout.groups() * aux_blocks(layout.rows); ++i) {
       // Scales between 2^-7 and 2^-4.
       put(q, Region::kGroupScaleBlocks, i, AuxBlock{float_to_half(uniform(-7.0F, -6.0F)), float_to_half(0.0078F)});
       if (layout.offset == OffsetKind::kShared) continue;
-      const float scale = layout.offset == OffsetKind::kOffset ? -0.02F : 1.0F;
-      put(q, Region::kOffsetBlocks, i, AuxBlock{float_to_half(0.0F), float_to_half(scale * top / 255.0F)});
+      put(q, Region::kOffsetBlocks, i, AuxBlock{float_to_half(0.0F), float_to_half(top / 255.0F)});
     }
   }
   if (layout.col_scale == ColScaleKind::kStored) {
     for (Index i = 0; i < layout.row_blocks() * layout.cols; ++i) put_col_scale(q, i, uniform(0.5F, 2.0F));
   }
-  const bool magnitudes = layout.signs == SignStorage::kSeparate;
-  for (Index i = 0; i < layout.level_count * layout.vector_dim; ++i) {
-    const float level = uniform(magnitudes ? 0.0F : -1.0F, 1.0F);
+  for (Index i = 0; i < layout.level_count; ++i) {
+    const float level = uniform(-1.0F, 1.0F);
     if (is_trellis) {
       // Sums of three reach both ends of a signed byte.
       const int most = i < 16 ? 60 : i < 32 ? 40 : 27;
       const int entry = i % 16 == 3 ? most : i % 16 == 9 ? -most : static_cast<int>(static_cast<float>(most) * level);
       put(q, Region::kLevels, i, static_cast<std::int8_t>(entry));
-    } else if (layout.vector_dim == 1) {
-      put(q, Region::kLevels, i, level);
     } else {
-      put(q, Region::kLevels, i, static_cast<std::int8_t>(127.0F * level));
+      put(q, Region::kLevels, i, level);
     }
   }
   return q;
@@ -140,24 +123,11 @@ inline Weight weight_at(const QuantizedView& q, Index r, Index c) {
     return {static_cast<double>(level), static_cast<double>(scale) * outer, 0.0};
   }
   const auto* codes = reinterpret_cast<const std::uint8_t*>(q.region(Region::kCodes)) +
-                      detail::RowStreams(layout).code_offset(q.row_range().begin + r, 0);
-  const auto code = static_cast<Index>(code_at(codes, stored_col / layout.vector_dim, layout.bits));
-  double level = static_cast<double>(code);
-  if (layout.level_count != 0) {
-    level = layout.vector_dim == 1
-                ? static_cast<double>(q.levels()[code])
-                : static_cast<double>(q.byte_levels()[code * layout.vector_dim + stored_col % layout.vector_dim]);
-  }
-  if (q.signs(r) != nullptr && (q.signs(r)[c / 8] >> (c % 8) & 1) != 0) level = -level;
-  double offset = 0.0;
-  if (layout.offset == OffsetKind::kOffset) {
-    q.stored_offsets(g, {r, r + 1}, &zero);
-    offset = static_cast<double>(zero);
-  } else {
-    q.zero_points(g, {r, r + 1}, &zero);
-    offset = -static_cast<double>(zero) * static_cast<double>(scale);
-  }
-  return {level, static_cast<double>(scale) * outer, offset * outer};
+                      detail::ScalarCodes(layout).code_offset(q.row_range().begin + r, 0);
+  const auto code = static_cast<Index>(code_at(codes, stored_col, layout.bits));
+  const double level = layout.level_count == 0 ? static_cast<double>(code) : static_cast<double>(q.levels()[code]);
+  q.zero_points(g, {r, r + 1}, &zero);
+  return {level, static_cast<double>(scale) * outer, -static_cast<double>(zero) * static_cast<double>(scale) * outer};
 }
 
 /// W x in double precision with, per row, how far each precision may be from it.
@@ -219,10 +189,8 @@ inline std::string describe(const Layout& layout) {
   text += " bits " + std::to_string(layout.bits) + " group " + std::to_string(layout.group_size);
   text += layout.level_count == 0 ? " uniform" : " levels";
   text += layout.aux == AuxFormat::kF16 ? " f16" : layout.aux == AuxFormat::kF32 ? " f32" : " u8";
-  text += layout.offset == OffsetKind::kShared      ? " shared"
-          : layout.offset == OffsetKind::kZeroPoint ? " zero_point"
-                                                    : " offset";
-  text += " row_block " + std::to_string(layout.row_block) + " d " + std::to_string(layout.vector_dim);
+  text += layout.offset == OffsetKind::kShared ? " shared" : " zero_point";
+  text += " row_block " + std::to_string(layout.row_block);
   return text;
 }
 

@@ -1,5 +1,4 @@
 #include <sinq/kernels/repack.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 
 #include "random_matrix.hpp"
 #include "support/matchers.hpp"
@@ -27,7 +26,7 @@ TEST_P(RepackBits, RoundTripLosesNothing) {
           layout.offset = offset;
           layout.level_count = Index{1} << GetParam();
           const QuantizedMatrix q = random_matrix(layout);
-          const RepackedMatrix m = repack(q, kVectorCodes);
+          const RepackedMatrix m = repack(q);
           const QuantizedMatrix back = to_row_major(m);
           EXPECT_EQ(back.layout(), q.layout());
           ASSERT_TRUE(same_bytes(back.storage(), q.storage())) << describe(layout);
@@ -66,7 +65,7 @@ TEST_P(RepackBits, PutsEachBitWhereTheReadmeSays) {
   const int bits = GetParam();
   const QuantizedMatrix q = random_matrix(make_layout(kRows, kCols, bits, kGroup));
   const QuantizedView rows = q.view();
-  const RepackedMatrix m = repack(q, kVectorCodes);
+  const RepackedMatrix m = repack(q);
   const RepackedView panels = m.view();
   const Index super_cols = 4 * kGroup;
   for (Index r = 0; r < kRows; ++r) {
@@ -83,58 +82,6 @@ TEST_P(RepackBits, PutsEachBitWhereTheReadmeSays) {
   }
 }
 
-class RepackVectorBits : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Bits, RepackVectorBits, testing::Range(4, 7));
-
-TEST_P(RepackVectorBits, RoundTripLosesNothing) {
-  for (const Index group : {8, 16, 24, 64, 256, 4096}) {
-    for (const Index cols : {1, 7, 32, 100, 128, 513, 777}) {
-      for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
-        Layout layout = make_vector_layout(83, cols, GetParam(), group);
-        layout.aux = aux;
-        const QuantizedMatrix q = random_matrix(layout);
-        const RepackedMatrix m = repack(q, kVectorCodes);
-        const QuantizedMatrix back = to_row_major(m);
-        EXPECT_EQ(back.layout(), q.layout());
-        ASSERT_TRUE(same_bytes(back.storage(), q.storage())) << describe(layout);
-      }
-    }
-  }
-}
-
-/// The README's rule for bit t of code i (0..31) of a unit of vector codes: line of the unit and bit of the dword.
-Place vector_place_of(int bits, int i, int t) {
-  const int per_line = 32 / bits;
-  if (i < per_line * bits) return {4 + i / per_line, i % per_line * bits + t};
-  const int at = (i - per_line * bits) * bits + t;
-  return {4 + at / 2, 30 + at % 2};
-}
-
-TEST_P(RepackVectorBits, PutsEachBitWhereTheReadmeSays) {
-  constexpr Index kRows = 37, kCols = 700, kGroup = 24;
-  const int bits = GetParam();
-  const QuantizedMatrix q = random_matrix(make_vector_layout(kRows, kCols, bits, kGroup));
-  const QuantizedView rows = q.view();
-  const RepackedMatrix m = repack(q, kVectorCodes);
-  const RepackedView panels = m.view();
-  const Index super_cols = 16 * kGroup;
-  for (Index r = 0; r < kRows; ++r) {
-    for (Index c = 0; c < kCols; ++c) {
-      const std::uint8_t* unit = panels.super_block(r / 16, c / super_cols) + c % super_cols / 128 * (4 + bits) * 64;
-      const Index at = c % super_cols % 128;
-      const std::uint8_t signs = unit[at / 32 * 64 + r % 16 * 4 + c % 4];
-      ASSERT_EQ(signs >> (at % 32 / 4) & 1, rows.signs(r)[c / 8] >> (c % 8) & 1) << "row " << r << " column " << c;
-      std::uint32_t code = 0;
-      for (int t = 0; t < bits; ++t) {
-        const Place place = vector_place_of(bits, static_cast<int>(at / 4), t);
-        const std::uint8_t byte = unit[place.line * 64 + r % 16 * 4 + place.bit / 8];
-        code |= static_cast<std::uint32_t>(byte >> (place.bit % 8) & 1) << t;
-      }
-      ASSERT_EQ(code, code_at(rows.codes(r), c / 4, bits)) << "row " << r << " column " << c;
-    }
-  }
-}
-
 TEST(Repack, StoresNoMoreThanRowMajorForWholePanels) {
   for (const AuxFormat aux : {AuxFormat::kF16, AuxFormat::kF32, AuxFormat::kU8, AuxFormat::kU6}) {
     Layout layout = make_layout(256, 1024, 3, 64);
@@ -145,13 +92,6 @@ TEST(Repack, StoresNoMoreThanRowMajorForWholePanels) {
     // A super-block's 6-bit aux, 2 * 4 * 12 bytes, fill up to two lines.
     const Index padding = aux == AuxFormat::kU6 ? 256 / 16 * (1024 / 64 / 4) * 32 : 0;
     EXPECT_EQ(packed, plain + padding);
-
-    layout = make_vector_layout(256, 1024, 5, 16);
-    layout.aux = aux;
-    packed = plain = 0;
-    for (int i = 0; i < kPanelRegionCount; ++i) packed += panel_region_bytes(layout, static_cast<PanelRegion>(i));
-    for (int i = 0; i < kRegionCount; ++i) plain += region_bytes(layout, static_cast<Region>(i));
-    EXPECT_EQ(packed, plain) << "vector codes";
   }
 }
 
@@ -161,7 +101,7 @@ TEST(Repack, WindowsBecomeMatricesOfTheirOwn) {
   layout.aux = AuxFormat::kU8;
   const QuantizedMatrix q = random_matrix(layout);
   const QuantizedView window = q.view().row_slice({64, 190}).col_slice({128, 320});
-  const RepackedMatrix m = repack(window, kVectorCodes);
+  const RepackedMatrix m = repack(window);
   const QuantizedMatrix own = to_row_major(m);
   EXPECT_EQ(own.rows(), 126);
   EXPECT_EQ(own.cols(), 192);
@@ -181,126 +121,32 @@ TEST(Repack, RefusesWhatItCannotHold) {
   layout.row_block = 30;
   const QuantizedMatrix q = random_matrix(layout);
   EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "row_block 30"}, [&] {
-    static_cast<void>(repack(q.view().row_slice({10, 70}), kVectorCodes));
+    static_cast<void>(repack(q.view().row_slice({10, 70})));
   }));
   layout.aux = AuxFormat::kU8;
   const QuantizedMatrix u8 = random_matrix(layout);
   EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 30", "multiple of 64"}, [&] {
-    static_cast<void>(repack(u8.view().row_slice({30, 60}), kVectorCodes));
+    static_cast<void>(repack(u8.view().row_slice({30, 60})));
   }));
-  layout = make_layout(16, 64, 8, 64);
-  layout.vector_dim = 4;
-  layout.level_count = 256;
-  const QuantizedMatrix vectors = random_matrix(layout);
-  EXPECT_TRUE(
-      throws_error(Errc::kUnsupported, {"vector_dim 4"}, [&] { static_cast<void>(repack(vectors, kVectorCodes)); }));
-}
-
-TEST(Repack, RefusesVectorCodesThatKernelsDoNotRun) {
-  const auto refuses = [](auto change, const char* what) {
-    Layout layout = make_vector_layout(16, 64, 6, 16);
-    change(layout);
-    layout.level_count = Index{1} << layout.bits;
-    const QuantizedMatrix q = random_matrix(layout);
-    EXPECT_TRUE(throws_error(Errc::kUnsupported, {what}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
-  };
-  refuses([](Layout& layout) { layout.vector_dim = 2; }, "vector_dim 2");
-  refuses([](Layout& layout) { layout.vector_dim = 8; }, "vector_dim 8");
-  refuses([](Layout& layout) { layout.bits = 3; }, "bits 3");
-  refuses([](Layout& layout) { layout.bits = 7; }, "bits 7");
-  refuses([](Layout& layout) { layout.signs = SignStorage::kInLevels; }, "separate signs");
-  refuses([](Layout& layout) { layout.shared_zero_point = 1.0F; }, "zero point of 0");
-  refuses([](Layout& layout) { layout.offset = OffsetKind::kZeroPoint; }, "zero point of 0");
-  QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
-  put(q, Region::kLevels, 5, std::int8_t{-1});
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"negative"}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
-}
-
-TEST(Repack, SaysWhereTheKernelsOfVectorCodesAre) {
-  const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>", "sinq::kVectorCodes"},
-                           [&] { static_cast<void>(repack(q)); }));
-  const RepackedMatrix m = repack(q, kVectorCodes);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>"},
-                           [&] { static_cast<void>(RepackedView::from_buffer(m.layout(), m.storage())); }));
+  const QuantizedMatrix trellis = random_matrix(make_trellis_layout(16, 64, 10, 64));
+  EXPECT_TRUE(throws_error(Errc::kUnsupported,
+                           {"no row-interleaved order", "give matvec and matmul the matrix as it is"},
+                           [&] { static_cast<void>(repack(trellis)); }));
 }
 
 TEST(Repack, SaysWhatToDoWithWhatItRefuses) {
-  const Layout nine_bits = make_vector_layout(16, 64, 9, 16);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"vector_dim", "bits", "Give matvec and matmul the matrix as it is"},
-                           [&] { static_cast<void>(repack(QuantizedMatrix(nine_bits), kVectorCodes)); }));
-  Layout layout = make_layout(100, 64, 4, 64);
-  layout.row_block = 30;
-  const QuantizedMatrix q = random_matrix(layout);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "row_block 30"}, [&] {
-    static_cast<void>(repack(q.view().row_slice({10, 70}), kVectorCodes));
-  }));
-  layout.aux = AuxFormat::kU8;
-  const QuantizedMatrix u8 = random_matrix(layout);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 30", "multiple of 64"}, [&] {
-    static_cast<void>(repack(u8.view().row_slice({30, 60}), kVectorCodes));
-  }));
-  layout = make_layout(16, 64, 8, 64);
-  layout.vector_dim = 4;
-  layout.level_count = 256;
-  const QuantizedMatrix vectors = random_matrix(layout);
-  EXPECT_TRUE(
-      throws_error(Errc::kUnsupported, {"vector_dim 4"}, [&] { static_cast<void>(repack(vectors, kVectorCodes)); }));
-}
-
-TEST(Repack, RefusesVectorCodesThatKernelsDoNotRun) {
-  const auto refuses = [](auto change, const char* what) {
-    Layout layout = make_vector_layout(16, 64, 6, 16);
-    change(layout);
-    layout.level_count = Index{1} << layout.bits;
-    const QuantizedMatrix q = random_matrix(layout);
-    EXPECT_TRUE(throws_error(Errc::kUnsupported, {what}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
-  };
-  refuses([](Layout& layout) { layout.vector_dim = 2; }, "vector_dim 2");
-  refuses([](Layout& layout) { layout.vector_dim = 8; }, "vector_dim 8");
-  refuses([](Layout& layout) { layout.bits = 3; }, "bits 3");
-  refuses([](Layout& layout) { layout.bits = 7; }, "bits 7");
-  refuses([](Layout& layout) { layout.signs = SignStorage::kInLevels; }, "separate signs");
-  refuses([](Layout& layout) { layout.shared_zero_point = 1.0F; }, "zero point of 0");
-  refuses([](Layout& layout) { layout.offset = OffsetKind::kZeroPoint; }, "zero point of 0");
-  QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
-  put(q, Region::kLevels, 5, std::int8_t{-1});
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"negative"}, [&] { static_cast<void>(repack(q, kVectorCodes)); }));
-}
-
-TEST(Repack, SaysWhereTheKernelsOfVectorCodesAre) {
-  const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>", "sinq::kVectorCodes"},
-                           [&] { static_cast<void>(repack(q)); }));
-  const RepackedMatrix m = repack(q, kVectorCodes);
-  EXPECT_TRUE(throws_error(Errc::kUnsupported, {"<sinq/kernels/vector_codes.hpp>"},
-                           [&] { static_cast<void>(RepackedView::from_buffer(m.layout(), m.storage())); }));
-}
-
-/// What `presets::accurate` returns for some budgets has no interleaved order: the text says what to do instead.
-TEST(Repack, SaysWhatToDoWithPresetsThatItRefuses) {
-  int refused = 0;
-  for (double budget = 1.2; budget < 9.0; budget += 0.05) {
-    const Layout layout = layout_for(presets::accurate({budget}, 1024, 1024), 1024, 1024);
-    if (layout.vector_dim == 1 || is_panel_vector(layout)) continue;
-    ++refused;
-    EXPECT_TRUE(throws_error(Errc::kUnsupported, {"vector_dim", "bits", "Give matvec and matmul the matrix as it is"},
-                             [&] { static_cast<void>(repack(QuantizedMatrix(layout), kVectorCodes)); }));
-  }
-  EXPECT_GT(refused, 0);
   Layout layout = make_layout(100, 64, 4, 64);
   layout.row_block = 30;
   const QuantizedMatrix q = random_matrix(layout);
   EXPECT_TRUE(throws_error(Errc::kUnsupported, {"row 10", "start it at a multiple, or run it row-major"}, [&] {
-    static_cast<void>(repack(q.view().row_slice({10, 70}), kVectorCodes));
+    static_cast<void>(repack(q.view().row_slice({10, 70})));
   }));
-  EXPECT_TRUE(
-      throws_error(Errc::kBadShape, {"no rows"}, [&] { static_cast<void>(repack(QuantizedView(), kVectorCodes)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"no rows"}, [&] { static_cast<void>(repack(QuantizedView())); }));
 }
 
 TEST(Repack, TakesTemporaries) {
   const Layout layout = make_layout(16, 64, 4, 64);
-  const QuantizedMatrix back = to_row_major(repack(random_matrix(layout), kVectorCodes));
+  const QuantizedMatrix back = to_row_major(repack(random_matrix(layout)));
   EXPECT_TRUE(same_bytes(back.storage(), random_matrix(layout).storage()));
 }
 
@@ -310,8 +156,7 @@ TEST(Repack, ViewsRefuseShortBuffers) {
   EXPECT_TRUE(
       throws_error(Errc::kBadShape, {"buffer"}, [&] { static_cast<void>(RepackedView::from_buffer(layout, buffer)); }));
   const std::byte* none[kPanelRegionCount] = {};
-  EXPECT_TRUE(throws_error(Errc::kBadShape, {"region 0"},
-                           [&] { static_cast<void>(RepackedView(layout, none, kVectorCodes)); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"region 0"}, [&] { static_cast<void>(RepackedView(layout, none)); }));
 }
 
 template <class T>

@@ -1,5 +1,4 @@
 #include <sinq/kernels/scaled_input.hpp>
-#include <sinq/kernels/vector_codes.hpp>
 
 #include "random_matrix.hpp"
 #include "support/isa_list.hpp"
@@ -216,14 +215,16 @@ TEST(ScaledInput, IsSharedWhereColumnScalesAreTheSame) {
   EXPECT_TRUE(throws_error(Errc::kBadShape, {"call", "never assigned"}, [&] { in.require_fit("call", rest, {0, 1}); }));
 }
 
-TEST(ScaledInput, OfIntegersIsNothingForRowMajorVectorCodes) {
+TEST(ScaledInput, OfIntegersIsNothingForATrellisAsAPlainView) {
   if (resolve(Isa::kBest) == Isa::kPortable) GTEST_SKIP() << "everything is kFloat";
-  const QuantizedMatrix q = random_matrix(make_vector_layout(16, 64, 6, 16));
-  const RepackedMatrix m = repack(q, kVectorCodes);
+  const QuantizedMatrix q = random_matrix(make_trellis_layout(128, 64, 10, 16));
+  const TrellisView view(q.view());
   ScaledInput in;
-  in.assign(m, gaussian(64), Precision::kInt8);
-  in.require_fit("call", m.view(), {0, 16});
+  in.assign(view, gaussian(64), Precision::kInt8);
+  in.require_fit("call", view, {0, 128});
   EXPECT_TRUE(refuses(in, q, "integers"));
+  in.assign(q, gaussian(64), Precision::kInt8);
+  EXPECT_EQ(in.precision(), Precision::kFloat);
 }
 
 TEST(ScaledInput, RefusesWrongShapes) {

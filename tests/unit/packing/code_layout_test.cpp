@@ -18,11 +18,9 @@ struct Bytes {
   static bool holds(const Layout&) { return true; }
   static std::optional<LayoutFlaw> find_flaw(const Layout&) { return std::nullopt; }
   [[nodiscard]] RegionShape code_shape() const { return {rows, cols}; }
-  [[nodiscard]] RegionShape sign_shape() const { return {}; }
   [[nodiscard]] RegionShape level_shape() const { return {}; }
   [[nodiscard]] std::optional<std::string> find_level_flaw(const std::byte*) const { return std::nullopt; }
   [[nodiscard]] Index row_step() const { return 1; }
-  [[nodiscard]] Index col_step() const { return 1; }
   [[nodiscard]] sinq::detail::UnpackShape unpack_shape() const { return {1, cols}; }
   Index rows, cols;
 };

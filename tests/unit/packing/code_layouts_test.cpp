@@ -17,13 +17,11 @@ bool holds_as(const Layout& layout) {
 TEST(CodeLayouts, EveryLayoutHasOne) {
   EXPECT_TRUE(holds_as<sinq::detail::ScalarCodes>({}));
   EXPECT_TRUE(holds_as<sinq::detail::ScalarCodes>({.bits = 3, .level_count = 8}));
-  EXPECT_TRUE(holds_as<sinq::detail::VectorCodes>({.vector_dim = 4, .level_count = 16}));
   EXPECT_TRUE(holds_as<sinq::detail::TrellisCodes>({.bits = 0, .quarter_bits = 10, .level_count = 48}));
 }
 
 TEST(CodeLayouts, TablesAreOfFloatsOrBytes) {
   EXPECT_EQ(sinq::detail::level_type({}), sinq::detail::LevelType::kF32);
-  EXPECT_EQ(sinq::detail::level_type({.vector_dim = 4}), sinq::detail::LevelType::kI8);
   EXPECT_EQ(sinq::detail::level_type({.quarter_bits = 10}), sinq::detail::LevelType::kI8);
 }
 

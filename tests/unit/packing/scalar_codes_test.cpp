@@ -17,7 +17,6 @@ using sinq::detail::ScalarCodes;
 
 TEST(ScalarCodes, AreWhateverIsNothingElse) {
   EXPECT_TRUE(ScalarCodes::holds({}));
-  EXPECT_FALSE(ScalarCodes::holds({.vector_dim = 2}));
   EXPECT_FALSE(ScalarCodes::holds({.quarter_bits = 8}));
 }
 
@@ -28,8 +27,15 @@ TEST(ScalarCodes, RefuseWhatMakesNoSense) {
   EXPECT_EQ(ScalarCodes::find_flaw({.bits = 9})->text, "bits 9 is not in 1..8");
   EXPECT_EQ(ScalarCodes::find_flaw({.bits = 3, .level_count = 4})->text,
             "level_count 4 is neither 0 nor 2^bits, bits = 3");
-  EXPECT_EQ(ScalarCodes::find_flaw({.signs = sinq::SignStorage::kSeparate})->text,
-            "separate signs belong to vector codes");
+}
+
+TEST(ScalarCodes, HaveRowsOfWholeBytes) {
+  const ScalarCodes codes(Layout{.rows = 10, .cols = 100, .bits = 3});
+  EXPECT_EQ(codes.row_bytes(), 38);  // 300 bits
+  EXPECT_EQ(codes.code_shape().size(), 380);
+  EXPECT_EQ(codes.bytes_before(64), 24);
+  EXPECT_EQ(codes.code_offset(2, 64), 2 * 38 + 24);
+  EXPECT_EQ(codes.row_step(), 1);
 }
 
 TEST(ScalarCodes, LookIntoTables) {

@@ -43,8 +43,6 @@ TEST(TrellisCodes, RefuseWhatMakesNoSense) {
   EXPECT_EQ(flaw([](Layout& l) { l.quarter_bits = 19; }), "quarter_bits 19 is not in 6..18");
   EXPECT_EQ(flaw([](Layout& l) { l.quarter_bits = -8; }), "quarter_bits -8 is not in 6..18");
   EXPECT_EQ(flaw([](Layout& l) { l.bits = 4; }), "bits 4 is not 0 beside quarter_bits 10");
-  EXPECT_EQ(flaw([](Layout& l) { l.vector_dim = 4; }), "vector_dim 4 is not 1 beside quarter_bits 10");
-  EXPECT_EQ(flaw([](Layout& l) { l.signs = sinq::SignStorage::kSeparate; }), "the lane trellis has no separate signs");
   EXPECT_EQ(flaw([](Layout& l) { l.level_count = 0; }), "level_count 0 is not the 48 of the lane trellis");
   EXPECT_EQ(flaw([](Layout& l) { l.group_size = 24; }),
             "group_size 24 is not a multiple of 16, which the lane trellis needs");
@@ -83,7 +81,6 @@ TEST(TrellisCodes, CountPaddedPanels) {
   EXPECT_EQ(codes.code_shape().inner, 2 * 10 * 64);
   EXPECT_EQ(codes.sign_shape().size(), 0);
   EXPECT_EQ(codes.row_step(), 128);
-  EXPECT_EQ(codes.col_step(), 16);
 }
 
 /// Any rows and any blocks of columns, at every rate: the levels of the windows, which the geometry finds one by one.
