@@ -6,6 +6,7 @@
 #include <sinq/io/tensor_info.hpp>
 #include <sinq/quantized_matrix.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -57,14 +58,9 @@ void for_each_field(SomeLayout& layout, const Visit& visit) {
   visit("quarter_bits", layout.quarter_bits, Presence::kNotZero);
 }
 
-/// Fields that stood in every text before version 3, and what they say of codes that each stand for one weight. What
-/// else they said was of vector codes.
-struct FormerField {
-  std::string_view name;
-  std::uint64_t number = 0;
-  std::string_view word = {};  ///< if it is no number
-};
-inline constexpr std::array<FormerField, 2> kFormerFields{{{"vector_dim", 1, {}}, {"signs", 0, "in_levels"}}};
+/// Fields that stood in every text before version 3. They say 1 and "in_levels" of codes that each stand for one
+/// weight; what else they said was of vector codes.
+inline constexpr std::array<std::string_view, 2> kFormerFields{"vector_dim", "signs"};
 
 /// Reads the JSON text of a layout: one flat object with every field once, those that may be zero and former ones at
 /// most once, and nothing else.
@@ -86,7 +82,7 @@ class LayoutEvents final : public JsonEvents {
       ++position;
     };
     for_each_field(layout, [&](std::string_view name, const auto&, Presence = {}) { look_at(name); });
-    for (const FormerField& field : kFormerFields) look_at(field.name);
+    for (const std::string_view name : kFormerFields) look_at(name);
     if (found < 0) refuse("unknown field ", name_text(key_));
     if ((seen_ >> found & 1U) != 0) refuse("the field '", key_, "' stands twice");
     seen_ |= 1U << found;
@@ -117,30 +113,31 @@ class LayoutEvents final : public JsonEvents {
     for_each_field(layout, [&](std::string_view name, auto& field, Presence = {}) {
       if (name == key_) set(field, value, event);
     });
-    for (const FormerField& field : kFormerFields) {
-      if (field.name == key_) require_scalar(field, value, event);
-    }
+    if (std::find(kFormerFields.begin(), kFormerFields.end(), key_) != kFormerFields.end())
+      require_scalar(value, event);
     return true;
   }
 
+  /// Of a former field.
   template <class Value>
-  void require_scalar(const FormerField& field, Value value, std::string_view event) const {
-    constexpr bool kIsWord = std::is_same_v<Value, std::string_view>;
-    if (kIsWord == field.word.empty()) unexpected(event);
-    if constexpr (kIsWord) {
-      if (value == field.word) return;
-    } else if constexpr (std::is_unsigned_v<Value>) {
-      if (value == field.number) return;
+  void require_scalar(Value value, std::string_view event) const {
+    std::string shown;
+    if constexpr (std::is_same_v<Value, number_unsigned_t>) {
+      if (key_ != "vector_dim") unexpected(event);
+      if (value == 1) return;
+      shown = sinq::detail::text(value);
+    } else if constexpr (std::is_same_v<Value, std::string_view>) {
+      if (key_ != "signs") unexpected(event);
+      if (value == "in_levels") return;
+      shown = name_text(value);
     } else {
       unexpected(event);
     }
     SINQ_THROW(Errc::kUnsupported,
-               sinq::detail::text(what(), ": the field '", key_, "' is ", shown(value),
+               sinq::detail::text(what(), ": the field '", key_, "' is ", shown,
                                   ": vector codes were removed from this library; quantize the matrix again, with the "
                                   "lane trellis (sinq::Trellis), which is more accurate in as many bits"));
   }
-  [[nodiscard]] static std::uint64_t shown(std::uint64_t number) noexcept { return number; }
-  [[nodiscard]] static std::string shown(std::string_view word) { return name_text(word); }
 
   template <class Field, class Value>
   void set(Field& field, Value value, std::string_view event) const {

@@ -211,8 +211,8 @@ struct ReferenceNumbers {
 }  // namespace detail
 
 /// The tensors that a matrix of that layout becomes as layer `layer` (the weight's name without ".weight"): known
-/// before anything is quantized. Throws Errc::kUnsupported, with the reason, for what the reference cannot hold: vector
-/// codes, a short last group, tables other than nf4 and nf3, column scales for other blocks than strips and squares,
+/// before anything is quantized. Throws Errc::kUnsupported, with the reason, for what the reference cannot hold: a lane
+/// trellis, a short last group, tables other than nf4 and nf3, column scales for other blocks than strips and squares,
 /// 8-bit scales whose number is no multiple of 32.
 [[nodiscard]] inline std::vector<TensorInfo> reference_tensor_infos(std::string_view layer, const Layout& layout,
                                                                     ReferenceAux aux) {
