@@ -1,5 +1,5 @@
 // Decoding hand-made matrices, bit for bit: every code width, aux format, offset kind, column scale per row block,
-// vector codes with and without separate signs, windows.
+// tables of levels, the lane trellis, windows.
 #include <sinq/dequantize.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 

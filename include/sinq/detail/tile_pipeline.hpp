@@ -149,7 +149,7 @@ class TilePipeline {
 
   /// The sampled groups [n][stride], outliers made smaller: levels are fitted to groups by their squares, and one with
   /// an enormous weight would have more to say than all others. It keeps its shape and the say of an eighth of the
-  /// sample, enough for entries of its own in a table; of 5000 deviations and 32 entries, less left it without.
+  /// sample, enough for levels of its own.
   [[nodiscard]] static TileView bounded_groups(Vector<float>& sample, Index group_size, Index stride) {
     const Index count = static_cast<Index>(sample.size()) / stride;
     Vector<double> squares(static_cast<std::size_t>(count), 0.0);
