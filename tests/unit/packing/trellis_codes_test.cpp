@@ -79,7 +79,6 @@ TEST(TrellisCodes, CountPaddedPanels) {
   const TrellisCodes codes(trellis(129, 17, 10));
   EXPECT_EQ(codes.code_shape().outer, 2);
   EXPECT_EQ(codes.code_shape().inner, 2 * 10 * 64);
-  EXPECT_EQ(codes.sign_shape().size(), 0);
   EXPECT_EQ(codes.row_step(), 128);
 }
 
@@ -99,7 +98,7 @@ TEST(TrellisCodes, UnpackLevelsOfWindows) {
           const Index stride = sinq::round_up(cols.size(), 16) + 16;
           std::vector<std::uint8_t> out(static_cast<std::size_t>(rows.size() * stride), 0);
           sinq::dispatch(isa, [&](auto tag) {
-            codes.unpack<decltype(tag)>({stored.data(), nullptr, levels.data()}, rows, cols, out.data(), stride);
+            codes.unpack<decltype(tag)>({stored.data(), levels.data()}, rows, cols, out.data(), stride);
           });
           for (Index r = rows.begin; r < rows.end; ++r) {
             const auto* panel = stored.data() + r / 128 * codes.geometry().panel_bytes();
