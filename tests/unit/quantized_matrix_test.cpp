@@ -223,7 +223,7 @@ TEST(QuantizedViewTest, FromPointersChecksThem) {
   EXPECT_EQ(v.cols(), 64);
   EXPECT_EQ(v.codes(1), q.view().codes(1));
   regions[static_cast<int>(Region::kOffset)] = nullptr;
-  EXPECT_TRUE(throws_error(Errc::kBadShape, {"region 4", "null"}, [&] { QuantizedView(q.layout(), regions); }));
+  EXPECT_TRUE(throws_error(Errc::kBadShape, {"region 3", "null"}, [&] { QuantizedView(q.layout(), regions); }));
 }
 
 TEST(QuantizedViewTest, FromBufferChecksItsSize) {

@@ -1,4 +1,5 @@
 #include <sinq/kernels/scaled_input.hpp>
+#include <sinq/kernels/trellis.hpp>
 
 #include "random_matrix.hpp"
 #include "support/isa_list.hpp"
