@@ -3,7 +3,6 @@
 #include <sinq/quantize.hpp>
 #include <sinq/quantizers/fitted.hpp>
 #include <sinq/quantizers/learned_codebook.hpp>
-#include <sinq/quantizers/vector_codebook.hpp>
 
 #include "support/generators.hpp"
 #include "support/matchers.hpp"
