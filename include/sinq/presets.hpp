@@ -30,7 +30,7 @@ struct BasicRecipe {
 using Recipe = BasicRecipe<>;
 
 /// All recipes that `accurate` takes the best one of, and that `sinq::allocate` may give to matrices one by one:
-/// Sinkhorn, scales in 6 bits, and a lane trellis, or learned levels with zero points, in groups of 16 to 128. All of
+/// Sinkhorn, scales in 6 bits, and a lane trellis, or learned levels with zero points, in groups of 16 to 512. All of
 /// them have fast kernels (`can_run_fast`). Their errors are means over the layers of `lm30m`.
 template <std::same_as<AnyConfig> Any = AnyConfig>
 [[nodiscard]] std::vector<BasicRecipe<Any>> recipes();
@@ -40,7 +40,7 @@ template <std::same_as<AnyConfig> Any = AnyConfig>
 ///
 /// Matrices without spread inside a group, with a mean far from zero, or that are little more than a single weight, are
 /// better off with `Config<>`: their zero points want more than six bits. Figures: benchmarks/README.md.
-/// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 128 takes;
+/// Throws Errc::kBadConfig if the budget is not a number, or below what one bit in groups of 512 takes;
 /// Errc::kBadShape.
 template <std::same_as<Budget> B = Budget>
 [[nodiscard]] AnyConfig accurate(B budget, std::span<const Shape> shapes);
@@ -68,44 +68,44 @@ namespace sinq::inline SINQ_ABI::presets {
 
 namespace detail {
 
-/// A quantizer, and what it measured: ||W' - W|| / ||W|| over the layers of `lm30m` in groups of 64.
-struct MeasuredRecipe {
-  int bits;          ///< of learned levels; 0: a trellis
-  int quarter_bits;  ///< of a trellis
-  double weight_error;
-};
-// Provisional. Trellis: the root of the distortion of a Gaussian source; quarters lie between their neighbours. Learned
-// levels of 1 bit and 5 to 8 bits were not measured: half the error for a bit, as between 3 and 4.
-inline constexpr MeasuredRecipe kMeasuredRecipes[] = {
-    {8, 0, 0.0050}, {7, 0, 0.0098}, {6, 0, 0.0196},  {5, 0, 0.0394},  {4, 0, 0.0765},  {3, 0, 0.1594},
-    {2, 0, 0.3356}, {1, 0, 0.6},    {0, 18, 0.0539}, {0, 17, 0.0628}, {0, 16, 0.0732}, {0, 15, 0.0860},
-    {0, 14, 0.101}, {0, 13, 0.119}, {0, 12, 0.1393}, {0, 11, 0.1644}, {0, 10, 0.1939}, {0, 9, 0.2291},
-    {0, 8, 0.2707}, {0, 7, 0.3198}, {0, 6, 0.3778}};
+/// ||W' - W||^2 / ||W||^2 over layer 4 of `lm30m`, in groups of 64 with scales in 6 bits. (Over all layers it is the
+/// square of the `weight_error` of sinq-lm perplexity --quantizer learned --bits B | trellis --rate R, --group-size 64
+/// --aux u6.) Learned levels of 1, 2 .. 8 bits; those of 2 and 3 are of all layers, of 5 layers 2 and 6, and 7 bits lie
+/// between their neighbours.
+inline constexpr double kLearnedErrors[] = {0.3465, 0.1126, 0.0254, 0.00597, 0.0016, 0.000431, 0.000115, 0.000031};
+/// The trellis of 1.5, 1.75 .. 4.5.
+inline constexpr double kTrellisErrors[] = {0.1360, 0.0973, 0.0693,  0.0497,  0.0355,  0.02546, 0.01813,
+                                            0.0130, 0.0093, 0.00665, 0.00476, 0.00343, 0.00247};
 
-/// How the error changes with the group: at 16, 32, 64 and 128 columns (learned levels: measured at 3 bits).
-[[nodiscard]] inline double expected_error(const MeasuredRecipe& recipe, Index group_size) noexcept {
-  static constexpr double kLearned[] = {0.739, 0.887, 1.0, 1.081}, kTrellis[] = {0.955, 0.981, 1.0, 1.039};
-  const double* factors = recipe.bits != 0 ? kLearned : kTrellis;
-  const double at = std::clamp(std::log2(static_cast<double>(group_size) / 16.0), 0.0, 3.0);
-  const int below = std::min(static_cast<int>(at), 2);
-  const double part = at - below;
-  return recipe.weight_error * (factors[below] * (1.0 - part) + factors[below + 1] * part);
+/// How the error grows with the group, in times that of 64 columns, at 16, 32 .. 512. Learned levels of 3 bits, 512
+/// columns 5 bits; the trellis of 2.5 bits, 16 columns, which only 4.5 bits have, 4.5. 256 columns lie between.
+inline constexpr double kLearnedGrowth[] = {0.547, 0.786, 1.0, 1.168, 1.3, 1.425};
+inline constexpr double kTrellisGrowth[] = {0.857, 0.956, 1.0, 1.024, 1.035, 1.046};
+
+/// Of a group size from 16 to 512; between measured ones along the logarithm.
+[[nodiscard]] inline double growth_at(std::span<const double> growth, Index group_size) noexcept {
+  const double at = std::log2(static_cast<double>(group_size) / 16.0);
+  const std::size_t below = std::min(static_cast<std::size_t>(at), growth.size() - 2);
+  const double part = at - static_cast<double>(below);
+  return growth[below] * (1.0 - part) + growth[below + 1] * part;
 }
 
 template <std::same_as<AnyConfig> Any>
-[[nodiscard]] BasicRecipe<Any> recipe_of(const MeasuredRecipe& recipe, Index group_size) {
-  const double error = expected_error(recipe, group_size);
-  BasicRecipe<Any> out{.name = {}, .config = {}, .error = error * error};
-  if (recipe.bits != 0) {
-    out.name = sinq::detail::text("learned-", recipe.bits, "-g", group_size);
-    out.config = Config<LearnedCodebook>{
-        .quantizer = LearnedCodebook(recipe.bits), .group_size = group_size, .aux = AuxFormat::kU6};
-  } else {
-    const double rate = 0.25 * recipe.quarter_bits;
-    out.name = sinq::detail::text("trellis-", rate, "-g", group_size);
-    out.config = Config<Trellis>{.quantizer = {.rate = rate}, .group_size = group_size, .aux = AuxFormat::kU6};
-  }
-  return out;
+[[nodiscard]] BasicRecipe<Any> learned_recipe(int bits, Index group_size) {
+  return {
+      .name = sinq::detail::text("learned-", bits, "-g", group_size),
+      .config =
+          Config<LearnedCodebook>{.quantizer = LearnedCodebook(bits), .group_size = group_size, .aux = AuxFormat::kU6},
+      .error = kLearnedErrors[bits - 1] * growth_at(kLearnedGrowth, group_size)};
+}
+
+template <std::same_as<AnyConfig> Any>
+[[nodiscard]] BasicRecipe<Any> trellis_recipe(int quarter_bits, Index group_size) {
+  const double rate = 0.25 * quarter_bits;
+  return {
+      .name = sinq::detail::text("trellis-", rate, "-g", group_size),
+      .config = Config<Trellis>{.quantizer = {.rate = rate}, .group_size = group_size, .aux = AuxFormat::kU6},
+      .error = kTrellisErrors[quarter_bits - TrellisGeometry::kMinQuarterBits] * growth_at(kTrellisGrowth, group_size)};
 }
 
 /// Whether the matrices take no more than the budget under `config`.
@@ -124,11 +124,20 @@ template <std::same_as<AnyConfig> Any>
 
 template <std::same_as<AnyConfig> Any>
 std::vector<BasicRecipe<Any>> recipes() {
+  constexpr Index kMostGroup = 512;
+  // Beyond 128 columns scales cost too little for sizes in between to matter.
+  const auto next = [](Index group_size, Index step) { return group_size < 128 ? group_size + step : 2 * group_size; };
   std::vector<BasicRecipe<Any>> out;
-  for (const detail::MeasuredRecipe& recipe : detail::kMeasuredRecipes) {
-    const Index step = recipe.bits != 0 ? 8 : TrellisGeometry::kBlockCols;
-    for (Index group_size = 16; group_size <= 128; group_size += step) {
-      out.push_back(detail::recipe_of<Any>(recipe, group_size));
+  for (int bits = 8; bits >= 1; --bits) {
+    for (Index group = 16; group <= kMostGroup; group = next(group, 8)) {
+      out.push_back(detail::learned_recipe<Any>(bits, group));
+    }
+  }
+  for (int q = TrellisGeometry::kMaxQuarterBits; q >= TrellisGeometry::kMinQuarterBits; --q) {
+    // A quarter of a bit more is worth more than groups of less than 32.
+    const Index least = q == TrellisGeometry::kMaxQuarterBits ? 16 : 32;
+    for (Index group = least; group <= kMostGroup; group = next(group, TrellisGeometry::kBlockCols)) {
+      out.push_back(detail::trellis_recipe<Any>(q, group));
     }
   }
   return out;
@@ -146,7 +155,7 @@ AnyConfig accurate(B budget, std::span<const Shape> shapes) {
   if (best == nullptr) {
     SINQ_THROW(Errc::kBadConfig,
                sinq::detail::text("presets::accurate: max_bits_per_weight ", budget.max_bits_per_weight,
-                                  " is less than one bit in groups of 128 takes"));
+                                  " is less than one bit in groups of 512 takes"));
   }
   return best->config;
 }

@@ -75,8 +75,10 @@ TEST(Accurate, StaysWithinItsBudgetAndUsesIt) {
       const auto config = accurate({.max_bits_per_weight = budget}, shape.rows, shape.cols);
       const double used = bits(config, shape.rows, shape.cols);
       EXPECT_LE(used, budget) << shape.rows << " x " << shape.cols;
-      // The widest gaps: between groups of 32 of a rate and groups of 128 of the next, and where the trellis ends.
-      EXPECT_GT(used, budget - (budget < 4.7 ? 0.1 : 0.3)) << shape.rows << " x " << shape.cols;
+      // The widest gap of the trellis is between groups of 48 and 32, 0.068 bits; at 4.5 bits between 32 and 16, and
+      // before learned levels are better, 0.2. Those are far apart where small groups pay for a zero point each.
+      const double gap = budget < 4.7 ? 0.07 : budget < 5.2 ? 0.21 : 0.28;
+      EXPECT_GT(used, budget - gap) << shape.rows << " x " << shape.cols;
     }
   }
   EXPECT_LE(bits(accurate({.max_bits_per_weight = 4.55}), 1024, 1024), 4.55);
@@ -130,8 +132,8 @@ TEST(Accurate, IsNoWorseThanPlainSinqOfTheSameSize) {
   }
 }
 
-// Those, too, have no more error than any matrix: a trellis beside a weight of 5000 deviations has what the others of
-// its group leave, a third more.
+// Those, too, have no more error than any matrix: beside a weight of 5000 deviations the others of its group get noise,
+// which is half as much again.
 TEST(Accurate, HasNoMoreErrorThanExpectedOfAnyMatrix) {
   for (const auto* list : {&sinq::test::degenerate_generators(), &sinq::test::awkward_generators()}) {
     for (const auto& generator : *list) {
@@ -142,7 +144,7 @@ TEST(Accurate, HasNoMoreErrorThanExpectedOfAnyMatrix) {
         const double error = measure_error(view(w), quantize(view(w), config)).relative_frobenius;
         for (const auto& recipe : sinq::presets::recipes()) {
           if (!(recipe.config == config)) continue;
-          EXPECT_LE(error * error, 2.0 * recipe.error) << generator.name << ", " << budget;
+          EXPECT_LE(error * error, 3.0 * recipe.error) << generator.name << ", " << budget;
         }
       }
     }
