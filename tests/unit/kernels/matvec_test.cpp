@@ -120,7 +120,7 @@ void check_view(const View& view, const Expected& want, const float* x, const st
 void check(const Layout& layout, std::uint32_t seed = 1) {
   const QuantizedMatrix q = random_matrix(layout, seed);
   const std::vector<float> x = gaussian(layout.cols, seed + 100);
-  const Expected want = expected(q.view(), x.data());
+  const Expected want = Decoded(q.view()).times(x.data());
   check_view(q.view(), want, x.data(), describe(layout) + " row-major");
   if (!can_repack(layout)) return;
   const RepackedMatrix m = repack(q.view());
@@ -199,10 +199,10 @@ TEST(Matvec, RunsOnWindows) {
         for (const ColRange cols : {ColRange{0, 64}, ColRange{64, 300}, ColRange{128, 192}}) {
           const QuantizedView view = q.view().row_slice(rows).col_slice(cols);
           const std::vector<float> x = gaussian(view.cols());
-          check_view(view, expected(view, x.data()), x.data(), describe(layout) + " window");
+          check_view(view, Decoded(view).times(x.data()), x.data(), describe(layout) + " window");
           if (rows.begin % 64 != 0) continue;
           const RepackedMatrix m = repack(view);
-          check_view(m.view(), expected(view, x.data()), x.data(), describe(layout) + " repacked window");
+          check_view(m.view(), Decoded(view).times(x.data()), x.data(), describe(layout) + " repacked window");
         }
       }
     }
@@ -215,7 +215,7 @@ TEST(Matvec, RunsOnWindowsOfATrellisAsAPlainView) {
     for (const ColRange cols : {ColRange{0, 64}, ColRange{64, 512}, ColRange{160, 336}}) {
       const QuantizedView view = q.view().row_slice(rows).col_slice(cols);
       const std::vector<float> x = gaussian(view.cols());
-      check_view(view, expected(view, x.data()), x.data(), describe(q.layout()) + " window");
+      check_view(view, Decoded(view).times(x.data()), x.data(), describe(q.layout()) + " window");
     }
   }
 }
@@ -240,7 +240,7 @@ TEST(Matvec, ReadsNothingBeyondTheRegionsAtAnyAddress) {
       layout.level_count = bits == 3 ? 8 : 0;
       const QuantizedMatrix q = random_matrix(layout);
       const std::vector<float> x = gaussian(layout.cols);
-      const Expected want = expected(q.view(), x.data());
+      const Expected want = Decoded(q.view()).times(x.data());
       for (const Index offset : {0, 1, 3, 13}) {
         Scattered rows;
         for (int i = 0; i < kRegionCount; ++i) {

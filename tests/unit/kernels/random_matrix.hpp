@@ -145,44 +145,71 @@ struct Expected {
   }
 };
 
-/// `x` [q.cols()].
-inline Expected expected(const QuantizedView& q, const float* x) {
-  const Layout& layout = q.layout();
-  const InputBlocks blocks(q.cols(), layout.group_size);
-  double lowest = 0.0, highest = 0.0;
-  for (Index i = 0; q.levels() != nullptr && i < layout.level_count; ++i) {
-    lowest = std::min(lowest, static_cast<double>(q.levels()[i]));
-    highest = std::max(highest, static_cast<double>(q.levels()[i]));
-  }
-  Expected out;
-  for (Index r = 0; r < q.rows(); ++r) {
-    double y = 0.0, magnitude = 0.0, moved = 0.0, table = 0.0;
-    for (Index b = 0; b < blocks.count; ++b) {
-      double largest = 0.0;  // of x * col_scale
-      double weights = 0.0;  // sum of |w| / col_scale
-      for (Index c = blocks.first_col(b); c < blocks.first_col(b) + blocks.col_count(b); ++c) {
-        float col = 0.0F;
-        q.col_scales(r, {c, c + 1}, &col);
+/// A matrix decoded in double precision, weight by weight: once for all that it is multiplied by.
+class Decoded {
+ public:
+  explicit Decoded(const QuantizedView& q) : rows_(q.rows()), blocks_(q.cols(), q.layout().group_size) {
+    std::vector<float> cols(static_cast<std::size_t>(q.cols()));
+    weights_.reserve(static_cast<std::size_t>(rows_ * q.cols()));
+    for (Index r = 0; r < rows_; ++r) {
+      q.col_scales(r, {0, q.cols()}, cols.data());
+      for (Index c = 0; c < q.cols(); ++c) {
         const Weight w = weight_at(q, r, c);
-        const double xc = static_cast<double>(x[c]);
-        y += w.value() * xc;
-        magnitude += (std::fabs(w.level * w.scale) + std::fabs(w.offset)) * std::fabs(xc);
-        largest = std::max(largest, std::fabs(xc * static_cast<double>(col)));
-        weights += std::fabs(w.value()) / static_cast<double>(col);
-        table += std::fabs(w.scale * xc) * (highest - lowest);
+        weights_.push_back({.value = w.value(),
+                            .magnitude = std::fabs(w.level * w.scale) + std::fabs(w.offset),
+                            .scale = std::fabs(w.scale),
+                            .col_scale = static_cast<double>(cols[static_cast<std::size_t>(c)])});
       }
-      moved += largest * weights;
     }
-    // Rounding to float of both terms, a dozen times in sequence at most where it does not cancel.
-    const double rounding = 1e-6 * magnitude + 1e-30;
-    out.y.push_back(y);
-    out.float_bound.push_back(rounding);
-    // Half a step of the largest activation of each block; half a step of the table of levels.
-    out.int8_bound.push_back(moved / 254.0 * 1.001 + table / 254.0 * 1.01 + rounding);
-    out.int15_bound.push_back(moved / 32512.0 * 1.001 + table / 32766.0 * 1.02 + rounding);
+    double lowest = 0.0, highest = 0.0;
+    for (Index i = 0; q.levels() != nullptr && i < q.layout().level_count; ++i) {
+      lowest = std::min(lowest, static_cast<double>(q.levels()[i]));
+      highest = std::max(highest, static_cast<double>(q.levels()[i]));
+    }
+    level_range_ = highest - lowest;
   }
-  return out;
-}
+
+  /// W x; `x` [cols].
+  [[nodiscard]] Expected times(const float* x) const {
+    Expected out;
+    const Entry* w = weights_.data();
+    for (Index r = 0; r < rows_; ++r) {
+      double y = 0.0, magnitude = 0.0, moved = 0.0, table = 0.0;
+      for (Index b = 0; b < blocks_.count; ++b) {
+        double largest = 0.0;  // of x * col_scale
+        double weights = 0.0;  // sum of |w| / col_scale
+        for (Index c = blocks_.first_col(b); c < blocks_.first_col(b) + blocks_.col_count(b); ++c, ++w) {
+          const double xc = static_cast<double>(x[c]), size = std::fabs(xc);
+          y += w->value * xc;
+          magnitude += w->magnitude * size;
+          largest = std::max(largest, size * w->col_scale);
+          weights += std::fabs(w->value) / w->col_scale;
+          table += w->scale * size;
+        }
+        moved += largest * weights;
+      }
+      table *= level_range_;
+      // Rounding to float of both terms, a dozen times in sequence at most where it does not cancel.
+      const double rounding = 1e-6 * magnitude + 1e-30;
+      out.y.push_back(y);
+      out.float_bound.push_back(rounding);
+      // Half a step of the largest activation of each block; half a step of the table of levels.
+      out.int8_bound.push_back(moved / 254.0 * 1.001 + table / 254.0 * 1.01 + rounding);
+      out.int15_bound.push_back(moved / 32512.0 * 1.001 + table / 32766.0 * 1.02 + rounding);
+    }
+    return out;
+  }
+
+ private:
+  struct Entry {
+    double value, magnitude, scale, col_scale;
+  };
+
+  Index rows_;
+  InputBlocks blocks_;
+  std::vector<Entry> weights_;  ///< [rows][cols]
+  double level_range_ = 0.0;
+};
 
 inline std::string describe(const Layout& layout) {
   std::string text = std::to_string(layout.rows) + "x" + std::to_string(layout.cols);
