@@ -32,10 +32,10 @@ class BlockEncoder {
     }
     codes_ = {.least_scale = static_cast<float>(traits.least_scale),
               .greatest_scale = static_cast<float>(traits.greatest_scale),
-              .scale_reach = traits.has_scale_codes() ? kReach : 0.0F,
+              .scale_reach = 0.0F,
               .least_min = static_cast<float>(traits.least_min),
               .greatest_min = static_cast<float>(traits.greatest_min),
-              .min_reach = traits.has_min_codes() ? kReach : 0.0F};
+              .min_reach = 0.0F};
   }
 
   /// Blocks that are encoded at once.
@@ -57,9 +57,9 @@ class BlockEncoder {
     });
     BlockStored best, other;
     double error[kLanes], other_error[kLanes];
-    store(fit, best);
+    store(fit, kDivisors, best);
     polish(kPolishRounds, best, error);
-    store(plain, other);
+    store(plain, 1, other);
     polish(0, other, other_error);
     for (Index b = 0; b < per_panel_; ++b) {
       if (other_error[b] < error[b]) copy_block(other, b, best);
@@ -73,20 +73,24 @@ class BlockEncoder {
   static constexpr Index kLanes = BlockPanel::kLanes;
 
   // Measured on weights of normal and heavier tails: twice as many of any gain less than 0.2% of the error.
-  static constexpr float kReach = 2.0F;
+  static constexpr float kReach = 2.0F;      ///< of codes, at first
+  static constexpr float kNextReach = 1.0F;  ///< in the turns after that
   static constexpr int kFitRounds = 2;
   static constexpr int kPolishRounds = 3;
   static constexpr int kDivisors = 16;
+  static_assert(kDivisors <= kLanes);
 
   /// From scales an eighth larger than the range needs, where rounding may fall out better, to 2.5 levels of clipping.
   [[nodiscard]] BlockStarts starts() const noexcept {
-    constexpr float kStep = 0.25F, kMostClipped = 2.5F, kTableTop = 8.0F;
+    // With offsets, where each start has three positions, half as many cost 0.1% of the error.
+    const float step = traits_.has_min() ? 0.5F : 0.25F;
+    constexpr float kMostClipped = 2.5F, kTableTop = 8.0F;
     const float top = traits_.levels != nullptr ? kTableTop : grid_.lowest < 0.0F ? -grid_.lowest : grid_.highest;
     const float first = -0.5F - 0.125F * top;
     return {.top = top,
             .first = first,
-            .step = kStep,
-            .count = 1 + static_cast<int>((kMostClipped - first) / kStep),
+            .step = step,
+            .count = 1 + static_cast<int>((kMostClipped - first) / step),
             .rounds = kFitRounds};
   }
 
@@ -96,22 +100,28 @@ class BlockEncoder {
     for (Index b = 0; b < per_panel_; ++b, x += size) {
       const bool used = b < blocks;
       float greatest = 0x1p-100F, weight = 0.0F;
+      float parts[8]{};  // no maximum waits for the one before it
       for (Index i = 0; used && i < size; ++i) {
         const float magnitude = std::fabs(x[i]);
-        greatest = magnitude > greatest ? magnitude : greatest;
+        float& part = parts[i % 8];
+        part = magnitude > part ? magnitude : part;
       }
+      for (const float part : parts) greatest = part > greatest ? part : greatest;
       for (Index i = 0; used && importance != nullptr && i < size; ++i) {
         weight = importance[b * size + i] > weight ? importance[b * size + i] : weight;
       }
       // A power of two, so that no weight is rounded; squares of the quotients neither overflow nor underflow.
       unit_[b] = std::ldexp(1.0F, std::ilogb(greatest));
-      const float inverse = 1.0F / unit_[b];
-      for (Index i = 0; i < size; ++i) {
-        const Index to = i % panel_.size * kLanes + b * traits_.sub_blocks + i / panel_.size;
-        panel_.x[to] = used ? x[i] * inverse : 0.0F;
-        panel_.w[to] = weight > 0.0F ? importance[b * size + i] / weight : 1.0F;
+      inverse_unit_[b] = 1.0F / unit_[b];
+      for (Index j = 0; j < traits_.sub_blocks; ++j) {
+        const Index lane = b * traits_.sub_blocks + j, from = j * panel_.size;
+        for (Index i = 0; i < panel_.size; ++i) {
+          panel_.x[i * kLanes + lane] = used ? x[from + i] * inverse_unit_[b] : 0.0F;
+          panel_.w[i * kLanes + lane] = weight > 0.0F ? importance[b * size + from + i] / weight : 1.0F;
+        }
       }
     }
+    dispatch(limit_, [&](auto tag) { BlockSearch<decltype(tag)>::measure(panel_); });
   }
 
   /// On which side of zero offsets may be: a block's minima share the sign of its scale of minima, so the side that
@@ -121,11 +131,7 @@ class BlockEncoder {
       const Index first = b * traits_.sub_blocks, end = first + traits_.sub_blocks;
       float below = 0.0F, above = 0.0F;
       for (Index lane = first; lane < end; ++lane) {
-        float low = panel_.x[lane];
-        for (Index i = 1; i < panel_.size; ++i) {
-          const float x = panel_.x[i * kLanes + lane];
-          low = x < low ? x : low;
-        }
+        const float low = panel_.low[lane];
         (low < 0.0F ? below : above) += low * low;
       }
       for (Index lane = first; lane < end; ++lane) {
@@ -134,20 +140,16 @@ class BlockEncoder {
     }
   }
 
-  /// The fitted scales and offsets as the format stores them.
-  void store(const BlockFit& fit, BlockStored& out) const noexcept {
-    BlockLanes mins, weight;
-    for (Index lane = 0; lane < kLanes; ++lane) {
-      mins[lane] = -fit.offset[lane];
-      weight[lane] = 0.0F;
-      for (Index i = 0; i < panel_.size; ++i) weight[lane] += panel_.w[i * kLanes + lane];
-    }
+  /// The fitted scales and offsets as the format stores them, with the best of so many `divisors`.
+  void store(const BlockFit& fit, int divisors, BlockStored& out) const noexcept {
+    BlockLanes mins;
+    for (Index lane = 0; lane < kLanes; ++lane) mins[lane] = -fit.offset[lane];
     for (Index b = 0; b < per_panel_; ++b) {
       const Index first = b * traits_.sub_blocks;
-      const float scale = common_factor(fit.scale + first, weight + first, codes_.least_scale, codes_.greatest_scale, b,
-                                        out.scale_code + first);
+      const float scale = common_factor(fit.scale + first, first, codes_.least_scale, codes_.greatest_scale, b,
+                                        divisors, out.scale_code + first);
       const float min =
-          common_factor(mins + first, weight + first, codes_.least_min, codes_.greatest_min, b, out.min_code + first);
+          common_factor(mins + first, first, codes_.least_min, codes_.greatest_min, b, divisors, out.min_code + first);
       put_block(scale, min, b, out);
     }
   }
@@ -160,8 +162,8 @@ class BlockEncoder {
   }
 
   /// A number of binary16 and codes in [least, greatest], so that number * codes[j] is near values[j]: the best of
-  /// those that put the largest value at an end of the codes, or up to half way from there.
-  float common_factor(const float* values, const float* weight, float least, float greatest, Index b,
+  /// those that put the largest value at an end of the codes, or up to half way from there. `first`: lane of values[0].
+  float common_factor(const float* values, Index first, float least, float greatest, Index b, int divisors,
                       float* codes) const noexcept {
     const Index n = traits_.sub_blocks;
     float most = 0.0F;
@@ -172,19 +174,20 @@ class BlockEncoder {
     } else if (most != 0.0F) {
       float least_error = std::numeric_limits<float>::infinity();
       for (const float end : {least, greatest}) {
-        for (int k = 0; end != 0.0F && k < kDivisors; ++k) {
+        if (end == 0.0F) continue;
+        alignas(64) BlockLanes factors{}, errors;
+        for (int k = 0; k < divisors; ++k) {
           const float factor = most / (end * (1.0F - 0.5F * static_cast<float>(k) / kDivisors));
-          float stored = to_f16(factor, b);
-          if (stored == 0.0F) stored = std::copysign(kLeastF16, factor) / unit_[b];
-          float error = 0.0F;
-          for (Index j = 0; j < n; ++j) {
-            const float d = values[j] - stored * nearest_code(values[j] / stored, least, greatest);
-            error += weight[j] * d * d;
-          }
-          if (error < least_error) {
-            least_error = error;
-            best = stored;
-          }
+          factors[k] = to_f16(factor, b);
+          if (factors[k] == 0.0F) factors[k] = std::copysign(kLeastF16, factor) * inverse_unit_[b];
+        }
+        dispatch(limit_, [&](auto tag) {
+          BlockSearch<decltype(tag)>::factor_errors(values, panel_.sum + first, n, factors, least, greatest, errors);
+        });
+        for (int k = 0; k < divisors; ++k) {
+          if (!(errors[k] < least_error)) continue;
+          least_error = errors[k];
+          best = factors[k];
         }
       }
     }
@@ -204,18 +207,19 @@ class BlockEncoder {
   [[nodiscard]] float to_f16(float x, Index b) const noexcept {
     const float value = x * unit_[b];
     const float held = value < -kGreatestF16 ? -kGreatestF16 : value > kGreatestF16 ? kGreatestF16 : value;
-    return half_to_float(float_to_half(held)) / unit_[b];
+    return half_to_float(float_to_half(held)) * inverse_unit_[b];
   }
 
   /// Moves codes, then in `rounds` turns the blocks' scales and codes again, and keeps the best. `error` is per block.
   void polish(int rounds, BlockStored& best, double* error) noexcept {
     BlockSums sums;
-    settle(best, sums);
+    // What is not polished is the plain way, as it is.
+    settle(rounds > 0 ? kReach : 0.0F, best, sums);
     for (Index b = 0; b < per_panel_; ++b) error[b] = error_of(sums, b);
     BlockStored next = best;
     for (int round = 0; round < rounds; ++round) {
       for (Index b = 0; b < per_panel_; ++b) solve(sums, b, next);
-      settle(next, sums);
+      settle(kNextReach, next, sums);
       for (Index b = 0; b < per_panel_; ++b) {
         const double now = error_of(sums, b);
         if (!(now < error[b])) continue;
@@ -225,8 +229,11 @@ class BlockEncoder {
     }
   }
 
-  void settle(BlockStored& stored, BlockSums& sums) const noexcept {
-    dispatch(limit_, [&](auto tag) { BlockSearch<decltype(tag)>::settle(panel_, grid_, codes_, stored, sums); });
+  void settle(float reach, BlockStored& stored, BlockSums& sums) const noexcept {
+    BlockCodeRange codes = codes_;
+    if (traits_.has_scale_codes()) codes.scale_reach = reach;
+    if (traits_.has_min_codes()) codes.min_reach = reach;
+    dispatch(limit_, [&](auto tag) { BlockSearch<decltype(tag)>::settle(panel_, grid_, codes, stored, sums); });
   }
 
   [[nodiscard]] double error_of(const BlockSums& sums, Index b) const noexcept {
@@ -238,13 +245,8 @@ class BlockEncoder {
   /// What is lost if all weights of block b become zero.
   [[nodiscard]] double error_of_zeros(Index b) const noexcept {
     double error = 0.0;
-    for (Index i = 0; i < panel_.size; ++i) {
-      float sum = 0.0F;
-      for (Index lane = b * traits_.sub_blocks; lane < (b + 1) * traits_.sub_blocks; ++lane) {
-        const float x = panel_.x[i * kLanes + lane];
-        sum += panel_.w[i * kLanes + lane] * x * x;
-      }
-      error += static_cast<double>(sum);
+    for (Index lane = b * traits_.sub_blocks; lane < (b + 1) * traits_.sub_blocks; ++lane) {
+      error += static_cast<double>(panel_.xx[lane]);
     }
     return error;
   }
@@ -266,9 +268,9 @@ class BlockEncoder {
       const auto s = static_cast<double>(stored.scale_code[lane]), m = static_cast<double>(stored.min_code[lane]);
       ss += s * s * static_cast<double>(sums.qq[lane]);
       sm += s * m * static_cast<double>(sums.q[lane]);
-      mm += m * m * static_cast<double>(sums.one[lane]);
+      mm += m * m * static_cast<double>(panel_.sum[lane]);
       sx += s * static_cast<double>(sums.qx[lane]);
-      mx += m * static_cast<double>(sums.x[lane]);
+      mx += m * static_cast<double>(panel_.x1[lane]);
     }
     constexpr double kSingular = 1e-9;
     auto scale = static_cast<double>(stored.scale[first]);
@@ -306,7 +308,7 @@ class BlockEncoder {
   BlockGrid grid_;
   BlockCodeRange codes_;
   BlockPanel panel_;
-  float unit_[kLanes];
+  float unit_[kLanes], inverse_unit_[kLanes];
 };
 
 }  // namespace sinq::inline SINQ_ABI::detail

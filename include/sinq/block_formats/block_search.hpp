@@ -14,6 +14,10 @@ struct BlockPanel {
   Index size = 0;                          ///< elements per sub-block
   alignas(64) float x[kMaxSize * kLanes];  ///< weights, divided by the power of two `unit` of their block
   alignas(64) float w[kMaxSize * kLanes];  ///< what an error there weighs
+
+  // What `BlockSearch::measure` finds in each sub-block.
+  alignas(64) float low[kLanes], high[kLanes];            ///< the least and the greatest x
+  alignas(64) float sum[kLanes], x1[kLanes], xx[kLanes];  ///< sums of w, w x, w x^2
 };
 
 /// The levels of a format, as the search sees them.
@@ -41,7 +45,6 @@ struct BlockStored {
 struct BlockSums {
   alignas(64) BlockLanes error;      ///< sum w (x - x')^2
   alignas(64) BlockLanes qq, q, qx;  ///< sums of w level^2, w level, w level x
-  alignas(64) BlockLanes one, x;     ///< sums of w, w x
 };
 
 /// The ranges of codes and how far from the present ones to look.

@@ -10,6 +10,46 @@ struct BlockSearch<SINQ_ISA> {
   using I = S::I;
   static constexpr Index kLanes = BlockPanel::kLanes;
 
+  /// Finds what the searches want to know of each sub-block's weights.
+  SINQ_TARGET static void measure(BlockPanel& panel) noexcept {
+    for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
+      F low = S::load(panel.x + lane), high = low, sum = S::zero(), x1 = S::zero(), xx = S::zero();
+      for (Index i = 0; i < panel.size; ++i) {
+        const F x = S::load(panel.x + i * kLanes + lane), w = S::load(panel.w + i * kLanes + lane);
+        const F wx = S::mul(w, x);
+        low = S::min(low, x);
+        high = S::max(high, x);
+        sum = S::add(sum, w);
+        x1 = S::add(x1, wx);
+        xx = S::fma(wx, x, xx);
+      }
+      S::store(panel.low + lane, low);
+      S::store(panel.high + lane, high);
+      S::store(panel.sum + lane, sum);
+      S::store(panel.x1 + lane, x1);
+      S::store(panel.xx + lane, xx);
+    }
+  }
+
+  /// What is lost if `count` values become factors[k] times the nearest whole number in [least, greatest]: errors[k],
+  /// weighted.
+  SINQ_TARGET static void factor_errors(const float* values, const float* weight, Index count,
+                                        const BlockLanes& factors, float least, float greatest,
+                                        BlockLanes& errors) noexcept {
+    const F low = S::set1(least), high = S::set1(greatest);
+    for (Index k = 0; k < kLanes; k += S::kWidth) {
+      const F factor = S::load(factors + k), inverse_factor = inverse(factor);
+      F error = S::zero();
+      for (Index j = 0; j < count; ++j) {
+        const F value = S::set1(values[j]);
+        const F code = S::min(S::max(S::round(S::mul(value, inverse_factor)), low), high);
+        const F d = S::sub(value, S::mul(factor, code));
+        error = S::fma(S::mul(S::set1(weight[j]), d), d, error);
+      }
+      S::store(errors + k, error);
+    }
+  }
+
   /// Fits scales without offset, of either sign if the levels have both.
   SINQ_TARGET static void fit_scale(const BlockPanel& panel, const BlockGrid& grid, const BlockStarts& starts,
                                     BlockFit& plain, BlockFit& fit) noexcept {
@@ -26,8 +66,7 @@ struct BlockSearch<SINQ_ISA> {
     const Whole nearest{S::set1(grid.lowest), S::set1(grid.highest)};
     const F inverse_top = S::set1(1.0F / grid.highest);
     for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
-      F low, high;
-      range(panel, lane, low, high);
+      const F low = S::load(panel.low + lane), high = S::load(panel.high + lane);
       const F limit = S::load(direction + lane);
       // The lowest level is the offset: where that may not leave zero, the range begins there.
       F low0 = S::select(S::less(S::zero(), limit), S::min(low, S::zero()), low);
@@ -128,22 +167,12 @@ struct BlockSearch<SINQ_ISA> {
     return at;
   }
 
-  SINQ_TARGET static void range(const BlockPanel& panel, Index lane, F& low, F& high) noexcept {
-    low = high = S::load(panel.x + lane);
-    for (Index i = 1; i < panel.size; ++i) {
-      const F x = S::load(panel.x + i * kLanes + lane);
-      low = S::min(low, x);
-      high = S::max(high, x);
-    }
-  }
-
   template <class Grid>
   SINQ_TARGET static void fit_scale_on(const Grid& nearest, const BlockPanel& panel, const BlockGrid& grid,
                                        const BlockStarts& starts, BlockFit& plain, BlockFit& fit) noexcept {
     const F inverse_low = S::set1(1.0F / grid.lowest), inverse_high = S::set1(1.0F / grid.highest);
     for (Index lane = 0; lane < kLanes; lane += S::kWidth) {
-      F low, high;
-      range(panel, lane, low, high);
+      const F low = S::load(panel.low + lane), high = S::load(panel.high + lane);
       // The least scales of either sign under which no weight is clipped.
       const F up = S::max(S::mul(low, inverse_low), S::mul(high, inverse_high));
       const F down = S::min(S::mul(low, inverse_high), S::mul(high, inverse_low));
@@ -188,19 +217,17 @@ struct BlockSearch<SINQ_ISA> {
                                         Affine& best, F& least) noexcept {
     const F inverse_at = inverse(at.scale);
     const F shift = S::sub(S::zero(), S::mul(at.offset, inverse_at));
-    F qx = S::zero(), qq = S::zero(), q1 = S::zero(), x1 = S::zero(), w1 = S::zero(), xx = S::zero();
+    F qx = S::zero(), qq = S::zero(), q1 = S::zero();
     for (Index i = 0; i < panel.size; ++i) {
-      const F x = S::load(panel.x + i * kLanes + lane), w = S::load(panel.w + i * kLanes + lane);
+      const F x = S::load(panel.x + i * kLanes + lane);
       const F q = nearest.nearest(S::fma(x, inverse_at, shift));
-      const F wq = S::mul(w, q), wx = S::mul(w, x);
+      const F wq = S::mul(S::load(panel.w + i * kLanes + lane), q);
       q1 = S::add(q1, wq);
       qq = S::fma(wq, q, qq);
       qx = S::fma(wq, x, qx);
-      w1 = S::add(w1, w);
-      x1 = S::add(x1, wx);
-      xx = S::fma(wx, x, xx);
     }
-    const F inverse_w = inverse(w1);
+    const F sum = S::load(panel.sum + lane), x1 = S::load(panel.x1 + lane), xx = S::load(panel.xx + lane);
+    const F inverse_w = inverse(sum);
     const F q_mean = S::mul(q1, inverse_w), x_mean = S::mul(x1, inverse_w);
     const F covariance = S::sub(qx, S::mul(q_mean, x1)), variance = S::sub(qq, S::mul(q_mean, q1));
     F scale = S::max(S::mul(covariance, inverse(variance)), S::zero());
@@ -211,7 +238,7 @@ struct BlockSearch<SINQ_ISA> {
     // |x - scale q - offset|^2, multiplied out.
     const F twice = S::set1(2.0F);
     F error = S::fma(S::mul(scale, scale), qq, xx);
-    error = S::fma(S::mul(offset, offset), w1, error);
+    error = S::fma(S::mul(offset, offset), sum, error);
     error = S::fma(S::mul(twice, S::mul(scale, offset)), q1, error);
     error = S::sub(error, S::mul(twice, S::fma(scale, qx, S::mul(offset, x1))));
     const auto better = S::less(error, least);
@@ -250,36 +277,38 @@ struct BlockSearch<SINQ_ISA> {
     return S::min(S::max(x, S::set1(low)), S::set1(high));
   }
 
+  /// Sum of w (x - x')^2: counted in steps of the scale; without one, all weights are the offset.
   template <class Grid>
-  SINQ_TARGET static F error_under(const Grid& nearest, const BlockPanel& panel, Index lane, Decoder at) noexcept {
-    F error = S::zero();
+  SINQ_TARGET static F error_under(const Grid& nearest, const BlockPanel& panel, Index lane,
+                                   const Decoder& at) noexcept {
+    F steps = S::zero();
     for (Index i = 0; i < panel.size; ++i) {
-      const F x = S::load(panel.x + i * kLanes + lane);
-      const F d = S::sub(S::fma(nearest.nearest(S::fma(x, at.inverse, at.shift)), at.scale, at.offset), x);
-      error = S::fma(S::mul(S::load(panel.w + i * kLanes + lane), d), d, error);
+      const F u = S::fma(S::load(panel.x + i * kLanes + lane), at.inverse, at.shift);
+      const F d = S::sub(nearest.nearest(u), u);
+      steps = S::fma(S::mul(S::load(panel.w + i * kLanes + lane), d), d, steps);
     }
-    return error;
+    const F twice = S::mul(S::set1(2.0F), at.offset);
+    const F flat = S::fma(S::mul(at.offset, at.offset), S::load(panel.sum + lane),
+                          S::sub(S::load(panel.xx + lane), S::mul(twice, S::load(panel.x1 + lane))));
+    const auto has_steps = S::less(S::zero(), S::abs(at.inverse));
+    return S::select(has_steps, S::mul(S::mul(at.scale, at.scale), steps), S::max(flat, S::zero()));
   }
 
   template <class Grid>
   SINQ_TARGET static void sum(const Grid& nearest, const BlockPanel& panel, Index lane, Decoder at,
                               BlockSums& sums) noexcept {
-    F qx = S::zero(), qq = S::zero(), q1 = S::zero(), x1 = S::zero(), w1 = S::zero();
+    F qx = S::zero(), qq = S::zero(), q1 = S::zero();
     for (Index i = 0; i < panel.size; ++i) {
-      const F x = S::load(panel.x + i * kLanes + lane), w = S::load(panel.w + i * kLanes + lane);
+      const F x = S::load(panel.x + i * kLanes + lane);
       const F q = nearest.nearest(S::fma(x, at.inverse, at.shift));
-      const F wq = S::mul(w, q);
+      const F wq = S::mul(S::load(panel.w + i * kLanes + lane), q);
       q1 = S::add(q1, wq);
       qq = S::fma(wq, q, qq);
       qx = S::fma(wq, x, qx);
-      w1 = S::add(w1, w);
-      x1 = S::fma(w, x, x1);
     }
     S::store(sums.qq + lane, qq);
     S::store(sums.q + lane, q1);
     S::store(sums.qx + lane, qx);
-    S::store(sums.one + lane, w1);
-    S::store(sums.x + lane, x1);
   }
 };
 

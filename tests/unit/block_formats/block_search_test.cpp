@@ -15,14 +15,16 @@ using namespace sinq::detail;
 
 constexpr BlockGrid kFourBits{.lowest = 0.0F, .highest = 15.0F};
 
-BlockPanel random_panel() {
+/// As the encoder fills it; `shift` is added in even lanes and taken away in odd ones.
+BlockPanel random_panel(float shift = 0.0F) {
   BlockPanel panel;
   panel.size = 32;
   Random random(3);
   for (Index i = 0; i < panel.size * BlockPanel::kLanes; ++i) {
-    panel.x[i] = static_cast<float>(random.gaussian());
+    panel.x[i] = static_cast<float>(random.gaussian()) + (i % 2 == 0 ? shift : -shift);
     panel.w[i] = static_cast<float>(0.5 + random.uniform());
   }
+  BlockSearch<isa::Portable>::measure(panel);
   return panel;
 }
 
@@ -93,8 +95,7 @@ TEST_P(BlockSearchOn, FittedRangesAreBetterThanThoseOfExtremeWeights) {
 }
 
 TEST_P(BlockSearchOn, OffsetsStayOnTheirSideOfZero) {
-  BlockPanel panel = random_panel();
-  for (Index i = 0; i < panel.size * BlockPanel::kLanes; ++i) panel.x[i] += i % 2 == 0 ? 10.0F : -10.0F;
+  const BlockPanel panel = random_panel(10.0F);
   BlockLanes direction;
   for (Index lane = 0; lane < BlockPanel::kLanes; ++lane) direction[lane] = lane % 4 < 2 ? 1.0F : -1.0F;
   BlockFit plain, fit;
