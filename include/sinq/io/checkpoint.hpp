@@ -7,6 +7,7 @@
 #include <sinq/io/mapped_file.hpp>
 #include <sinq/io/output_path.hpp>
 #include <sinq/io/safetensors.hpp>
+#include <sinq/io/tensor_files.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -133,33 +134,41 @@ inline void require_model_folder(const std::filesystem::path& folder) {
   refuse("neither ", kSingleFile, " nor ", kIndexFile, found.empty() ? "" : "; it holds ", found);
 }
 
+namespace detail {
+
+/// A tensor and the file that it lies in.
+struct CheckpointTensor {
+  const SafetensorsFile& file;
+  const TensorInfo& info;
+  const Float8Matrix* float8 = nullptr;  ///< of a matrix of 8-bit floats: with its scales
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
+  /// See SafetensorsFile::matrix_view; 8-bit floats are multiplied with their scales when they are read.
+  [[nodiscard]] MatrixView matrix_view() const { return float8 == nullptr ? file.matrix_view(info) : float8->view(); }
+  /// Scales included.
+  [[nodiscard]] std::uint64_t stored_bytes() const noexcept {
+    return info.end - info.begin + (float8 == nullptr ? 0 : float8->scale_bytes());
+  }
+  /// See MappedFile::release.
+  void release() const noexcept {
+    file.release(info);
+    if (float8 != nullptr) float8->release();
+  }
+};
+
+}  // namespace detail
+
 /// The weights of a Hugging Face folder: one safetensors file, or several with an index that says which tensor is
 /// where. Everything is checked when it is opened. Move-only; what it hands out dies with it. Reading from several
 /// threads is safe.
 ///
 /// A matrix of 8-bit floats is read with its scales, in whichever file they are; these, and those of its activations,
 /// are no tensors of their own.
-class Checkpoint {
+///
+/// Its tensors come shard by shard, by file name, in each in the order of their bytes; its name is the folder's.
+class Checkpoint : public detail::TensorFiles<SafetensorsFile, detail::CheckpointTensor> {
  public:
-  /// A tensor and the file that it lies in.
-  struct Tensor {
-    const SafetensorsFile& file;
-    const TensorInfo& info;
-    const detail::Float8Matrix* float8 = nullptr;  ///< of a matrix of 8-bit floats: with its scales
-
-    [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
-    /// See SafetensorsFile::matrix_view; 8-bit floats are multiplied with their scales when they are read.
-    [[nodiscard]] MatrixView matrix_view() const { return float8 == nullptr ? file.matrix_view(info) : float8->view(); }
-    /// Scales included.
-    [[nodiscard]] std::uint64_t stored_bytes() const noexcept {
-      return info.end - info.begin + (float8 == nullptr ? 0 : float8->scale_bytes());
-    }
-    /// See MappedFile::release.
-    void release() const noexcept {
-      file.release(info);
-      if (float8 != nullptr) float8->release();
-    }
-  };
+  using Tensor = detail::CheckpointTensor;
 
   /// Opens model.safetensors.index.json with its shards, else model.safetensors. A tensor that the index does not name
   /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile;
@@ -189,34 +198,6 @@ class Checkpoint {
     out.join_scales({});
     return out;
   }
-
-  Checkpoint(Checkpoint&&) = default;
-  Checkpoint& operator=(Checkpoint&&) = default;
-  Checkpoint(const Checkpoint&) = delete;
-  Checkpoint& operator=(const Checkpoint&) = delete;
-
-  /// All tensors: shards by file name, in each the order of their bytes.
-  [[nodiscard]] const std::vector<Tensor>& tensors() const& noexcept { return tensors_; }
-  const std::vector<Tensor>& tensors() && = delete;
-  [[nodiscard]] const std::vector<SafetensorsFile>& files() const& noexcept { return files_; }
-  const std::vector<SafetensorsFile>& files() && = delete;
-
-  /// The tensor of that name, or null.
-  [[nodiscard]] const Tensor* find(std::string_view tensor) const& noexcept {
-    const auto at = by_name_.find(tensor);
-    return at == by_name_.end() ? nullptr : at->second;
-  }
-  const Tensor* find(std::string_view tensor) && = delete;
-
-  /// The tensor of that name. Throws Errc::kBadFile if there is none.
-  [[nodiscard]] const Tensor& at(std::string_view tensor) const& {
-    const Tensor* found = find(tensor);
-    if (found == nullptr) {
-      SINQ_THROW(Errc::kBadFile, sinq::detail::text(name_, ": there is no tensor ", detail::name_text(tensor)));
-    }
-    return *found;
-  }
-  const Tensor& at(std::string_view tensor) && = delete;
 
   /// The names of the quantized tensors of all files, sorted. Throws as `SafetensorsFile::quantized_names`.
   [[nodiscard]] std::vector<std::string> quantized_names() const {
@@ -322,11 +303,7 @@ class Checkpoint {
     }
   }
 
-  std::string name_;
-  std::vector<SafetensorsFile> files_;
   std::vector<detail::Float8Matrix> float8_;
-  std::vector<Tensor> tensors_;
-  sinq::detail::Map<std::string_view, const Tensor*> by_name_;
 };
 
 /// See SafetensorsFile::matrix_view.

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sinq/detail/map.hpp>
 #include <sinq/error.hpp>
 #include <sinq/io/gguf.hpp>
 #include <sinq/io/gguf_shards.hpp>
 #include <sinq/io/printable.hpp>
+#include <sinq/io/tensor_files.hpp>
 
 #include <cstddef>
 #include <filesystem>
@@ -16,28 +16,36 @@
 
 namespace sinq::inline SINQ_ABI::io {
 
+namespace detail {
+
+/// A tensor and the file that it lies in.
+struct GgufModelTensor {
+  const GgufFile& file;
+  const GgufTensorInfo& info;
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
+  /// See GgufFile::rows_view and matrix_view.
+  [[nodiscard]] MatrixView rows_view() const { return file.rows_view(info); }
+  [[nodiscard]] MatrixView matrix_view() const { return file.matrix_view(info); }
+  /// See MappedFile::release.
+  void release() const noexcept { file.release(info); }
+};
+
+}  // namespace detail
+
 /// A model in one GGUF file, or in several ("model-00001-of-00003.gguf"), any of which stands for all. Everything is
 /// checked when it is opened. Move-only; what it hands out dies with it. Reading from several threads is safe.
-class GgufModel {
+/// Its tensors come file by file, in each in the order of its list; its name is the path of the first file.
+class GgufModel : public detail::TensorFiles<GgufFile, detail::GgufModelTensor> {
  public:
-  /// A tensor and the file that it lies in.
-  struct Tensor {
-    const GgufFile& file;
-    const GgufTensorInfo& info;
-
-    [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
-    /// See GgufFile::rows_view and matrix_view.
-    [[nodiscard]] MatrixView rows_view() const { return file.rows_view(info); }
-    [[nodiscard]] MatrixView matrix_view() const { return file.matrix_view(info); }
-    /// See MappedFile::release.
-    void release() const noexcept { file.release(info); }
-  };
+  using Tensor = detail::GgufModelTensor;
 
   /// Throws what GgufFile::open throws for each of the files; Errc::kBadFile if they do not say of themselves what
   /// their names say, hold another number of tensors, or one twice.
   [[nodiscard]] static GgufModel open(const std::filesystem::path& path) {
     GgufModel out;
     out.open_files(path);
+    out.name_ = out.files_.front().name();
     for (const GgufFile& file : out.files_) {
       for (const auto& info : file.tensors()) out.tensors_.push_back({file, info});
     }
@@ -53,39 +61,11 @@ class GgufModel {
     return out;
   }
 
-  GgufModel(GgufModel&&) = default;
-  GgufModel& operator=(GgufModel&&) = default;
-  GgufModel(const GgufModel&) = delete;
-  GgufModel& operator=(const GgufModel&) = delete;
-
   /// Of the first file, which has those of the model.
   [[nodiscard]] const GgufMetadata& metadata() const& noexcept { return files_.front().metadata(); }
   const GgufMetadata& metadata() && = delete;
-  /// All tensors: file by file, in each the order of its list.
-  [[nodiscard]] const std::vector<Tensor>& tensors() const& noexcept { return tensors_; }
-  const std::vector<Tensor>& tensors() && = delete;
-  [[nodiscard]] const std::vector<GgufFile>& files() const& noexcept { return files_; }
-  const std::vector<GgufFile>& files() && = delete;
-
-  /// The tensor of that name, or null.
-  [[nodiscard]] const Tensor* find(std::string_view tensor) const& noexcept {
-    const auto at = by_name_.find(tensor);
-    return at == by_name_.end() ? nullptr : at->second;
-  }
-  const Tensor* find(std::string_view tensor) && = delete;
-
-  /// The tensor of that name. Throws Errc::kBadFile if there is none.
-  [[nodiscard]] const Tensor& at(std::string_view tensor) const& {
-    const Tensor* found = find(tensor);
-    if (found == nullptr) {
-      SINQ_THROW(Errc::kBadFile, sinq::detail::text(name(), ": there is no tensor ", detail::name_text(tensor)));
-    }
-    return *found;
-  }
-  const Tensor& at(std::string_view tensor) && = delete;
-
   /// The path of the first file, as errors give it.
-  [[nodiscard]] const std::string& name() const noexcept { return files_.front().name(); }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
   GgufModel() = default;
@@ -129,10 +109,6 @@ class GgufModel {
       }
     }
   }
-
-  std::vector<GgufFile> files_;
-  std::vector<Tensor> tensors_;
-  sinq::detail::Map<std::string_view, const Tensor*> by_name_;
 };
 
 }  // namespace sinq::inline SINQ_ABI::io
