@@ -5,6 +5,7 @@
 #include "fold/architecture_json.hpp"
 #include "fold/fold_model.hpp"
 #include "gguf/gguf_metadata.hpp"
+#include "gguf/type_rules.hpp"
 #include "llm/gguf_names.hpp"
 #include "llm/model.hpp"
 #include "llm/model_tensors.hpp"
@@ -24,8 +25,7 @@ constexpr const char* kRopeFactors = "rope_freqs.weight";
 /// All tensors of a model, in the order of the file.
 class TensorList {
  public:
-  TensorList(const llm::ModelConfig& config, const ConvertOptions& options)
-      : types(options.fallback), config_(config), options_(options) {
+  TensorList(const llm::ModelConfig& config, const ConvertOptions& options) : types(options), config_(config) {
     table("model.embed_tokens.weight");
     if (!config.rope_factors.empty()) add({}, {kRopeFactors, GgufType::kF32, {config.head_dim / 2}});
     for (Index layer = 0; layer < config.layers; ++layer) {
@@ -44,26 +44,30 @@ class TensorList {
 
   std::vector<std::string> sources;
   std::vector<GgufTensorInfo> tensors;  ///< of the same positions
-  RowTypes types;
+  std::vector<bool> free;               ///< likewise
+  TypeRules types;
 
  private:
   void add(std::string source, GgufTensorInfo tensor) {
     sources.push_back(std::move(source));
     tensors.push_back(std::move(tensor));
+    free.push_back(false);
   }
   void vector(const std::string& name, Index size) { add(name, {llm::gguf_name(name), GgufType::kF32, {size}}); }
-  void table(const std::string& name) { matrix(name, options_.table_type(), config_.vocab_size, config_.hidden_size); }
+  void table(const std::string& name) { matrix(name, TensorRole::kTable, config_.vocab_size, config_.hidden_size); }
   void linear(llm::LinearId id) {
     const llm::LinearShape shape = llm::linear_shape(config_, id.linear);
-    matrix(id.name() + ".weight", options_.type, shape.rows, shape.cols);
+    matrix(id.name() + ".weight", TensorRole::kMatrix, shape.rows, shape.cols);
     if (shape.bias) vector(id.name() + ".bias", shape.rows);
   }
-  void matrix(const std::string& name, GgufType type, Index rows, Index cols) {
-    add(name, {llm::gguf_name(name), types.choose(name, type, cols), {rows, cols}});
+  void matrix(const std::string& name, TensorRole role, Index rows, Index cols) {
+    const std::string tensor = llm::gguf_name(name);
+    const auto choice = types.choose(tensor, name, role, cols);
+    add(name, {tensor, choice.type, {rows, cols}});
+    free.back() = choice.is_free;
   }
 
   const llm::ModelConfig& config_;
-  const ConvertOptions& options_;
 };
 
 std::string name_of(const std::filesystem::path& folder) {
@@ -112,6 +116,8 @@ void CheckpointContent::list_tensors() {
   TensorList list(config_, options_);
   sources_ = std::move(list.sources);
   tensors_ = std::move(list.tensors);
+  free_ = std::move(list.free);
+  list.types.require_use();
   notes_ = list.types.notes();
 }
 
@@ -187,27 +193,36 @@ std::vector<float> CheckpointContent::vector(const std::string& name, Index size
 
 void CheckpointContent::write_matrix(std::size_t tensor, const Importances& importances, TensorEncoder& encoder,
                                      const TensorEncoder::Sink& sink) const {
-  const auto& target = tensors_[tensor];
-  const std::string& name = sources_[tensor];
-  const auto& source = files_.at(name);
-  const sinq::MatrixView stored = source.matrix_view();
-  const auto* factors = factors_.find(name);
-  const sinq::fold::FoldedMatrix folded(stored, factors, product_rounding(target.type));
-  const llm::ReorderedHeads reordered(folded.view(), llm::RopeOrder::kPairs, config_.head_dim);
+  const auto& source = files_.at(sources_[tensor]);
+  const GgufType type = tensors_[tensor].type;
+  const Index cols = tensors_[tensor].shape.back();
   // Rows that are written leave memory; of reordered heads those nearby are read again.
-  const auto row_bytes = static_cast<std::uint64_t>(stored.cols * dtype_bytes(source.info.dtype));
-  const auto written_row_bytes =
-      static_cast<std::uint64_t>(stored.cols / block_size(target.type) * block_bytes(target.type));
+  const auto row_bytes = static_cast<std::uint64_t>(cols * dtype_bytes(source.info.dtype));
+  const auto written_row_bytes = static_cast<std::uint64_t>(cols / block_size(type) * block_bytes(type));
   std::uint64_t written = 0;
   const auto write = [&](std::span<const std::byte> bytes) {
     sink(bytes);
     written += bytes.size();
     source.file.release(source.info, 0, written / written_row_bytes * row_bytes);
   };
+  with_matrix(tensor, 0, type, importances, [&](const auto& weights, sinq::RowRange rows, const auto& importance) {
+    encoder.encode(weights, rows, type, importance, write);
+  });
+}
+
+void CheckpointContent::with_matrix(std::size_t tensor, Index index, GgufType type, const Importances& importances,
+                                    const MatrixBody& body) const {
+  const std::string& name = sources_[tensor];
+  const auto& source = files_.at(name);
+  const auto* factors = factors_.find(name);
   common::with_tensor_name(source, [&] {
+    const sinq::MatrixView stored = source.matrix_view();
+    const sinq::fold::FoldedMatrix folded(stored, factors, product_rounding(type));
+    const llm::ReorderedHeads reordered(folded.view(), llm::RopeOrder::kPairs, config_.head_dim);
     const sinq::RowRange rows{0, stored.rows};
-    encoder.encode(is_reordered(name) ? reordered.view() : folded.view(), rows, target.type,
-                   importances.of(target, 0, stored, rows, factors), write);
+    const GgufTensorInfo target{tensors_[tensor].name, type, tensors_[tensor].shape};
+    body(is_reordered(name) ? reordered.view() : folded.view(), rows,
+         importances.of(target, index, stored, rows, factors));
   });
 }
 

@@ -18,6 +18,8 @@ class CheckpointContent final : public Content {
 
   [[nodiscard]] std::vector<std::filesystem::path> inputs() const override { return {options_.model}; }
   void find_factors() override;
+  void with_matrix(std::size_t tensor, Index index, GgufType type, const Importances& importances,
+                   const MatrixBody& body) const override;
   void write(std::size_t tensor, const Importances& importances, TensorEncoder& encoder,
              const TensorEncoder::Sink& sink) const override;
 

@@ -9,7 +9,9 @@
 #include "gguf/tensor_encoder.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,14 +29,25 @@ class Content {
   [[nodiscard]] const sinq::io::GgufMetadata& metadata() const noexcept { return metadata_; }
   /// In the order of the file; without places.
   [[nodiscard]] const std::vector<sinq::io::GgufTensorInfo>& tensors() const noexcept { return tensors_; }
+  /// Whether a mixture is to choose the type of a tensor; it has some type that holds its rows so far.
+  [[nodiscard]] bool is_free(std::size_t tensor) const { return free_[tensor]; }
+  void set_type(std::size_t tensor, GgufType type) { tensors_[tensor].type = type; }
   /// What a user should know: tensors that get another type than was asked for, for instance.
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
   /// The files that are read, or the folder that they are in.
   [[nodiscard]] virtual std::vector<std::filesystem::path> inputs() const = 0;
 
-  /// Finds the column scales, if they are to be folded. Before `write`. Throws kBadData for weights that are not
-  /// finite.
+  /// Finds the column scales, if they are to be folded. Before `with_matrix` and `write`. Throws kBadData for weights
+  /// that are not finite.
   virtual void find_factors() = 0;
+
+  /// Rows `rows` of `weights`, and what errors in the columns weigh: nothing if all weigh alike.
+  using MatrixBody = std::function<void(const sinq::MatrixView& weights, sinq::RowRange rows,  //
+                                        std::span<const float> importance)>;
+  /// Calls `body` with matrix `index` of those that a tensor consists of, folded, as it is to become `type`. Errors
+  /// name the tensor. From several threads, if need be.
+  virtual void with_matrix(std::size_t tensor, Index index, GgufType type, const Importances& importances,
+                           const MatrixBody& body) const = 0;
 
   /// The bytes of a tensor, in order. Throws kBadData, naming tensor, row and column, for numbers that are not finite
   /// or that its type cannot hold.
@@ -44,6 +57,7 @@ class Content {
  protected:
   sinq::io::GgufMetadata metadata_;
   std::vector<sinq::io::GgufTensorInfo> tensors_;
+  std::vector<bool> free_;  ///< of the same positions
   std::vector<std::string> notes_;
 };
 

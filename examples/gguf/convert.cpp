@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <utility>
 
 namespace gguf {
@@ -20,12 +21,26 @@ class Conversion::State {
       : options(std::move(given)), content(open_content(options)), importances(options, content->tensors()) {
     auto metadata = content->metadata();
     importances.describe(metadata);
+    if (options.mixture) {
+      prepare();
+      mixture = choose_mixture(options, metadata, importances, *content);
+      metadata.set("general.file_type", mixture->nearest->file_type);
+    }
     plans = plan_gguf_shards(metadata, content->tensors(), options.max_shard_bytes);
   }
 
+  /// Reads what weights, and the model if it must run, say. Once.
+  void prepare() {
+    if (std::exchange(is_prepared, true)) return;
+    content->find_factors();
+    importances.measure();
+  }
+
+  bool is_prepared = false;
   ConvertOptions options;
   std::unique_ptr<Content> content;
   Importances importances;
+  std::optional<Mixture> mixture;
   std::vector<sinq::io::GgufPlan> plans;
 };
 
@@ -35,8 +50,14 @@ Conversion::Conversion(Conversion&&) noexcept = default;
 
 const std::vector<sinq::io::GgufPlan>& Conversion::plans() const noexcept { return state_->plans; }
 
+const Mixture* Conversion::mixture() const noexcept { return state_->mixture ? &*state_->mixture : nullptr; }
+
 std::vector<std::string> Conversion::notes() const {
   std::vector<std::string> out = state_->content->notes();
+  if (state_->mixture) {
+    const auto sentences = summary_of(*state_->mixture);
+    out.insert(out.end(), sentences.begin(), sentences.end());
+  }
   const auto& more = state_->importances.notes();
   out.insert(out.end(), more.begin(), more.end());
   return out;
@@ -44,7 +65,9 @@ std::vector<std::string> Conversion::notes() const {
 
 std::vector<std::filesystem::path> Conversion::inputs() const {
   std::vector<std::filesystem::path> out = state_->content->inputs();
-  for (const auto& file : {state_->options.calibration, state_->options.imatrix}) {
+  const auto& mixture = state_->options.mixture;
+  const auto sensitivity = mixture ? mixture->sensitivity : std::filesystem::path();
+  for (const auto& file : {state_->options.calibration, state_->options.imatrix, sensitivity}) {
     if (!file.empty()) out.push_back(file);
   }
   return out;
@@ -64,8 +87,7 @@ void Conversion::write(const std::filesystem::path& target, const Step& step) {
   std::deque<GgufWriter> writers;  // first: a target that cannot be written costs no time
   const auto files = outputs(target);
   for (std::size_t i = 0; i < files.size(); ++i) writers.emplace_back(files[i], state_->plans[i]);
-  state_->content->find_factors();
-  state_->importances.measure();
+  state_->prepare();
   TensorEncoder encoder(state_->options.threads);
   std::size_t tensor = 0;
   for (GgufWriter& writer : writers) {

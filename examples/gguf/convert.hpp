@@ -3,6 +3,7 @@
 #include <sinq/io/gguf_writer.hpp>
 
 #include "gguf/convert_options.hpp"
+#include "gguf/mixture.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -13,10 +14,10 @@
 namespace gguf {
 
 /// A model on its way into a GGUF file, or several. Everything is checked, and their sizes known, before any weight is
-/// read.
+/// read, but for mixtures of types, which are chosen by what types make of the weights.
 class Conversion {
  public:
-  /// Throws as `open_content`, and kIo, kBadFile, kBadData for what importance is taken from.
+  /// Throws as `open_content` and `choose_mixture`, and kIo, kBadFile, kBadData for what importance is taken from.
   explicit Conversion(ConvertOptions options);
   ~Conversion();
   Conversion(Conversion&&) noexcept;
@@ -24,6 +25,8 @@ class Conversion {
 
   /// One for each file.
   [[nodiscard]] const std::vector<sinq::io::GgufPlan>& plans() const noexcept;
+  /// The types that were chosen, or null.
+  [[nodiscard]] const Mixture* mixture() const noexcept;
   /// What a user should know, a sentence each.
   [[nodiscard]] std::vector<std::string> notes() const;
   /// All that is read.

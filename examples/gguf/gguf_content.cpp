@@ -6,6 +6,7 @@
 #include "common/named_error.hpp"
 #include "fold/architecture_json.hpp"
 #include "gguf/file_type.hpp"
+#include "gguf/type_rules.hpp"
 #include "llm/gguf_description.hpp"
 #include "llm/gguf_names.hpp"
 
@@ -46,20 +47,25 @@ std::vector<std::filesystem::path> GgufContent::inputs() const {
 }
 
 void GgufContent::choose_types() {
-  RowTypes types(options_.fallback);
+  TypeRules types(options_);
   std::map<GgufType, int> again, unread;
   for (const auto& tensor : files_.tensors()) {
     const GgufTensorInfo& stored = tensor.info;
     GgufTensorInfo out{stored.name, stored.type, stored.shape};
     const TensorRole role = role_of(stored.name, stored.shape);
+    const bool has_blocks = !scalar_type(stored.type);
+    bool is_free = false;
     if (role != TensorRole::kKept && stored.begin != stored.end) {
       if (is_readable(stored.type)) {
-        out.type = types.choose(stored.name, wanted_type(stored, role), stored.shape.back());
+        const auto choice = types.choose(stored.name, stored.name, role, stored.shape.back(),
+                                         has_blocks ? std::optional(stored.type) : std::nullopt);
+        out.type = choice.type;
+        is_free = choice.is_free;
       } else {
         ++unread[stored.type];
       }
     }
-    if (out.type != stored.type && !scalar_type(stored.type)) {
+    if ((is_free || out.type != stored.type) && has_blocks) {
       if (!options_.requantize) {
         throw sinq::Error(sinq::Errc::kBadConfig,
                           tensor.file.name() + ": tensor " + name_text(stored.name) + " is " +
@@ -69,16 +75,12 @@ void GgufContent::choose_types() {
       ++again[stored.type];
     }
     tensors_.push_back(std::move(out));
+    free_.push_back(is_free);
   }
+  types.require_use();
   notes_ = types.notes();
   if (!again.empty()) notes_.push_back("lossy: encoded a second time are " + counts_text(again));
   if (!unread.empty()) notes_.push_back("kept, since their numbers cannot be read: " + counts_text(unread));
-}
-
-GgufType GgufContent::wanted_type(const GgufTensorInfo& stored, TensorRole role) const {
-  if (role == TensorRole::kMatrix) return options_.type;
-  // Nobody gains by an embedding table that was decoded.
-  return !options_.embeddings && !scalar_type(stored.type) ? stored.type : options_.table_type();
 }
 
 void GgufContent::plan_folding() {
@@ -109,47 +111,70 @@ void GgufContent::find_factors() {
   factors_ = sinq::fold::find_factors(*plan_, lookup, *options_.fold, release);
 }
 
+const sinq::fold::Factors* GgufContent::factors_of(const std::string& tensor) const {
+  const auto planned = plan_names_.find(tensor);
+  return planned == plan_names_.end() ? nullptr : factors_.find(planned->second);
+}
+
 void GgufContent::write(std::size_t tensor, const Importances& importances, TensorEncoder& encoder,
                         const TensorEncoder::Sink& sink) const {
   const auto& source = files_.tensors()[tensor];
-  const auto planned = plan_names_.find(source.info.name);
-  const auto* factors = planned == plan_names_.end() ? nullptr : factors_.find(planned->second);
-  common::with_tensor_name(
-      source.info.name,
-      [&] {
-        const GgufTensorInfo& target = tensors_[tensor];
-        if (factors == nullptr && target.type == source.info.type) return encoder.copy(source, sink);
-        if (source.info.shape.size() != 1) return write_matrices(tensor, factors, importances, encoder, sink);
-        const Index size = source.info.shape[0];
-        std::vector<float> values(static_cast<std::size_t>(size));
-        sinq::detail::read_rect(source.rows_view(), {0, 0, 1, size}, values.data(), size);
-        values = folded_vector(std::move(values), factors);
-        encoder.encode(sinq::MatrixView::row_major(values.data(), 1, size), {0, 1}, target.type, {}, sink);
-      },
-      [] {}, source.file.name());
+  const GgufTensorInfo& target = tensors_[tensor];
+  const auto* factors = factors_of(source.info.name);
+  const bool is_copied = factors == nullptr && target.type == source.info.type;
+  if (!is_copied && source.info.shape.size() != 1) {
+    write_matrices(tensor, importances, encoder, sink);
+  } else {
+    common::with_tensor_name(
+        source.info.name,
+        [&] {
+          if (is_copied) return encoder.copy(source, sink);
+          const Index size = source.info.shape[0];
+          std::vector<float> values(static_cast<std::size_t>(size));
+          sinq::detail::read_rect(source.rows_view(), {0, 0, 1, size}, values.data(), size);
+          values = folded_vector(std::move(values), factors);
+          encoder.encode(sinq::MatrixView::row_major(values.data(), 1, size), {0, 1}, target.type, {}, sink);
+        },
+        [] {}, source.file.name());
+  }
   source.release();
 }
 
-void GgufContent::write_matrices(std::size_t tensor, const sinq::fold::Factors* factors, const Importances& importances,
-                                 TensorEncoder& encoder, const TensorEncoder::Sink& sink) const {
+void GgufContent::write_matrices(std::size_t tensor, const Importances& importances, TensorEncoder& encoder,
+                                 const TensorEncoder::Sink& sink) const {
   const auto& source = files_.tensors()[tensor];
-  const GgufTensorInfo& target = tensors_[tensor];
-  const sinq::MatrixView stored = source.rows_view();
-  const sinq::fold::FoldedMatrix folded(stored, factors, product_rounding(target.type));
-  const auto row_bytes = [&](GgufType type) {
-    return static_cast<std::uint64_t>(stored.cols / block_size(type) * block_bytes(type));
+  const GgufType type = tensors_[tensor].type;
+  const Index cols = source.info.shape.back();
+  const auto row_bytes = [&](GgufType of) {
+    return static_cast<std::uint64_t>(cols / block_size(of) * block_bytes(of));
   };
   std::uint64_t written = 0;
   const auto write = [&](std::span<const std::byte> bytes) {
     sink(bytes);
     written += bytes.size();
-    source.file.release(source.info, 0, written / row_bytes(target.type) * row_bytes(source.info.type));
+    source.file.release(source.info, 0, written / row_bytes(type) * row_bytes(source.info.type));
   };
-  const Index rows = source.info.shape[source.info.shape.size() - 2];
-  for (Index i = 0; i * rows < stored.rows; ++i) {
-    const sinq::RowRange range{i * rows, (i + 1) * rows};
-    encoder.encode(folded.view(), range, target.type, importances.of(target, i, stored, range, factors), write);
+  for (Index i = 0; i < matrix_count(source.info.shape); ++i) {
+    with_matrix(tensor, i, type, importances, [&](const auto& weights, sinq::RowRange rows, const auto& importance) {
+      encoder.encode(weights, rows, type, importance, write);
+    });
   }
+}
+
+void GgufContent::with_matrix(std::size_t tensor, Index index, GgufType type, const Importances& importances,
+                              const MatrixBody& body) const {
+  const auto& source = files_.tensors()[tensor];
+  const auto* factors = factors_of(source.info.name);
+  const auto call = [&] {
+    const sinq::MatrixView stored = source.rows_view();
+    const sinq::fold::FoldedMatrix folded(stored, factors, product_rounding(type));
+    const Index rows = source.info.shape[source.info.shape.size() - 2];
+    const sinq::RowRange range{index * rows, (index + 1) * rows};
+    const GgufTensorInfo target{source.info.name, type, source.info.shape};
+    body(folded.view(), range, importances.of(target, index, stored, range, factors));
+  };
+  common::with_tensor_name(
+      source.info.name, call, [] {}, source.file.name());
 }
 
 }  // namespace gguf

@@ -20,15 +20,18 @@ class GgufContent final : public Content {
 
   [[nodiscard]] std::vector<std::filesystem::path> inputs() const override;
   void find_factors() override;
+  void with_matrix(std::size_t tensor, Index index, GgufType type, const Importances& importances,
+                   const MatrixBody& body) const override;
   void write(std::size_t tensor, const Importances& importances, TensorEncoder& encoder,
              const TensorEncoder::Sink& sink) const override;
 
  private:
   void choose_types();
-  [[nodiscard]] GgufType wanted_type(const sinq::io::GgufTensorInfo& stored, TensorRole role) const;
   void plan_folding();
-  void write_matrices(std::size_t tensor, const sinq::fold::Factors* factors, const Importances& importances,
-                      TensorEncoder& encoder, const TensorEncoder::Sink& sink) const;
+  /// What a tensor is multiplied with, or null.
+  [[nodiscard]] const sinq::fold::Factors* factors_of(const std::string& tensor) const;
+  void write_matrices(std::size_t tensor, const Importances& importances, TensorEncoder& encoder,
+                      const TensorEncoder::Sink& sink) const;
 
   ConvertOptions options_;
   sinq::io::GgufModel files_;

@@ -21,13 +21,6 @@ bool is_weighed(const GgufTensorInfo& tensor) {
   return block_size(tensor.type) > 1 && role_of(tensor.name, tensor.shape) != TensorRole::kKept;
 }
 
-/// Matrices that a tensor consists of.
-Index matrix_count(const GgufTensorInfo& tensor) {
-  Index out = 1;
-  for (std::size_t i = 0; i + 2 < tensor.shape.size(); ++i) out *= tensor.shape[i];
-  return out;
-}
-
 }  // namespace
 
 Importances::Importances(const ConvertOptions& options, const std::vector<GgufTensorInfo>& tensors)
@@ -110,7 +103,7 @@ void Importances::check_imatrix(const std::vector<GgufTensorInfo>& tensors) {
       continue;
     }
     ++known;
-    const Index count = matrix_count(tensor), cols = tensor.shape.back();
+    const Index count = matrix_count(tensor.shape), cols = tensor.shape.back();
     if (static_cast<Index>(found->second.size()) != count * cols) {
       throw sinq::Error(sinq::Errc::kBadFile,
                         sinq::detail::text(imatrix_->name, ": tensor ", sinq::io::detail::name_text(tensor.name), ": ",

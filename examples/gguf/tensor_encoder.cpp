@@ -43,9 +43,18 @@ void encode_blocks(sinq::BlockFormat format, Index r, std::span<const float> row
   }
 }
 
-/// Row `r` of a matrix.
-void encode(GgufType type, Index r, std::span<const float> row, std::span<const float> importance,
-            std::span<std::byte> out) {
+// A few rows are what a thread takes at a time, a piece is what waits for its turn to be written.
+constexpr Index kRows = 8, kPieceBytes = Index{8} << 20;
+
+/// Rows of a piece.
+Index piece_rows(Index row_bytes, Index rows) {
+  return sinq::round_up(std::clamp<Index>(kPieceBytes / row_bytes, 1, std::max<Index>(rows, 1)), kRows);
+}
+
+}  // namespace
+
+void encode_row_as(GgufType type, Index r, std::span<const float> row, std::span<const float> importance,
+                   std::span<std::byte> out) {
   if (const auto bad = sinq::io::find_nonfinite(row)) refuse_weight(r, bad->at, bad->name);
   if (const auto format = sinq::io::block_format(type)) return encode_blocks(*format, r, row, importance, out);
   switch (type) {
@@ -60,16 +69,6 @@ void encode(GgufType type, Index r, std::span<const float> row, std::span<const 
       throw sinq::Error(sinq::Errc::kUnsupported, std::string(name(type)) + " is no type to write");
   }
 }
-
-// A few rows are what a thread takes at a time, a piece is what waits for its turn to be written.
-constexpr Index kRows = 8, kPieceBytes = Index{8} << 20;
-
-/// Rows of a piece.
-Index piece_rows(Index row_bytes, Index rows) {
-  return sinq::round_up(std::clamp<Index>(kPieceBytes / row_bytes, 1, std::max<Index>(rows, 1)), kRows);
-}
-
-}  // namespace
 
 template <class Body>
 void TensorEncoder::for_each_row(const sinq::MatrixView& matrix, sinq::RowRange rows, const Body& body) {
@@ -95,7 +94,7 @@ void TensorEncoder::encode(const sinq::MatrixView& matrix, sinq::RowRange rows, 
     for_each_row(matrix, piece, [&](Index r, std::span<const float> row) {
       const auto out = std::span(piece_).subspan(static_cast<std::size_t>((r - begin) * row_bytes),
                                                  static_cast<std::size_t>(row_bytes));
-      gguf::encode(type, r, row, importance, out);
+      encode_row_as(type, r, row, importance, out);
     });
     sink(piece_);
   }

@@ -14,6 +14,11 @@ namespace gguf {
 
 using sinq::Index;
 
+/// Row `r` of a matrix as `type`; `importance` [cols] as for sinq::encode_row. Throws kBadData, naming row and column,
+/// for weights that are not finite or that the type cannot hold.
+void encode_row_as(sinq::io::GgufType type, Index r, std::span<const float> row, std::span<const float> importance,
+                   std::span<std::byte> out);
+
 /// Writes rows of weights as GGUF tensors want them, on several threads and with a bounded piece in memory.
 class TensorEncoder {
  public:

@@ -48,14 +48,28 @@ constexpr std::array<std::string_view, 35> kKeptNames{"_norm.weight",  //
 /// Positions and types of tokens of BERT.
 constexpr std::array<std::string_view, 2> kKeptTensors{"position_embd.weight", "token_types.weight"};
 
-/// llama.cpp's choice where rows are no whole blocks.
-GgufType usual_fallback(GgufType type, Index cols) {
+}  // namespace
+
+TensorRole role_of(std::string_view name, std::span<const Index> shape) {
+  while (!shape.empty() && shape.front() == 1) shape = shape.subspan(1);  // as ggml counts dimensions
+  if (shape.size() < 2 || !name.ends_with("weight")) return TensorRole::kKept;
+  const bool kept = std::any_of(kKeptNames.begin(), kKeptNames.end(),
+                                [&](std::string_view part) { return name.find(part) != std::string_view::npos; });
+  if (kept || std::find(kKeptTensors.begin(), kKeptTensors.end(), name) != kKeptTensors.end()) return TensorRole::kKept;
+  const bool table = name == "token_embd.weight" || name == "per_layer_token_embd.weight" || name == "output.weight";
+  return table ? TensorRole::kTable : TensorRole::kMatrix;
+}
+
+GgufType llama_fallback(GgufType wanted, Index cols) noexcept {
+  if (cols % block_size(wanted) == 0) return wanted;
   GgufType out = GgufType::kF16;
-  switch (type) {
+  switch (wanted) {
     case GgufType::kQ2K:
     case GgufType::kQ3K:
       out = GgufType::kQ4_0;
       break;
+    case GgufType::kIq3Xxs:
+    case GgufType::kIq3S:
     case GgufType::kIq4Xs:
       out = GgufType::kIq4Nl;
       break;
@@ -74,21 +88,9 @@ GgufType usual_fallback(GgufType type, Index cols) {
   return cols % block_size(out) == 0 ? out : GgufType::kF16;
 }
 
-}  // namespace
-
-TensorRole role_of(std::string_view name, std::span<const Index> shape) {
-  while (!shape.empty() && shape.front() == 1) shape = shape.subspan(1);  // as ggml counts dimensions
-  if (shape.size() < 2 || !name.ends_with("weight")) return TensorRole::kKept;
-  const bool kept = std::any_of(kKeptNames.begin(), kKeptNames.end(),
-                                [&](std::string_view part) { return name.find(part) != std::string_view::npos; });
-  if (kept || std::find(kKeptTensors.begin(), kKeptTensors.end(), name) != kKeptTensors.end()) return TensorRole::kKept;
-  const bool table = name == "token_embd.weight" || name == "per_layer_token_embd.weight" || name == "output.weight";
-  return table ? TensorRole::kTable : TensorRole::kMatrix;
-}
-
 GgufType RowTypes::choose(const std::string& tensor, GgufType wanted, Index cols) {
   if (cols % block_size(wanted) == 0) return wanted;
-  const GgufType out = fallback_.type.value_or(usual_fallback(wanted, cols));
+  const GgufType out = fallback_.type.value_or(llama_fallback(wanted, cols));
   if (!fallback_.is_allowed || cols % block_size(out) != 0) {
     throw sinq::Error(sinq::Errc::kBadShape,
                       "tensor " + sinq::io::detail::name_text(tensor) + ": rows of " + std::to_string(cols) +

@@ -28,6 +28,16 @@ enum class TensorRole : std::uint8_t {
 /// (src/llama-quant.cpp), so that its readers find what they expect.
 [[nodiscard]] TensorRole role_of(std::string_view name, std::span<const Index> shape);
 
+/// Matrices that a tensor consists of: one, or its experts.
+[[nodiscard]] constexpr Index matrix_count(std::span<const Index> shape) noexcept {
+  Index out = 1;
+  for (std::size_t i = 0; i + 2 < shape.size(); ++i) out *= shape[i];
+  return out;
+}
+
+/// `wanted`, or what llama.cpp takes where rows are no whole blocks of it.
+[[nodiscard]] GgufType llama_fallback(GgufType wanted, Index cols) noexcept;
+
 /// What becomes of rows that are no whole blocks of the type that was asked for.
 struct Fallback {
   bool is_allowed = true;

@@ -72,10 +72,23 @@ TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
     EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
   };
   mistake({}, "MODEL is required");
-  mistake({model, "-o", file}, "--type is required");
   mistake({model, "--type", "q4_0"}, "--output is required");
-  mistake({model, "-o", file, "--type", "q4_k_m"},
-          "--type: q4_k_m not in {bf16,f16,f32,iq4_nl,iq4_xs,q2_k,q3_k,q4_0,q4_1,q4_k,q5_0,q5_1,q5_k,q6_k,q8_0}");
+  mistake({model, "-o", file, "--type", "q4_k_x"},
+          "--type: q4_k_x not in {bf16,f16,f32,iq3_m,iq3_s,iq3_xs,iq4_nl,iq4_xs,q2_k,q2_k_s,q3_k,q3_k_l,q3_k_m,q3_k_s,"
+          "q4_0,q4_1,q4_k,q4_k_m,q4_k_s,q5_0,q5_1,q5_k,q5_k_m,q5_k_s,q6_k,q8_0}");
+  mistake({model, "-o", file, "--pure"}, "--pure requires --type");
+  mistake({model, "-o", file, "--type", "q4_k_m", "--pure"}, "--pure: q4_k_m is a mixture of types");
+  mistake({model, "-o", file, "--type", "q4_0", "--max-size", "1MB"}, "excludes");
+  mistake({model, "-o", file, "--max-bits-per-weight", "6", "--max-size", "1MB"}, "excludes");
+  mistake({model, "-o", file, "--max-bits-per-weight", "0"}, "--max-bits-per-weight");
+  mistake({model, "-o", file, "--max-size", "many"}, "--max-size");
+  mistake({model, "-o", file, "--type", "q4_0", "--sensitivity", "x.json"}, "--sensitivity is of no use");
+  mistake({model, "-o", file, "--sensitivity", "x.json"}, "x.json");
+  mistake({model, "-o", file, "--type-of", "q4_0"}, "--type-of 'q4_0' is not PATTERN=TYPE");
+  mistake({model, "-o", file, "--type-of", "*=q4_k_m"}, "--type-of '*=q4_k_m': the type is none of");
+  mistake({model, "-o", file, "--type-of", "nothing=q4_0"}, "--type-of 'nothing' fits no tensor");
+  mistake({model, "-o", file, "--max-bits-per-weight", "3"}, "least possible");
+  mistake({model, "-o", file, "--fallback", "q8_0"}, "--fallback is of no use");
   mistake({model, "-o", file, "--type", "12"}, "--type: 12 not in");
   mistake({model, "-o", file, "--type", "f16", "--importance", "sinkhorn"}, "--importance is of no use: --type f16");
   mistake({model, "-o", file, "--type", "f16", "--fallback", "q8_0"}, "--fallback is of no use");
@@ -86,7 +99,7 @@ TEST(SinqGguf, MistakesEndWithAMessageAndACode) {
   mistake({model, "-o", file, "--type", "q9_0"}, "q9_0");
   mistake({model, "-o", file, "--type", "f64"}, "f64");
   mistake({"nowhere", "-o", file, "--type", "q4_0"}, "nowhere");
-  mistake({model, "-o", file, "--type", "q4_k", "--fallback", "none"}, "not a multiple of 256");
+  mistake({model, "-o", file, "--type", "q4_k", "--pure", "--fallback", "none"}, "not a multiple of 256");
   mistake({model, "-o", file, "--type", "f16", "--fallback", "none"}, "--fallback is of no use");
   mistake({model, "-o", file, "--type", "q8_0", "--requantize"}, "--requantize is of use with GGUF files only");
   mistake({model, "-o", file, "--type", "q8_0", "--split", "0"}, "--split 0");
@@ -141,6 +154,23 @@ TEST(SinqGguf, ADryRunNeedsNoOutput) {
   const Outcome outcome = run({embedded_model().string(), "--type", "q4_0", "--dry-run"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("q4_0         28 tensors"));
+}
+
+TEST(SinqGguf, ADryRunShowsWhichTypeEachTensorGets) {
+  const Outcome usual = run({embedded_model().string(), "--dry-run"});
+  EXPECT_EQ(usual.status, 0) << usual.err;
+  EXPECT_THAT(usual.out, HasSubstr("q4_k_m: at most "));
+  EXPECT_THAT(usual.out, HasSubstr("a type for each tensor by errors measured on it and default sensitivities"));
+  EXPECT_THAT(usual.out, HasSubstr("  token_embd.weight "));
+  EXPECT_THAT(usual.out, HasSubstr("share of loss"));
+  const Outcome named = run({embedded_model().string(), "--dry-run", "--type", "Q4_K_M"});
+  EXPECT_EQ(named.out, usual.out);
+  const Outcome sized =
+      run({embedded_model().string(), "--dry-run", "--max-size", "0.9MiB", "--type-of", "*_q.*=q8_0"});
+  EXPECT_EQ(sized.status, 0) << sized.err;
+  EXPECT_THAT(sized.out, HasSubstr("at most 943718 bytes"));
+  EXPECT_THAT(sized.out, HasSubstr("  blk.0.attn_q.weight       "));
+  EXPECT_THAT(sized.out, HasSubstr("%  fixed"));
 }
 
 }  // namespace

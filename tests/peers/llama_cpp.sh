@@ -13,12 +13,23 @@ if [ ! -d node_modules/node-llama-cpp ] || ! grep -q "\"version\": \"$version\""
   npm install --prefix . --no-audit --no-fund --ignore-scripts "node-llama-cpp@$version"
 fi
 
-types="f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k iq4_xs"
+# The embedded model, and one of random weights: rows of 128 and 384 are no blocks of 256, which k types have.
+node "$here/wide_model.mjs" "$model" wide
 files=()
-for type in $types; do  # rows of 128 are no blocks of 256: those types fall back, and are loaded as what they became
-  "$sinq_gguf" "$model" -o "files/$type.gguf" --type "$type" --embeddings f16 --force >"files/$type.log"
-  files+=("files/$type.gguf")
+convert() {  # MODEL NAME FLAG...
+  "$sinq_gguf" "$1" -o "files/$2.gguf" --force "${@:3}" >"files/$2.log"
+  files+=("files/$2.gguf")
+}
+for type in f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl; do
+  convert "$model" "$type" --type "$type" --embeddings f16
 done
+for type in f32 q2_k q3_k q4_k q5_k q6_k iq4_xs; do
+  convert wide "wide-$type" --type "$type" --pure --embeddings f16
+done
+for mixture in q2_k_s q2_k q3_k_s q3_k_m q3_k_l iq4_xs q4_k_s q4_k_m q5_k_s q5_k_m q6_k; do
+  convert wide "wide-mixed-$mixture" --type "$mixture"
+done
+convert "$model" mixed-q4_k_m --type q4_k_m
 "$sinq_gguf" "$model" -o files/folded.gguf --type q4_0 --fold --force >/dev/null
 # A file that was encoded again, in shards.
 rm -f files/again-*
