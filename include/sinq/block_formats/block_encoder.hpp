@@ -58,9 +58,11 @@ class BlockEncoder {
     BlockStored best, other;
     double error[kLanes], other_error[kLanes];
     store(fit, kDivisors, best);
-    polish(kPolishRounds, best, error);
-    store(plain, 1, other);
-    polish(0, other, other_error);
+    polish(kReach, kPolishRounds, best, error);
+    // Of scales alone a search is cheap.
+    const bool searched = !traits_.has_min();
+    store(plain, searched ? kDivisors : 1, other);
+    polish(searched ? kReach : 0.0F, 0, other, other_error);
     for (Index b = 0; b < per_panel_; ++b) {
       if (other_error[b] < error[b]) copy_block(other, b, best);
       // Where binary16 has no scale and minimum that are small enough.
@@ -210,11 +212,11 @@ class BlockEncoder {
     return half_to_float(float_to_half(held)) * inverse_unit_[b];
   }
 
-  /// Moves codes, then in `rounds` turns the blocks' scales and codes again, and keeps the best. `error` is per block.
-  void polish(int rounds, BlockStored& best, double* error) noexcept {
+  /// Moves codes by up to `reach`, then in `rounds` turns the blocks' scales and codes again, and keeps the best.
+  /// `error` is per block.
+  void polish(float reach, int rounds, BlockStored& best, double* error) noexcept {
     BlockSums sums;
-    // What is not polished is the plain way, as it is.
-    settle(rounds > 0 ? kReach : 0.0F, best, sums);
+    settle(reach, best, sums);
     for (Index b = 0; b < per_panel_; ++b) error[b] = error_of(sums, b);
     BlockStored next = best;
     for (int round = 0; round < rounds; ++round) {
