@@ -40,10 +40,10 @@ llm::PackedMatrix quantized(const sinq::MatrixView& matrix, const Factors* facto
 
 llm::QuantizedModel quantized(const llm::Model& model, const Source& source, const sinq::fold::FactorMap& factors,
                               sinq::BlockFormat format, int threads) {
-  llm::QuantizedModel out{model, {}, 0};
+  llm::QuantizedModel out{.model = model, .layers = {}, .tables = {}};
   const std::vector<llm::LinearId> linears = model.linears();
   out.layers.resize(linears.size());
-  for (std::size_t i = 0; i < linears.size(); ++i) out.layers[i].id = linears[i];
+  for (std::size_t i = 0; i < linears.size(); ++i) out.layers[i].name = linears[i].name();
   llm::parallel_for(static_cast<Index>(linears.size()), threads, [&](int, Index i) {
     const llm::LinearId id = linears[static_cast<std::size_t>(i)];
     const auto& tensor = source.files.at(id.name() + ".weight");

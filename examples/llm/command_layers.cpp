@@ -25,7 +25,7 @@ void print_header(std::ostream& out) {
 
 void print_row(const LayerError& layer, const OutputError& output, std::ostream& out) {
   const sinq::ErrorReport& report = layer.report;
-  out << std::left << std::setw(36) << layer.id.name() << std::right << std::setw(6) << layer.rows << std::setw(7)
+  out << std::left << std::setw(36) << layer.name << std::right << std::setw(6) << layer.rows << std::setw(7)
       << layer.cols << std::setw(8) << fixed(report.bits_per_weight, 3) << std::setw(10)
       << fixed(report.relative_frobenius, 4) << std::setw(10) << fixed(output.relative(), 4) << std::setw(12)
       << fixed(report.imbalance_before, 3) << std::setw(9) << fixed(report.imbalance_after, 3) << std::setw(9)
@@ -33,7 +33,7 @@ void print_row(const LayerError& layer, const OutputError& output, std::ostream&
 }
 
 Json to_json(const LayerError& layer, const OutputError& output) {
-  return {{"name", layer.id.name()},
+  return {{"name", layer.name},
           {"rows", layer.rows},
           {"cols", layer.cols},
           {"bits_per_weight", layer.report.bits_per_weight},

@@ -83,6 +83,7 @@ void add_perplexity_command(CLI::App& app, std::ostream& out) {
   auto* command = app.add_subcommand("perplexity", "Perplexity and KL to the unquantized model");
   const auto options = std::make_shared<PerplexityOptions>();
   add_data_options(*command, options->data);
+  add_embeddings_option(*command, options->settings);
   add_quantize_options(*command, options->settings);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
       ->check(common::kNotNegative);

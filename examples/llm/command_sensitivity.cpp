@@ -137,7 +137,7 @@ void scale(Sensitivities& result, const Model& model, const TokenBlocks& blocks,
   double sum = 0;
   for (const LayerError& layer : quantized.layers) {
     const double relative = layer.squared_weight > 0 ? layer.report.relative_frobenius : 0.0;
-    sum += of(result.matrices, layer.id.name() + ".weight").alpha * relative * relative;
+    sum += of(result.matrices, layer.name + ".weight").alpha * relative * relative;
   }
   result.measured["whole"] = {{"recipe", kWholeRecipe}, {"kl", kl}, {"sum", sum}};
   if (!(sum > 0 && kl > 0)) return;

@@ -44,7 +44,7 @@ std::vector<OutputError> output_errors(const Model& model, const QuantizedModel&
     }
   }
   for (std::size_t k = 0; k < layers; ++k) {
-    const std::string name = quantized.layers[k].id.name();
+    const std::string name = quantized.layers[k].name;
     static_cast<void>(require_finite((name + ": square of the outputs").c_str(), out[k].squared_output));
     static_cast<void>(require_finite((name + ": squared error of the outputs").c_str(), out[k].squared_error));
   }

@@ -27,18 +27,10 @@ struct Reading {
   std::vector<float> hidden;               ///< [context, hidden], what the head reads
 };
 
-/// A matrix as quantizing leaves it, with whoever reads it as floats.
-struct ProbedMatrix {
-  explicit ProbedMatrix(sinq::QuantizedMatrix matrix) : codes(std::move(matrix)), decoded(codes.view()) {}
-  sinq::QuantizedMatrix codes;
-  DecodedMatrix decoded;
-};
-
 /// A model of which one matrix is quantized, and what that came to.
 struct Probe {
   Model model;
   MatrixSensitivity result;
-  std::shared_ptr<const ProbedMatrix> table;  ///< what `model.embedding` points to, if that is the matrix
 };
 
 /// Matrices that change nothing before the same layer.
@@ -120,26 +112,26 @@ class Measurer {
 
   [[nodiscard]] sinq::MatrixView stored(const std::string& name, std::optional<LinearId> id) const {
     if (id) return model_.stored_weight(*id);
-    return model_.tensors->matrix(name, model_.config.vocab_size, model_.config.hidden_size);
+    return model_.stored_table(name);
   }
 
   [[nodiscard]] Probe probe(const std::string& name, std::optional<LinearId> id, const sinq::ThreadPool& pool) const {
     const sinq::MatrixView w = stored(name, id);
     const auto matrix = common::with_tensor_name(
-        name, [&] { return std::make_shared<const ProbedMatrix>(sinq::quantize(w, config_, {}, pool)); },
+        name, [&] { return std::make_shared<const OwnDecodedMatrix>(sinq::quantize(w, config_, {}, pool)); },
         [&] { require_finite(name, w); });
-    const double relative = sinq::measure_error(w, matrix->codes.view()).relative_frobenius;
+    const double relative = sinq::measure_error(w, matrix->codes()).relative_frobenius;
     const double error = sinq::is_finite(relative) ? relative * relative : 0.0;  // 0 / 0 of a matrix of zeros
-    Probe out{.model = model_, .result = {.name = name, .error = error}, .table = nullptr};
-    const auto weight = std::make_shared<DenseWeight>(pack(name, matrix->decoded.view()));
+    Probe out{.model = model_, .result = {.name = name, .error = error}};
+    const auto weight = std::make_shared<DenseWeight>(pack(name, matrix->view()));
     if (id) {
       out.model.linear(*id).weight = weight;
       return out;
     }
     if (name == kHeadName || model_.config.tied_head) out.model.head.weight = weight;
     if (name == kEmbeddingName) {
-      out.table = matrix;
-      out.model.embedding = matrix->decoded.view();
+      out.model.own_embedding = matrix;
+      out.model.embedding = matrix->view();
     }
     return out;
   }

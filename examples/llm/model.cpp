@@ -61,6 +61,7 @@ std::string LinearId::name() const { return block_name(layer) + kBlockLinears[li
 Model Model::open(const std::filesystem::path& path, sinq::Precision activations) {
   OpenedModel opened = open_model(path);
   Model model;
+  model.path = path;
   model.config = std::move(opened.config);
   model.tensors = std::move(opened.tensors);
   const ModelConfig& config = model.config;
@@ -134,11 +135,31 @@ sinq::MatrixView Model::stored_weight(LinearId id) const {
   return tensors->matrix(id.name() + ".weight", shape.rows, shape.cols);
 }
 
+std::vector<std::string> Model::tables() const {
+  if (config.tied_head) return {kEmbeddingName};
+  return {kEmbeddingName, kHeadName};
+}
+
+sinq::MatrixView Model::stored_table(const std::string& name) const {
+  return tensors->matrix(name, config.vocab_size, config.hidden_size);
+}
+
+void Model::replace_table(const std::string& name, sinq::QuantizedMatrix matrix, sinq::Precision activations) {
+  if (name == kHeadName || config.tied_head) head.weight = weight_of(name, matrix, activations);
+  if (name != kEmbeddingName) return;
+  own_embedding = std::make_shared<const OwnDecodedMatrix>(std::move(matrix));
+  embedding = own_embedding->view();
+}
+
 double Model::stored_bits_per_weight() const {
   double bits = 0, weights = 0;
-  for (const LinearId id : linears()) {
-    bits += tensors->stored_bits(id.name() + ".weight");
-    weights += static_cast<double>(linear(id).weight->rows()) * static_cast<double>(linear(id).weight->cols());
+  const auto add = [&](const std::string& name, const sinq::MatrixView& w) {
+    bits += tensors->stored_bits(name);
+    weights += static_cast<double>(w.rows) * static_cast<double>(w.cols);
+  };
+  for (const LinearId id : linears()) add(id.name() + ".weight", stored_weight(id));
+  for (const std::string& name : tables()) {
+    if (tensors->quantized(name)) add(name, stored_table(name));
   }
   return bits / weights;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "llm/decoded_matrix.hpp"
 #include "llm/linear.hpp"
 #include "llm/opened_model.hpp"
 #include "llm/packed_weight.hpp"
@@ -66,8 +67,11 @@ struct LinearId {
 /// A decoder ready to run. Copies share weights and files.
 struct Model {
   ModelConfig config;
+  std::filesystem::path path;  ///< that it was opened from
   std::shared_ptr<const TensorSource> tensors;
   sinq::MatrixView embedding;  ///< [vocab, hidden], read row by row where it lies
+  std::shared_ptr<const OwnDecodedMatrix>
+      own_embedding;  ///< what `embedding` points to if it does not lie in `tensors`
   std::vector<Block> blocks;
   std::vector<float> final_norm;
   Linear head;
@@ -95,7 +99,13 @@ struct Model {
   [[nodiscard]] Linear& linear(LinearId id);
   /// The weights of a linear layer as they are stored.
   [[nodiscard]] sinq::MatrixView stored_weight(LinearId id) const;
-  /// Bits of one weight of the blocks' matrices, as they are stored (a mean, should the types differ).
+  /// Names of the matrices that stand outside of the blocks: the embedding table, and a head of its own.
+  [[nodiscard]] std::vector<std::string> tables() const;
+  /// One of them as it is stored, [vocab, hidden].
+  [[nodiscard]] sinq::MatrixView stored_table(const std::string& name) const;
+  /// Makes `matrix` take the place of the table `name`; a tied head is the embedding table.
+  void replace_table(const std::string& name, sinq::QuantizedMatrix matrix, sinq::Precision activations);
+  /// Bits of one weight of the blocks' matrices, and of tables that are stored as codes (a mean, should they differ).
   [[nodiscard]] double stored_bits_per_weight() const;
 };
 

@@ -5,6 +5,7 @@
 #include <sinq/io/tensor_info.hpp>
 
 #include "common/glob.hpp"
+#include "llm/json_difference.hpp"
 #include "llm/sensitivity.hpp"
 
 #include <algorithm>
@@ -31,16 +32,17 @@ double share_of(const AllocatedMatrix& matrix, const ModelAllocation& allocation
 
 /// alpha of each matrix: the file's, or the defaults.
 std::vector<double> sensitivities_of(const std::filesystem::path& file, std::span<const NamedMatrix> matrices,
-                                     const std::function<bool(const std::string&)>& is_in_model) {
+                                     const std::function<Json()>& model_files) {
   if (file.empty()) return default_sensitivities(matrices);
   const auto refuse = [&](const std::string& what) {
     throw sinq::Error(sinq::Errc::kBadFile, file.string() + ": " + what);
   };
-  std::map<std::string, double> alphas;
-  for (const MatrixSensitivity& known : read_sensitivities(file).matrices) {
-    if (!is_in_model(known.name)) refuse(name_text(known.name) + " is no matrix of this model");
-    alphas.emplace(known.name, known.alpha);
+  const Sensitivities measured = read_sensitivities(file);
+  if (const std::string what = difference(measured.model.at("files"), model_files()); !what.empty()) {
+    refuse("was measured on another model, " + name_text(measured.model.at("name").get<std::string>()) + ": " + what);
   }
+  std::map<std::string, double> alphas;
+  for (const MatrixSensitivity& known : measured.matrices) alphas.emplace(known.name, known.alpha);
   std::vector<double> out;
   for (const NamedMatrix& matrix : matrices) {
     const auto at = alphas.find(matrix.name);
@@ -121,9 +123,9 @@ std::optional<double> ModelAllocation::predicted_kl() const {
 }
 
 ModelAllocation allocate_model(const AllocationOptions& options, std::span<const NamedMatrix> matrices,
-                               const std::function<bool(const std::string&)>& is_in_model) {
+                               const std::function<Json()>& model_files) {
   const std::vector<Recipe> recipes = sinq::presets::recipes();
-  const std::vector<double> alphas = sensitivities_of(options.sensitivity, matrices, is_in_model);
+  const std::vector<double> alphas = sensitivities_of(options.sensitivity, matrices, model_files);
   const auto fixed = fixed_recipes(options.fixed, matrices, recipes);
   Costs costs(recipes);
   std::vector<sinq::AllocationMatrix> parts;

@@ -46,12 +46,12 @@ struct ModelAllocation {
   [[nodiscard]] std::optional<double> predicted_kl() const;
 };
 
-/// Chooses from `sinq::presets::recipes()` with `sinq::allocate`. Experts of a layer get one recipe. `is_in_model`
-/// knows all tensors of the model, whether they are quantized or not.
+/// Chooses from `sinq::presets::recipes()` with `sinq::allocate`. Experts of a layer get one recipe. `model_files` says
+/// what the model is (`model_identity`); it is asked if there is a file of sensitivities.
 /// Throws kBadConfig, for a budget that is too small, or a fixed recipe that is not known or fits no name; as
-/// `read_sensitivities`, and kBadFile if the file lacks one of the matrices, or names one that the model has not.
+/// `read_sensitivities`, and kBadFile if the file was measured on another model, or lacks one of the matrices.
 [[nodiscard]] ModelAllocation allocate_model(const AllocationOptions& options, std::span<const NamedMatrix> matrices,
-                                             const std::function<bool(const std::string&)>& is_in_model);
+                                             const std::function<Json()>& model_files);
 
 /// A line per matrix: name, alpha, recipe, bits, share of the expected loss.
 [[nodiscard]] std::string table_of(const ModelAllocation& allocation);

@@ -6,7 +6,7 @@
 #include <sinq/parallel/thread_pool.hpp>
 
 #include "common/named_error.hpp"
-#include "llm/model_tensors.hpp"
+#include "llm/model_identity.hpp"
 #include "llm/packed_weight.hpp"
 #include "llm/parallel_for.hpp"
 #include "llm/progress.hpp"
@@ -17,15 +17,18 @@
 #include <cmath>
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 
 namespace llm {
 namespace {
 
-/// What is left of `w` in `q`.
-LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::QuantizedView& q) {
-  LayerError out{.id = id, .rows = w.rows, .cols = w.cols, .report = sinq::measure_error(w, q)};
-  const std::string name = id.name() + ".weight";
+/// The name of a layer by that of its tensor.
+std::string layer_name(const std::string& tensor) { return tensor.substr(0, tensor.rfind(".weight")); }
+
+/// What is left of the tensor `w` in `q`.
+LayerError error_of(const std::string& name, const sinq::MatrixView& w, const sinq::QuantizedView& q) {
+  LayerError out{.name = layer_name(name), .rows = w.rows, .cols = w.cols, .report = sinq::measure_error(w, q)};
   std::vector<float> row(static_cast<std::size_t>(w.cols));
   for (Index r = 0; r < w.rows; ++r) {
     read_row(name, w, r, row.data());
@@ -35,9 +38,8 @@ LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::Quantize
 }
 
 /// The same of weights in a format of others, of which only the error itself is known.
-LayerError error_of(LinearId id, const sinq::MatrixView& w, const sinq::MatrixView& decoded) {
-  LayerError out{.id = id, .rows = w.rows, .cols = w.cols, .report = {}};
-  const std::string name = id.name() + ".weight";
+LayerError error_of(const std::string& name, const sinq::MatrixView& w, const sinq::MatrixView& decoded) {
+  LayerError out{.name = layer_name(name), .rows = w.rows, .cols = w.cols, .report = {}};
   std::vector<float> row(static_cast<std::size_t>(w.cols)), other(row.size());
   double squared_error = 0;
   for (Index r = 0; r < w.rows; ++r) {
@@ -140,8 +142,12 @@ QuantizeSettings settings_for(const Model& model, const QuantizeSettings& settin
     const sinq::MatrixView stored = model.stored_weight(id);
     matrices.push_back({.name = id.name() + ".weight", .rows = stored.rows, .cols = stored.cols});
   }
-  const std::set<std::string> tensors = model_tensors(model.config);
-  return within_budget(settings, matrices, [&](const std::string& name) { return tensors.contains(name); });
+  if (settings.embeddings == Embeddings::kQuantized) {
+    for (const std::string& name : model.tables()) {
+      matrices.push_back({.name = name, .rows = model.config.vocab_size, .cols = model.config.hidden_size});
+    }
+  }
+  return within_budget(settings, matrices, [&] { return model_identity(model.path); });
 }
 
 std::string what_runs(const Model& model, const std::filesystem::path& path, const QuantizeSettings& settings) {
@@ -154,28 +160,38 @@ std::string what_runs(const Model& model, const std::filesystem::path& path, con
   const Json json = to_json(settings);
   const auto name = [&](const char* key) { return json[key].get<std::string>(); };
   const std::string calibrated = json.contains("calibrate_with") ? ", calibrated: " + name("calibrate_with") : "";
-  if (settings.allocation) return of + " quantized now: " + summary_of(*settings.allocation) + calibrated;
+  const std::string tables = settings.embeddings == Embeddings::kQuantized ? ", embeddings and head, too" : "";
+  if (settings.allocation) return of + " quantized now: " + summary_of(*settings.allocation) + calibrated + tables;
   return of + " quantized now: " + name("quantizer") + ", " +
          (settings.normalizer == NormalizerName::kNone ? "no normalizer, " : name("normalizer") + ", ") +
-         json["bits"].dump() + " bits, groups of " + json["group_size"].dump() + calibrated;
+         json["bits"].dump() + " bits, groups of " + json["group_size"].dump() + calibrated + tables;
 }
 
 double QuantizedModel::bits_per_weight() const {
   double bits = 0, weights = 0;
-  for (const LayerError& layer : layers) {
-    bits += layer.report.bits_per_weight * layer.weights();
-    weights += layer.weights();
+  for (const auto* matrices : {&layers, &tables}) {
+    for (const LayerError& matrix : *matrices) {
+      bits += matrix.report.bits_per_weight * matrix.weights();
+      weights += matrix.weights();
+    }
   }
   return weights > 0 ? bits / weights : 0;
 }
 
 double QuantizedModel::weight_error() const {
   double squared_error = 0, squared_weight = 0;
-  for (const LayerError& layer : layers) {
-    squared_error += layer.report.mse * layer.weights();
-    squared_weight += layer.squared_weight;
+  for (const auto* matrices : {&layers, &tables}) {
+    for (const LayerError& matrix : *matrices) {
+      squared_error += matrix.report.mse * matrix.weights();
+      squared_weight += matrix.squared_weight;
+    }
   }
   return squared_weight > 0 ? std::sqrt(squared_error / squared_weight) : 0;
+}
+
+Index quantized_matrices(const Model& model, const QuantizeSettings& settings) {
+  const std::size_t tables = settings.embeddings == Embeddings::kQuantized ? model.tables().size() : 0;
+  return static_cast<Index>(model.linears().size() + tables);
 }
 
 std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const QuantizeSettings& settings, int threads,
@@ -201,16 +217,31 @@ std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const Qu
 
 QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads, const Step& step,
                               const InputStats* inputs) {
-  QuantizedModel out{.model = model, .layers = {}};
+  QuantizedModel out{.model = model, .layers = {}, .tables = {}};
   const auto start = std::chrono::steady_clock::now();
   std::vector<sinq::QuantizedMatrix> matrices = quantize_linears(model, settings, threads, step, inputs);
+  if (settings.embeddings == Embeddings::kQuantized) {
+    const sinq::ThreadPool pool(resolve_threads(threads));
+    for (const std::string& name : model.tables()) {
+      const sinq::MatrixView w = model.stored_table(name);
+      common::with_tensor_name(
+          name,
+          [&] {
+            sinq::QuantizedMatrix q = sinq::quantize(w, config_of(settings, name), {}, pool);
+            out.tables.push_back(error_of(name, w, q.view()));
+            out.model.replace_table(name, std::move(q), settings.activations);
+          },
+          [&] { require_finite(name, w); });
+      if (step) step();
+    }
+  }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const std::vector<LinearId> ids = model.linears();
   out.layers.resize(ids.size());
   parallel_for(static_cast<Index>(ids.size()), threads, [&](int, Index i) {
     const auto at = static_cast<std::size_t>(i);
     const sinq::QuantizedMatrix q = std::exchange(matrices[at], {});
-    out.layers[at] = error_of(ids[at], model.stored_weight(ids[at]), sinq::QuantizedView(q));
+    out.layers[at] = error_of(ids[at].name() + ".weight", model.stored_weight(ids[at]), sinq::QuantizedView(q));
     out.model.linear(ids[at]).weight = weight_of(ids[at].name() + ".weight", q, settings.activations);
   });
   return out;
@@ -226,7 +257,7 @@ bool have_same_linears(const Model& a, const Model& b) {
 
 QuantizedModel compare_stored(const Model& original, const Model& model, int threads) {
   const std::vector<LinearId> ids = model.linears();
-  QuantizedModel out{.model = model, .layers = {}};
+  QuantizedModel out{.model = model, .layers = {}, .tables = {}};
   out.layers.resize(ids.size());
   if (original.linears().size() != ids.size()) {
     throw sinq::Error(sinq::Errc::kBadShape, "baseline: " + std::to_string(original.blocks.size()) +
@@ -238,15 +269,21 @@ QuantizedModel compare_stored(const Model& original, const Model& model, int thr
     if (before.rows != after.rows || before.cols != after.cols) {
       throw sinq::Error(sinq::Errc::kBadShape, "baseline: " + id.name() + " has another shape");
     }
-    const auto codes = model.tensors->quantized(id.name() + ".weight");
+    const std::string name = id.name() + ".weight";
+    const auto codes = model.tensors->quantized(name);
     LayerError& layer = out.layers[static_cast<std::size_t>(i)];
     if (codes) {
-      layer = error_of(id, before, *codes);
+      layer = error_of(name, before, *codes);
     } else {
-      layer = error_of(id, before, after);
-      layer.report.bits_per_weight = model.tensors->stored_bits(id.name() + ".weight") / layer.weights();
+      layer = error_of(name, before, after);
+      layer.report.bits_per_weight = model.tensors->stored_bits(name) / layer.weights();
     }
   });
+  if (original.tables() != model.tables()) return out;
+  for (const std::string& name : model.tables()) {
+    const auto codes = model.tensors->quantized(name);
+    if (codes) out.tables.push_back(error_of(name, original.stored_table(name), *codes));
+  }
   return out;
 }
 

@@ -14,9 +14,9 @@
 
 namespace llm {
 
-/// What quantizing did to one linear layer.
+/// What quantizing did to one matrix.
 struct LayerError {
-  LinearId id;
+  std::string name;  ///< of its layer, the tensor's without ".weight"
   Index rows = 0, cols = 0;
   sinq::ErrorReport report;
   double squared_weight = 0;  ///< ||W||^2
@@ -24,13 +24,15 @@ struct LayerError {
   [[nodiscard]] double weights() const { return static_cast<double>(rows) * static_cast<double>(cols); }
 };
 
-/// A model whose block matrices are quantized; the rest it shares with the model it came from.
+/// A model whose block matrices are quantized, its tables, too, if that was asked for; the rest it shares with the
+/// model it came from.
 struct QuantizedModel {
   Model model;
-  std::vector<LayerError> layers;
-  double seconds = 0;  ///< of quantizing alone
+  std::vector<LayerError> layers;  ///< of `model.linears()`
+  std::vector<LayerError> tables;  ///< those of `model.tables()` that are quantized
+  double seconds = 0;              ///< of quantizing alone
 
-  /// Stored bits per weight, over the quantized layers only.
+  /// Stored bits per weight, over the quantized matrices only.
   [[nodiscard]] double bits_per_weight() const;
   /// ||W' - W|| / ||W|| over all of them.
   [[nodiscard]] double weight_error() const;
@@ -45,14 +47,18 @@ struct QuantizedModel {
 [[nodiscard]] std::string what_runs(const Model& model, const std::filesystem::path& path,
                                     const QuantizeSettings& settings);
 
+/// How many matrices `quantize_model` quantizes.
+[[nodiscard]] Index quantized_matrices(const Model& model, const QuantizeSettings& settings);
+
 /// The linear layers of the blocks, quantized as `quantize_model` does.
 [[nodiscard]] std::vector<sinq::QuantizedMatrix> quantize_linears(const Model& model, const QuantizeSettings& settings,
                                                                   int threads, const Step& step = {},
                                                                   const InputStats* inputs = nullptr);
 
-/// Quantizes the linear layers of the blocks, from the weights as they are stored; the model runs from the codes.
-/// Several layers at once, on `threads` threads (0: all). `inputs`: of the settings' calibration text, or null.
-/// Throws what sinq::quantize throws, with the layer's name in front.
+/// Quantizes the linear layers of the blocks, and the tables if the settings say so, from the weights as they are
+/// stored; the model runs from the codes. Tables are quantized without calibration. Several layers at once, on
+/// `threads` threads (0: all). `inputs`: of the settings' calibration text, or null. Throws what sinq::quantize throws,
+/// with the layer's name in front.
 [[nodiscard]] QuantizedModel quantize_model(const Model& model, const QuantizeSettings& settings, int threads,
                                             const Step& step = {}, const InputStats* inputs = nullptr);
 

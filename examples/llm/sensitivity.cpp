@@ -77,6 +77,8 @@ Sensitivities read_sensitivities(const std::filesystem::path& file) {
   }
   Sensitivities out{
       .model = field<Json>(json, "model", where), .measured = field<Json>(json, "measured", where), .matrices = {}};
+  static_cast<void>(field<std::string>(out.model, "name", where + ": model"));
+  static_cast<void>(field<Json>(out.model, "files", where + ": model"));
   if (!has(json, "matrices")) refuse(where, "matrices: missing");
   out.matrices = matrices_from_json(json["matrices"], where);
   return out;

@@ -159,10 +159,11 @@ void add_run_options(CLI::App& app, QuantizeSettings& settings) {
 /// Refuses flags that say how to quantize what is not quantized, or how to balance what is not balanced.
 void refuse_ineffective(const CLI::App& app, const QuantizeSettings& settings) {
   if (settings.weights == Weights::kAsStored) {
-    common::refuse_flags(app,
-                         {"--bits", "--rate", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point",
-                          "--iterations", "--kurtosis-gate", "--reference", "--calibrate", "--activations"},
-                         "is of no use with --method fp32, which leaves the weights as they are");
+    common::refuse_flags(
+        app,
+        {"--bits", "--rate", "--group-size", "--tile-cols", "--tiling", "--aux", "--zero-point", "--iterations",
+         "--kurtosis-gate", "--reference", "--calibrate", "--activations", "--include-embeddings"},
+        "is of no use with --method fp32, which leaves the weights as they are");
   }
   // Learned levels are found tile by tile, whether tiles are balanced or not.
   if (settings.normalizer == NormalizerName::kNone && settings.quantizer != QuantizerName::kLearned) {
@@ -207,6 +208,16 @@ void add_allocation_options(CLI::App& app, QuantizeSettings& settings) {
                  "'*.v_proj.weight=learned-5-g64'; their bits count; may be repeated, the last match counts")
       ->option_text("'PATTERN=RECIPE'")
       ->allow_extra_args(false);
+}
+
+CLI::Option* add_embeddings_option(CLI::App& app, QuantizeSettings& settings) {
+  return app.add_flag_callback(
+      "--include-embeddings",
+      [&settings] {
+        settings.embeddings = Embeddings::kQuantized;
+        settings.asked = "--include-embeddings";
+      },
+      "quantize embeddings and heads, too");
 }
 
 void add_weight_options(CLI::App& app, QuantizeSettings& settings) {
@@ -312,14 +323,14 @@ QuantizeSettings with_recipe(QuantizeSettings settings, const sinq::presets::Rec
 }
 
 QuantizeSettings within_budget(QuantizeSettings settings, std::span<const NamedMatrix> matrices,
-                               const std::function<bool(const std::string&)>& is_in_model) {
+                               const std::function<Json()>& model_files) {
   if (!settings.max_bits_per_weight) return settings;
   if (settings.recipe_for == RecipeFor::kEachMatrix) {
     settings.allocation =
         std::make_shared<const ModelAllocation>(allocate_model({.max_bits_per_weight = *settings.max_bits_per_weight,
                                                                 .sensitivity = settings.sensitivity,
                                                                 .fixed = settings.fixed},
-                                                               matrices, is_in_model));
+                                                               matrices, model_files));
     return settings;
   }
   std::vector<sinq::presets::Shape> shapes;
@@ -369,6 +380,7 @@ Json to_json(const QuantizeSettings& settings) {
   Json out = weights_to_json(settings);
   if (settings.weights == Weights::kAsStored) return out;
   out["activations"] = name_of(kPrecisions, settings.activations);
+  if (settings.embeddings == Embeddings::kQuantized) out["include_embeddings"] = true;
   if (!settings.calibrate.empty()) {
     out["calibrate"] = settings.calibrate.string();
     out["calibrate_blocks"] = settings.calibrate_blocks;

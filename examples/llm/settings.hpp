@@ -17,6 +17,7 @@
 
 namespace CLI {
 class App;
+class Option;
 }
 
 namespace llm {
@@ -52,10 +53,14 @@ enum class Weights {
   kQuantizedBefore,  ///< the codes that are stored, of a model that was quantized earlier
 };
 
+/// What becomes of embeddings and heads.
+enum class Embeddings { kKept, kQuantized };
+
 /// How to quantize, as the command line says it. What is not given has the default of `sinq::Config<>`.
 struct QuantizeSettings {
   Weights weights = Weights::kQuantized;
   std::string asked{};  ///< what on the command line asks for quantization now, e.g. "--bits"
+  Embeddings embeddings = Embeddings::kKept;
   QuantizerName quantizer = QuantizerName::kUniform;
   NormalizerName normalizer = NormalizerName::kSinkhorn;
   std::optional<int> bits{};     ///< of quantizers that have a choice; codebooks have their own
@@ -97,6 +102,8 @@ struct Method {
 void add_format_options(CLI::App& app, QuantizeSettings& settings);
 /// --sensitivity --fixed, for a budget that the program has read.
 void add_allocation_options(CLI::App& app, QuantizeSettings& settings);
+/// --include-embeddings
+CLI::Option* add_embeddings_option(CLI::App& app, QuantizeSettings& settings);
 /// --method --quantizer --normalizer --bits --rate --group-size --max-bits-per-weight --one-recipe and
 /// those of the budget, and of the above those that say what is stored: a program that writes weights.
 void add_weight_options(CLI::App& app, QuantizeSettings& settings);
@@ -111,9 +118,9 @@ void add_quantize_options(CLI::App& app, QuantizeSettings& settings);
 [[nodiscard]] QuantizeSettings with_recipe(QuantizeSettings settings, const sinq::presets::Recipe& recipe);
 
 /// If the settings are a budget, what it comes to for these matrices: a recipe for each, or one for all; else as they
-/// are. `is_in_model` as `allocate_model` wants it. Throws as that, and kBadConfig.
+/// are. `model_files` as `allocate_model` wants it. Throws as that, and kBadConfig.
 [[nodiscard]] QuantizeSettings within_budget(QuantizeSettings settings, std::span<const NamedMatrix> matrices,
-                                             const std::function<bool(const std::string&)>& is_in_model);
+                                             const std::function<Json()>& model_files);
 
 /// Throws kBadConfig for values that make no configuration, before any work is done.
 void validate(const QuantizeSettings& settings);

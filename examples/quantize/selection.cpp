@@ -1,13 +1,13 @@
 #include "quantize/selection.hpp"
 
 #include "common/glob.hpp"
+#include "llm/model_identity.hpp"
 #include "quantize/linear_layers.hpp"
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 namespace convert {
 namespace {
@@ -54,7 +54,8 @@ std::vector<std::string> choose(const SelectionOptions& options, const sinq::io:
   for (const auto& tensor : checkpoint.tensors()) {
     const TensorInfo& info = tensor.info;
     std::string& reason = kept_because.emplace_back(reason_to_keep(info));
-    if (options.embeddings == Embeddings::kQuantized && is_float_matrix(info) && is_embedding_or_head(info.name)) {
+    if (options.settings.embeddings == llm::Embeddings::kQuantized && is_float_matrix(info) &&
+        is_embedding_or_head(info.name)) {
       reason.clear();
     }
     if (!options.include.empty() && is_float_matrix(info)) {
@@ -102,10 +103,7 @@ void add_selection_options(CLI::App& app, SelectionOptions& options) {
                      "blocks; may be repeated")
           ->option_text("PATTERN")
           ->allow_extra_args(false);
-  app.add_flag_callback(
-         "--include-embeddings", [&options] { options.embeddings = Embeddings::kQuantized; },
-         "quantize embeddings and heads, too")
-      ->excludes(include);
+  llm::add_embeddings_option(app, options.settings)->excludes(include);
   app.add_option("--exclude", options.exclude, "leave those that match as they are; may be repeated")
       ->option_text("PATTERN")
       ->allow_extra_args(false);
@@ -138,11 +136,9 @@ Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& ch
   for (const std::string& text : options.overrides) out.recipes.push_back(parse_override(text, options.settings));
 
   std::vector<std::vector<llm::NamedMatrix>> matrices(out.recipes.size());
-  std::set<std::string> names;
   out.kept_because = choose(options, checkpoint);
   for (std::size_t t = 0; t < out.kept_because.size(); ++t) {
     const TensorInfo& info = checkpoint.tensors()[t].info;
-    names.insert(info.name);
     auto& recipe = out.recipe_of.emplace_back();
     if (!out.kept_because[t].empty()) continue;
     recipe = 0;
@@ -156,8 +152,8 @@ Selection select(const SelectionOptions& options, const sinq::io::Checkpoint& ch
     if (i > 0 && matrices[i].empty()) refuse("--for '" + recipe.pattern + "' is the last match of no quantized tensor");
     try {
       if (!matrices[i].empty()) {
-        recipe.settings = llm::within_budget(recipe.settings, matrices[i],
-                                             [&](const std::string& name) { return names.contains(name); });
+        recipe.settings =
+            llm::within_budget(recipe.settings, matrices[i], [&] { return llm::model_identity(checkpoint); });
       }
       llm::validate(recipe.settings);
     } catch (const sinq::Error& error) {

@@ -13,13 +13,9 @@
 
 namespace convert {
 
-/// What becomes of embeddings and heads.
-enum class Embeddings { kKept, kQuantized };
-
 /// What the command line says about which tensors are quantized, and how.
 struct SelectionOptions {
-  llm::QuantizeSettings settings;  ///< of all tensors that `overrides` do not name
-  Embeddings embeddings = Embeddings::kKept;
+  llm::QuantizeSettings settings;      ///< of all tensors that `overrides` do not name
   std::vector<std::string> include;    ///< patterns; empty: the linear layers of the blocks
   std::vector<std::string> exclude;    ///< patterns
   std::vector<std::string> overrides;  ///< "PATTERN=FLAGS"; the last one that matches counts

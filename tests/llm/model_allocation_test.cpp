@@ -22,14 +22,15 @@ class ModelAllocations : public testing::Test {
       // Each matters four times as much as the one before: one bit.
       file_.matrices.push_back({.name = matrices_.back().name, .alpha = std::pow(4.0, i), .kl = 1.0, .error = 1.0});
     }
-    file_.model = file_.measured = Json::object();
+    file_.model = {{"name", "tiny"}, {"files", files_}};
+    file_.measured = Json::object();
     write();
   }
   void write() { write_text(path_, to_json(file_).dump()); }
 
   ModelAllocation allocate(double bits, const std::vector<std::string>& fixed = {}) {
     return allocate_model({.max_bits_per_weight = bits, .sensitivity = path_, .fixed = fixed}, matrices_,
-                          [&](const std::string& name) { return name.starts_with("model."); });
+                          [&] { return files_; });
   }
   template <class Action>
   void refused(sinq::Errc code, const std::string& why, Action action) {
@@ -44,6 +45,7 @@ class ModelAllocations : public testing::Test {
 
   TemporaryFolder folder_{"allocation"};
   std::filesystem::path path_ = folder_.path() / "s.json";
+  Json files_{{"model.safetensors", {{"bytes", 7}, {"samples_xxh64", "0123456789abcdef"}}}};
   Sensitivities file_;
   std::vector<NamedMatrix> matrices_;
 };
@@ -118,9 +120,10 @@ TEST_F(ModelAllocations, WithoutAFileKindAndDepthDecide) {
 }
 
 TEST_F(ModelAllocations, TheFileMustBeOfTheModel) {
-  file_.matrices[0].name = "other.weight";
-  write();
-  refused(sinq::Errc::kBadFile, "'other.weight' is no matrix of this model", [&] { return allocate(4.0); });
+  files_["model.safetensors"]["bytes"] = 8;
+  refused(sinq::Errc::kBadFile, "s.json: was measured on another model, 'tiny': model.safetensors.bytes was 7 and is 8",
+          [&] { return allocate(4.0); });
+  files_["model.safetensors"]["bytes"] = 7;
   file_.matrices.erase(file_.matrices.begin());
   write();
   refused(sinq::Errc::kBadFile, "has no sensitivity of 'model.layers.0.w.weight'", [&] { return allocate(4.0); });

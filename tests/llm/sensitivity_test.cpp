@@ -14,7 +14,7 @@ using testing::HasSubstr;
 class SensitivityFile : public testing::Test {
  protected:
   SensitivityFile() {
-    whole_.model = {{"name", "m"}};
+    whole_.model = {{"name", "m"}, {"files", Json::object()}};
     whole_.measured = {{"seed", 1}};
     whole_.matrices = {{.name = "a", .alpha = 0.125, .kl = 0.01, .error = 0.08},
                        {.name = "b", .alpha = 0.0, .kl = 0.0, .error = 0.0}};
@@ -56,6 +56,7 @@ TEST_F(SensitivityFile, WhatIsWrongIsNamed) {
   refused([](Json& json) { json["version"] = 2; }, "version 2");
   refused([](Json& json) { json.erase("version"); }, "version: missing");
   refused([](Json& json) { json.erase("model"); }, "model: missing");
+  refused([](Json& json) { json["model"].erase("files"); }, "model: files: missing");
   refused([](Json& json) { json.erase("measured"); }, "measured: missing");
   refused([](Json& json) { json.erase("matrices"); }, "matrices: missing");
   refused([](Json& json) { json["matrices"] = 3; }, "matrices: is no list");

@@ -1,5 +1,6 @@
 #include <sinq/io/checkpoint.hpp>
 
+#include "llm/model_identity.hpp"
 #include "llm/sensitivity.hpp"
 #include "quantize/linear_layers.hpp"
 #include "quantize_support.hpp"
@@ -21,8 +22,10 @@ constexpr const char* kTable = "model.embed_tokens.weight";
 class BudgetedModel : public testing::Test {
  protected:
   BudgetedModel() {
-    llm::Sensitivities file{.model = {{"name", "lm1m"}}, .measured = llm::Json::object(), .matrices = {}};
     const auto checkpoint = Checkpoint::open(kModel);
+    llm::Sensitivities file{.model = {{"name", "lm1m"}, {"files", llm::model_identity(checkpoint)}},
+                            .measured = llm::Json::object(),
+                            .matrices = {}};
     for (const auto& tensor : checkpoint.tensors()) {
       if (tensor.info.shape.size() != 2) continue;
       const bool is_query = tensor.info.name.find("q_proj") != std::string::npos;
@@ -158,8 +161,8 @@ TEST_F(BudgetedModel, MistakesAreNamed) {
   wrong.matrices.erase(wrong.matrices.begin() + 3);
   refused(kRefused, with(wrong), "has no sensitivity of");
   wrong = file_;
-  wrong.matrices[0].name = "other.weight";
-  refused(kRefused, with(wrong), "'other.weight' is no matrix of this model");
+  wrong.model["files"]["model.safetensors"]["samples_xxh64"] = "0";
+  refused(kRefused, with(wrong), "was measured on another model, 'lm1m': model.safetensors.samples_xxh64 was \"0\"");
   EXPECT_FALSE(std::filesystem::exists(out_));
 }
 
