@@ -65,29 +65,24 @@ std::vector<Row> rows_of(const CompareOptions& options) {
   return rows;
 }
 
-void print_header(const Measurement& fp32, const std::optional<Measurement>& moved, std::ostream& out) {
-  out << "fp32 perplexity " << fixed(fp32.evaluation.perplexity, 4) << "\n";
-  if (moved) {
-    out << "factors moved: fp32 perplexity " << fixed(moved->evaluation.perplexity, 4) << ", kl "
-        << fixed(moved->evaluation.kl, 6) << "\n";
-  }
+/// Of a table; those of the moved model's name KL over that of the model above, too.
+void print_header(bool moved, std::ostream& out) {
   out << "\nmethod          bits  group     bpw  perplexity        kl     flips  weight error"
-      << (moved ? "  kl moved" : "") << "\n";
+      << (moved ? "  kl / above" : "") << "\n";
 }
 
-void print_row(const Row& row, std::ostream& out) {
-  const Measurement& m = row.result;
+void print_row(const std::string& method, const Measurement& m, std::optional<double> kl_above, std::ostream& out) {
   std::string bits = "each", group = "its own";
   if (!m.settings.allocation) {
     const Json settings = to_json(m.settings);
     bits = settings["bits"].dump();
     group = settings["group_size"].dump();
   }
-  out << std::left << std::setw(14) << row.method << std::right << std::setw(6) << bits << std::setw(8) << group
+  out << std::left << std::setw(14) << method << std::right << std::setw(6) << bits << std::setw(8) << group
       << std::setw(7) << fixed(m.bits_per_weight, 3) << std::setw(12) << fixed(m.evaluation.perplexity, 4)
       << std::setw(10) << fixed(m.evaluation.kl, 5) << std::setw(9) << fixed(100.0 * m.evaluation.flips, 2) << "%"
       << std::setw(14) << fixed(m.weight_error.value_or(0), 4);
-  if (row.moved) out << std::setw(10) << fixed(row.moved->evaluation.kl, 5);
+  if (kl_above) out << std::setw(12) << (*kl_above > 0 ? fixed(m.evaluation.kl / *kl_above, 2) : "-");
   out << std::endl;  // flushed: the next row takes a while
 }
 
@@ -101,17 +96,33 @@ std::vector<Series> reference_series(const CompareOptions& options) {
   return out;
 }
 
-Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
-  const auto model = std::filesystem::absolute(options.data.model).lexically_normal();
-  Chart chart{.title = "Quantized " + (model.has_filename() ? model : model.parent_path()).filename().string(),
-              .x_label = "bits per weight",
-              .y_label = "KL to the unquantized model, nats per token",
-              .series = {}};
+std::string name_of(const std::filesystem::path& folder) {
+  const auto model = std::filesystem::absolute(folder).lexically_normal();
+  return (model.has_filename() ? model : model.parent_path()).filename().string();
+}
+
+/// `measured` of each row, a series for each method.
+template <class Measured>
+std::vector<Series> series_of(const std::vector<Row>& rows, const Measured& measured) {
+  std::vector<Series> out;
   for (const Row& row : rows) {
-    if (chart.series.empty() || chart.series.back().name != row.method) chart.series.push_back({row.method, {}});
-    chart.series.back().points.push_back({row.result.bits_per_weight, row.result.evaluation.kl});
+    const Measurement& m = measured(row);
+    if (out.empty() || out.back().name != row.method) out.push_back({row.method, {}});
+    out.back().points.push_back({m.bits_per_weight, m.evaluation.kl});
   }
-  for (Series& series : reference_series(options)) chart.series.push_back(std::move(series));
+  return out;
+}
+
+Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
+  Chart chart{.x_label = "bits per weight",
+              .y_label = "KL to the unquantized model, nats per token",
+              .panels = {{"Quantized " + name_of(options.data.model),
+                          series_of(rows, [](const Row& row) -> const Measurement& { return row.result; })}}};
+  for (Series& series : reference_series(options)) chart.panels.front().series.push_back(std::move(series));
+  if (!options.moved.empty()) {
+    chart.panels.push_back({"The same function, factors moved",
+                            series_of(rows, [](const Row& row) -> const Measurement& { return *row.moved; })});
+  }
   return chart;
 }
 
@@ -147,23 +158,32 @@ void run_compare(const CompareOptions& options, std::ostream& out) {
       << std::endl;
   const Measurement fp32 = measure(model, as_stored, blocks, other ? &baseline : nullptr, nullptr, data.threads, "fp32",
                                    nullptr, other ? &*other : nullptr);
-  std::optional<Measurement> fp32_moved;
-  if (moved) fp32_moved = measure(*moved, as_stored, blocks, &baseline, nullptr, data.threads, "fp32, factors moved");
-  print_header(fp32, fp32_moved, out);
+  out << "fp32 perplexity " << fixed(fp32.evaluation.perplexity, 4) << "\n";
+  print_header(false, out);
   const std::optional<InputStats> inputs = calibrate(model, text, data.threads);
-  const std::optional<InputStats> moved_inputs = moved ? calibrate(*moved, text, data.threads) : std::nullopt;
+  for (Row& row : rows) {
+    row.result =
+        measure(model, row.settings, blocks, &baseline, nullptr, data.threads, row.method, inputs ? &*inputs : nullptr);
+    print_row(row.method, row.result, std::nullopt, out);
+  }
+  std::optional<Measurement> fp32_moved;
+  if (moved) {
+    fp32_moved = measure(*moved, as_stored, blocks, &baseline, nullptr, data.threads, "fp32, factors moved");
+    out << "\nfactors moved    " << options.moved.string() << ": fp32 perplexity "
+        << fixed(fp32_moved->evaluation.perplexity, 4) << ", kl " << fixed(fp32_moved->evaluation.kl, 6) << "\n";
+    print_header(true, out);
+    const std::optional<InputStats> moved_inputs = calibrate(*moved, text, data.threads);
+    for (Row& row : rows) {
+      row.moved = measure(*moved, row.settings, blocks, &baseline, nullptr, data.threads,
+                          row.method + ", factors moved", moved_inputs ? &*moved_inputs : nullptr);
+      print_row(row.method, *row.moved, row.result.evaluation.kl, out);
+    }
+  }
   Json json = to_json(data, blocks);
   json["fp32"] = to_json(fp32);
   if (fp32_moved) json["fp32"]["moved"] = to_json(*fp32_moved);
   json["rows"] = Json::array();
-  for (Row& row : rows) {
-    row.result =
-        measure(model, row.settings, blocks, &baseline, nullptr, data.threads, row.method, inputs ? &*inputs : nullptr);
-    if (moved) {
-      row.moved = measure(*moved, row.settings, blocks, &baseline, nullptr, data.threads,
-                          row.method + ", factors moved", moved_inputs ? &*moved_inputs : nullptr);
-    }
-    print_row(row, out);
+  for (const Row& row : rows) {
     json["rows"].push_back(to_json(row.result));
     json["rows"].back()["method"] = row.method;
     if (row.moved) json["rows"].back()["moved"] = to_json(*row.moved);
@@ -189,14 +209,17 @@ void add_compare_command(CLI::App& app, std::ostream& out) {
                       ->add_option("--max-bits-per-weight", options->budgets,
                                    "within each of these budgets, too: presets::accurate, and a recipe for each matrix")
                       ->delimiter(',');
+  add_embeddings_option(*command, options->format);
   add_allocation_options(*command, options->format);
   for (const char* flag : {"--sensitivity", "--fixed"}) command->get_option(flag)->needs(budgets);
   add_format_options(*command, options->format);
   command->add_option("--kl-blocks", options->kl_blocks, "blocks that KL is taken over; 0: all")
       ->check(common::kNotNegative);
   command->add_option("--baseline", options->baseline, "folder of the model that KL is taken against (default MODEL)");
-  command->add_option("--moved", options->moved,
-                      "folder of a model of the same function, made by sinq-fold --random-factors: its KL, too");
+  command->add_option(
+      "--moved", options->moved,
+      "folder of a model of the same function, made by sinq-fold --random-factors: a second table, and a second "
+      "panel of the picture");
   command->add_option("--json", options->json, "write the table to this file");
   auto* svg = command->add_option("--svg", options->svg, "write a picture to this file: KL over bits per weight");
   auto* points = command

@@ -8,8 +8,10 @@
 namespace llm {
 namespace {
 
-constexpr double kWidth = 820, kHeight = 520;
-constexpr double kLeft = 80, kRight = 170, kTop = 50, kBottom = 60;
+constexpr double kHeight = 520, kTop = 50, kBottom = 60;
+constexpr double kLeft = 80, kGap = 40,
+                 kRight = 170;  // of the panels: before, between, and behind them, for the legend
+constexpr double kOneWidth = 570, kWidthOfSeveral = 400;
 
 std::string escaped(const std::string& text) {
   std::string out;
@@ -80,18 +82,32 @@ std::string x_ticks(const Axis& x, double bottom) {
   return out;
 }
 
-/// Lines and numbers of the logarithmic y axis, at 1, 2 and 5 of each decade.
-std::string y_ticks(const Axis& y, double right) {
+/// Lines of the logarithmic y axis, at 1, 2 and 5 of each decade, and their numbers if `numbered`.
+std::string y_ticks(const Axis& y, double left, double right, bool numbered) {
   std::string out;
   for (double decade = std::floor(y.low); decade <= y.high; ++decade) {
     for (const double mantissa : {1.0, 2.0, 5.0}) {
       const double v = decade + std::log10(mantissa);
       if (v < y.low || v > y.high) continue;
-      out += line(kLeft, y(v), right, y(v), "#e4e4e4") +
-             text_at(kLeft - 8, y(v) + 4, "end", number(mantissa * std::pow(10.0, decade)));
+      out += line(left, y(v), right, y(v), "#e4e4e4");
+      if (numbered) out += text_at(left - 8, y(v) + 4, "end", number(mantissa * std::pow(10.0, decade)));
     }
   }
   return out;
+}
+
+/// Points of one series, joined in the order of their x.
+std::string curve(const Series& series, const Axis& x, const Axis& y, const char* color) {
+  std::vector<Point> points = series.points;
+  std::erase_if(points, [](const Point& p) { return !(p.y > 0); });
+  std::sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  std::string path, marks;
+  for (const Point& p : points) {
+    path += number(x(p.x)) + "," + number(y(std::log10(p.y))) + " ";
+    marks += circle(x(p.x), y(std::log10(p.y)), color, series.name + ": " + number(p.x) + ", " + number(p.y));
+  }
+  return "<polyline fill=\"none\" stroke=\"" + std::string(color) + "\" stroke-width=\"2\" points=\"" + path +
+         "\"/>\n" + marks;
 }
 
 }  // namespace
@@ -101,44 +117,44 @@ std::string to_svg(const Chart& chart) {
   constexpr std::array<const char*, 8> kColors{"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                                "#e69f00", "#56b4e9", "#000000", "#8a6d00"};
   std::vector<double> xs, ys;
-  for (const Series& series : chart.series) {
-    for (const Point& p : series.points) {
-      if (!(p.y > 0)) continue;
-      xs.push_back(p.x);
-      ys.push_back(std::log10(p.y));
+  std::vector<std::string> names;
+  for (const Panel& panel : chart.panels) {
+    for (const Series& series : panel.series) {
+      if (std::find(names.begin(), names.end(), series.name) == names.end()) names.push_back(series.name);
+      for (const Point& p : series.points) {
+        if (!(p.y > 0)) continue;
+        xs.push_back(p.x);
+        ys.push_back(std::log10(p.y));
+      }
     }
   }
-  const double right = kWidth - kRight, bottom = kHeight - kBottom;
+  const auto color_of = [&](const std::string& name) {
+    return kColors[static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin()) %
+                   kColors.size()];
+  };
+  const auto count = static_cast<double>(chart.panels.size());
+  const double width = chart.panels.size() > 1 ? kWidthOfSeveral : kOneWidth;
+  const double end = kLeft + count * width + (count - 1) * kGap, bottom = kHeight - kBottom;
   const Extent x_extent = extent(xs), y_extent = extent(ys);
-  const Axis x{x_extent.low, x_extent.high, kLeft, right};
   const Axis y{y_extent.low, y_extent.high, bottom, kTop};
 
-  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(kWidth) + " " +
+  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(end + kRight) + " " +
                     number(kHeight) + "\" font-family=\"sans-serif\" font-size=\"13\">\n";
   out += "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
-  out += text_at((kLeft + right) / 2, 28, "middle", chart.title, " font-size=\"16\"");
-  out += x_ticks(x, bottom) + y_ticks(y, right);
-  out += line(kLeft, bottom, right, bottom, "black") + line(kLeft, kTop, kLeft, bottom, "black");
-  out += text_at((kLeft + right) / 2, kHeight - 16, "middle", chart.x_label);
+  for (std::size_t i = 0; i < chart.panels.size(); ++i) {
+    const double left = kLeft + static_cast<double>(i) * (width + kGap), right = left + width;
+    const Axis x{x_extent.low, x_extent.high, left, right};
+    out += text_at((left + right) / 2, 28, "middle", chart.panels[i].title, " font-size=\"16\"");
+    out += x_ticks(x, bottom) + y_ticks(y, left, right, i == 0);
+    out += line(left, bottom, right, bottom, "black") + line(left, kTop, left, bottom, "black");
+    out += text_at((left + right) / 2, kHeight - 16, "middle", chart.x_label);
+    for (const Series& series : chart.panels[i].series) out += curve(series, x, y, color_of(series.name));
+  }
   out += text_at(0, 0, "middle", chart.y_label,
                  " transform=\"translate(22 " + number((kTop + bottom) / 2) + ") rotate(-90)\"");
-
   double legend = kTop + 10;
-  for (std::size_t i = 0; i < chart.series.size(); ++i) {
-    const char* color = kColors[i % kColors.size()];
-    std::vector<Point> points = chart.series[i].points;
-    std::erase_if(points, [](const Point& p) { return !(p.y > 0); });
-    std::sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
-    std::string path, marks;
-    for (const Point& p : points) {
-      path += number(x(p.x)) + "," + number(y(std::log10(p.y))) + " ";
-      marks +=
-          circle(x(p.x), y(std::log10(p.y)), color, chart.series[i].name + ": " + number(p.x) + ", " + number(p.y));
-    }
-    out += "<polyline fill=\"none\" stroke=\"" + std::string(color) + "\" stroke-width=\"2\" points=\"" + path +
-           "\"/>\n" + marks;
-    out += circle(right + 20, legend, color, chart.series[i].name) +
-           text_at(right + 32, legend + 4, "start", chart.series[i].name);
+  for (const std::string& name : names) {
+    out += circle(end + 20, legend, color_of(name), name) + text_at(end + 32, legend + 4, "start", name);
     legend += 22;
   }
   return out + "</svg>\n";

@@ -15,13 +15,20 @@ struct Series {
   std::vector<Point> points;
 };
 
-/// A line chart: linear x, logarithmic y.
-struct Chart {
-  std::string title, x_label, y_label;
+/// Lines in one frame.
+struct Panel {
+  std::string title;
   std::vector<Series> series;
 };
 
-/// `chart` as an SVG document. Points whose y is not positive have no place on the axis and are left out.
+/// Line charts side by side, with the same axes: linear x, logarithmic y.
+struct Chart {
+  std::string x_label, y_label;
+  std::vector<Panel> panels;
+};
+
+/// `chart` as an SVG document. A series has its colour in all panels by its name. Points whose y is not positive have
+/// no place on the axis and are left out.
 [[nodiscard]] std::string to_svg(const Chart& chart);
 
 }  // namespace llm

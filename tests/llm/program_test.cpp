@@ -201,6 +201,32 @@ TEST(ProgramTest, ABudgetIsSpentWhereItMatters) {
   EXPECT_EQ(calibrated["settings"]["matrices"].size(), 28U);
 }
 
+// What sinq-quantize stores for the table and what runs here at once come to the same figures.
+TEST(ProgramTest, EmbeddingsTakePartIfAsked) {
+  const TemporaryFolder folder("embeddings");
+  const auto file = folder.path() / "result.json";
+  const auto measured = [&](const std::vector<std::string>& flags) {
+    auto arguments = command("perplexity", {"--json", file.string(), "--force"});
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return read_json(file);
+  };
+  const Json blocks = measured({"--max-bits-per-weight", "3.5"});
+  const Json all = measured({"--max-bits-per-weight", "3.5", "--include-embeddings"});
+  EXPECT_FALSE(blocks["settings"].contains("include_embeddings"));
+  EXPECT_EQ(all["settings"]["include_embeddings"], true);
+  ASSERT_EQ(all["settings"]["matrices"].size(), 29U);
+  EXPECT_EQ(all["settings"]["matrices"][28]["name"], "model.embed_tokens.weight");
+  EXPECT_LE(all["bits_per_weight"].get<double>(), 3.5);
+  EXPECT_NEAR(all["bits_per_weight"].get<double>(), all["settings"]["bits_per_weight"].get<double>(), 1e-9);
+  EXPECT_GT(all["kl"].get<double>(), 0.0);
+  EXPECT_NE(all["kl"], blocks["kl"]);
+  // Every method quantizes them.
+  const Json plain = measured({"--bits", "2"}), table = measured({"--bits", "2", "--include-embeddings"});
+  EXPECT_GT(table["kl"].get<double>(), 1.1 * plain["kl"].get<double>());
+}
+
 TEST(ProgramTest, ActivationsMayBeIntegers) {
   const TemporaryFolder folder("activations");
   const auto file = folder.path() / "result.json";
@@ -267,14 +293,17 @@ TEST(ProgramTest, CompareWritesTableAndPicture) {
   for (const char* method : {"rtn", "sinq", "hqq", "nf4"}) EXPECT_THAT(outcome.out, HasSubstr(method));
 }
 
-// The model itself for one of the same function: every figure twice.
+// The model itself for one of the same function: every figure twice, in two tables and two panels.
 TEST(ProgramTest, CompareMeasuresAMovedModel) {
   const TemporaryFolder folder("moved");
-  const auto json = folder.path() / "table.json";
+  const auto json = folder.path() / "table.json", svg = folder.path() / "table.svg";
   const Outcome outcome = run(command("compare", {"--methods", "sinq", "--bits", "3", "--group-size", "64", "--moved",
-                                                  kModel, "--json", json.string()}));
+                                                  kModel, "--json", json.string(), "--svg", svg.string()}));
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("factors moved: fp32 perplexity"), HasSubstr("kl moved")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("factors moved    " + kModel + ": fp32 perplexity"), HasSubstr("kl / above"),
+                                 HasSubstr("        1.00\n")));
+  EXPECT_THAT((std::ostringstream() << std::ifstream(svg).rdbuf()).str(),
+              AllOf(HasSubstr(">Quantized lm1m<"), HasSubstr(">The same function, factors moved<")));
   const Json table = read_json(json);
   EXPECT_EQ(keys(table["fp32"]["moved"]), kMeasurementKeys);
   EXPECT_EQ(table["fp32"]["moved"]["kl"], 0.0);
@@ -342,6 +371,7 @@ TEST(ProgramTest, RefusesWrongFlags) {
   refused(command("perplexity", {"--max-bits-per-weight", "0.5", "--one-recipe"}), "max_bits_per_weight 0.5");
   refused(command("perplexity", {"--one-recipe"}), "--max-bits-per-weight");
   refused(command("perplexity", {"--fixed", "*=learned-4-g64"}), "--max-bits-per-weight");
+  refused(command("perplexity", {"--method", "fp32", "--include-embeddings"}), "--include-embeddings");
   refused(command("perplexity", {"--sensitivity", kModel + "/config.json"}), "--max-bits-per-weight");
   refused(command("perplexity", {"--max-bits-per-weight", "4", "--sensitivity", kModel + "/config.json"}),
           "no file of sensitivities");
@@ -387,20 +417,27 @@ TEST(ProgramTest, HelpAndVersion) {
 }
 
 TEST(SvgChartTest, DrawsWhatCanBeDrawn) {
-  const std::string svg = to_svg({.title = "a < b & c",
-                                  .x_label = "x",
-                                  .y_label = "y",
-                                  .series = {{"one", {{3, 0.1}, {2, 1.0}, {4, 0.0}}}, {"two", {{2.5, 0.02}}}}});
+  const std::vector<Series> series{{"one", {{3, 0.1}, {2, 1.0}, {4, 0.0}}}, {"two", {{2.5, 0.02}}}};
+  const std::string svg = to_svg({.x_label = "x", .y_label = "y", .panels = {{"a < b & c", series}}});
   EXPECT_THAT(svg, AllOf(HasSubstr("a &lt; b &amp; c"), HasSubstr(">one<"), HasSubstr(">two<")));
-  const auto count = [&](const std::string& what) {
+  const auto count = [](const std::string& in, const std::string& what) {
     int n = 0;
-    for (auto at = svg.find(what); at != std::string::npos; at = svg.find(what, at + 1)) ++n;
+    for (auto at = in.find(what); at != std::string::npos; at = in.find(what, at + 1)) ++n;
     return n;
   };
-  EXPECT_EQ(count("<polyline"), 2);
-  EXPECT_EQ(count("<circle"), 3 + 2);  // three points, two in the legend; none for a KL of 0
+  EXPECT_EQ(count(svg, "<polyline"), 2);
+  EXPECT_EQ(count(svg, "<circle"), 3 + 2);  // three points, two in the legend; none for a KL of 0
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
   EXPECT_THAT(svg, Not(HasSubstr("inf")));
+  // Side by side: one legend, and a series has its colour in both.
+  const std::string both =
+      to_svg({.x_label = "x", .y_label = "y", .panels = {{"left", series}, {"right", {series[1]}}}});
+  EXPECT_EQ(count(both, "<polyline"), 3);
+  EXPECT_EQ(count(both, "<circle"), 3 + 1 + 2);
+  EXPECT_EQ(count(both, ">two<"), 1);
+  EXPECT_THAT(both, AllOf(HasSubstr(">left<"), HasSubstr(">right<")));
+  const std::string color = "stroke=\"#d55e00\" stroke-width=\"2\"";  // the second
+  EXPECT_EQ(count(both, color), 2);
   EXPECT_THAT(to_svg({}), AllOf(HasSubstr("<svg"), Not(HasSubstr("nan"))));
 }
 
