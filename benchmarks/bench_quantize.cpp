@@ -1,4 +1,4 @@
-// Speed of `quantize` and `dequantize`. README.md explains names and counters.
+// Speed and accuracy of `quantize`, speed of `dequantize`. README.md explains names and counters.
 #include <sinq/detail/tile_loader.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 #include <sinq/sinq.hpp>
@@ -6,6 +6,7 @@
 #include "shapes.hpp"
 #include "support/machine_limits.hpp"
 #include "support/naive_eigen.hpp"
+#include "support/output_error.hpp"
 #include "support/timing.hpp"
 #include "support/weights.hpp"
 
@@ -55,12 +56,14 @@ void with_threads(Index threads, F&& f) {
   return f(ThreadPool(threads));
 }
 
+/// Of relative errors. A step of a group is its range / (2^bits - 1), its error step / sqrt(12); a group of 128 weights
+/// spans less than 8 deviations.
+double limit_of(double bits) { return 8.0 / std::sqrt(12.0) / (std::exp2(bits) - 1.0); }
+
 /// The relative error of some rows must be what the bits allow. Empty if it is, else what is wrong.
 std::string problem_of(const MatrixView& w, const QuantizedView& q, int bits) {
   constexpr Index kRows = 64;
-  // A step of a group is its range / (2^bits - 1), its error step / sqrt(12); a group of 128 weights spans less than 8
-  // deviations.
-  const double limit = 8.0 / std::sqrt(12.0) / ((1 << bits) - 1);
+  const double limit = limit_of(bits);
   double error = 0.0, square = 0.0;
   for (const Index first : {Index{0}, w.rows - kRows}) {
     const RowRange range{first, first + kRows};
@@ -76,6 +79,28 @@ std::string problem_of(const MatrixView& w, const QuantizedView& q, int bits) {
   const double relative = std::sqrt(error / square);
   if (relative > 0.0 && relative < limit) return {};
   return "wrong result: relative error " + std::to_string(relative) + ", at most " + std::to_string(limit);
+}
+
+/// What a method is for: the error of W x for a Gaussian layer, and with factors moved between its inputs and columns,
+/// which who balances columns should hardly notice. `error_of` quantizes a layer. Empty, else what is wrong.
+template <class ErrorOf>
+std::string count_output_errors(State& state, double bits, Index group_size, bool balances, ErrorOf&& error_of) {
+  const auto count = [&](const GaussianLayer& layer, const std::string& ending) {
+    const double error = error_of(layer);
+    state.counters["output_error" + ending] = error;
+    state.counters["output_error_ratio_to_rtn" + ending] = error / rtn_output_error(layer, bits, group_size);
+    return error;
+  };
+  const double plain = count(plain_layer(), "/plain"), moved = count(moved_layer(), "/moved");
+  const double limit = limit_of(bits);
+  if (!(plain > 0.0 && plain < limit)) {
+    return "wrong result: output error " + std::to_string(plain) + ", at most " + std::to_string(limit);
+  }
+  if (!(moved > 0.0 && moved < (balances ? 1.5 * plain : 10.0))) {
+    return "wrong result: output error " + std::to_string(moved) + " with factors moved, " + std::to_string(plain) +
+           " without";
+  }
+  return {};
 }
 
 /// Operations and bytes of one method per weight, counted from the algorithm.
@@ -159,6 +184,12 @@ void run_quantize(State& state, const Config<Q, N>& config, const Setup& setup) 
     if (const std::string problem = problem_of(w, q, bits); !problem.empty()) {
       return state.SkipWithError(problem.c_str());
     }
+    const auto error_of = [&](const GaussianLayer& layer) {
+      return layer.output_error(quantize(layer.view(), config, {.isa = setup.isa}, executor));
+    };
+    const std::string problem = count_output_errors(state, code_bits(config.quantizer.format()), config.group_size,
+                                                    !std::is_same_v<N, Identity>, error_of);
+    if (!problem.empty()) return state.SkipWithError(problem.c_str());
     double read_seconds = 0.0;
     const double speed = time_with_ratios(
         state, setup, w, [&] { quantize_into(w, config, bytes_of(out), {.isa = setup.isa}, executor); },
@@ -215,6 +246,13 @@ void run_naive(State& state, const NaiveEigen& naive) {
       return state.SkipWithError(("error is " + std::to_string(ratio) + " of the library's").c_str());
     }
   }
+  const auto error_of = [&](const GaussianLayer& layer) {
+    const Eigen::Map<const RowMatrix> matrix(layer.weights.data(), GaussianLayer::kRows, GaussianLayer::kCols);
+    const RowMatrix decoded = naive.quantize(matrix).dequantize(naive.group_size);
+    return layer.output_error({decoded.data(), layer.weights.size()});
+  };
+  const std::string problem = count_output_errors(state, naive.bits, naive.group_size, naive.iterations > 0, error_of);
+  if (!problem.empty()) return state.SkipWithError(problem.c_str());
   const Buffer out(required_bytes(plain, w.rows, w.cols));
   double read_seconds = 0.0;
   time_with_ratios(
@@ -271,6 +309,8 @@ void add_methods() {
   add("sinq_nf4", Config<Codebook>{.quantizer = codebooks::kNf4});
   add("sinq_nf3", Config<Codebook>{.quantizer = codebooks::kNf3});
   add("sinq_fp4", Config<Codebook>{.quantizer = codebooks::kFp4});
+  add("nf4", Config<Codebook, Identity>{.quantizer = codebooks::kNf4});
+  add("hqq", Config<Hqq, Identity>{});
   add("sinq_hqq", Config<Hqq>{});
   add("sinq_square", Sinq{.tiling = Tiling::kSquare});
   add("sinq_reference", reference_compatible(Sinq{}));
@@ -301,6 +341,7 @@ void add_methods() {
 
 /// Fits that search, as presets::accurate has them.
 void add_searched() {
+  add("fitted", Config<Fitted, Identity>{});
   add("sinq_fitted", Config<Fitted>{});
   for (const int bits : {2, 3, 4}) {
     add("sinq_learned_u6",
