@@ -201,7 +201,6 @@ TEST(ProgramTest, ABudgetIsSpentWhereItMatters) {
   EXPECT_EQ(calibrated["settings"]["matrices"].size(), 28U);
 }
 
-// What sinq-quantize stores for the table and what runs here at once come to the same figures.
 TEST(ProgramTest, EmbeddingsTakePartIfAsked) {
   const TemporaryFolder folder("embeddings");
   const auto file = folder.path() / "result.json";
@@ -434,7 +433,7 @@ TEST(SvgChartTest, DrawsWhatCanBeDrawn) {
       to_svg({.x_label = "x", .y_label = "y", .panels = {{"left", series}, {"right", {series[1]}}}});
   EXPECT_EQ(count(both, "<polyline"), 3);
   EXPECT_EQ(count(both, "<circle"), 3 + 1 + 2);
-  EXPECT_EQ(count(both, ">two<"), 1);
+  EXPECT_EQ(count(both, ">two<"), 2);  // the legend's text and tooltip
   EXPECT_THAT(both, AllOf(HasSubstr(">left<"), HasSubstr(">right<")));
   const std::string color = "stroke=\"#d55e00\" stroke-width=\"2\"";  // the second
   EXPECT_EQ(count(both, color), 2);
