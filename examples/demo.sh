@@ -31,7 +31,7 @@ echo "== How much each matrix matters, on text drawn from the model =="
 
 echo
 echo "== Random factors moved from what makes the channels into the columns that read them: the same function =="
-"$build/examples/fold/sinq-fold" "$model" -o "$build/lm1m-moved" --random-factors 1 --dtype f32 --force
+"$build/examples/fold/sinq-fold" "$model" -o "$build/lm1m-moved" --random-factors 1 --dtype float32 --force
 
 cat << 'TEXT'
 
