@@ -28,47 +28,28 @@ struct TrellisRun {
 
 /// Working memory of one thread: at most 17 MB with AVX-512, 9 with AVX2, however long a run is.
 struct TrellisMemory {
-  Vector<std::int16_t> costs;    ///< [4096 and gaps][lanes of a vector]
-  Vector<std::int16_t> levels;   ///< what each level costs [steps of a bundle][levels][lanes of a vector]
+  Vector<std::int16_t> costs;    ///< before and behind a step [2][states and gaps][lanes of a vector]
+  Vector<std::int16_t> levels;   ///< what each level costs [levels][lanes of a vector]
   Vector<std::int16_t> choices;  ///< [steps][words][lanes of a vector]
 };
 
-/// What a search of one rate under given tables looks up; the order of states is that of the kernel.
+/// What a search of one rate under given tables looks up.
 ///
-/// A window stands at the index that is the window rotated right by the end of its step, modulo twelve: so the bits of
-/// a step take the places of those that leave the window, and a step changes the costs in place. Windows that differ in
-/// these bits only are a *group*.
+/// The *state* before a step is what the step keeps of the window before, the lowest 12 - bits of it; with the step's
+/// own bits behind it, it is the step's window. So the windows that lead to one state differ in as many of their
+/// highest bits as the next step has.
 struct TrellisPlan {
   struct Step {
-    int bits = 0;                  ///< of its own
-    int low = 0;                   ///< where they stand in the index, modulo twelve
-    int below = 0;                 ///< bits of later steps of the bundle
-    Vector<std::uint16_t> groups;  ///< slots of their first states: places in the array of costs
-    Vector<std::uint16_t> levels;  ///< [groups][2^bits] rows of the table of levels, times the lanes of a vector
-  };
-  /// A *bundle* of steps is taken in one pass over the costs, which lie in the second cache: its bits together select
-  /// some states that are brought into the first one, gone through step after step, and not needed again.
-  struct Bundle {
-    int bits = 0;  ///< of all its steps
-    int low = 0;   ///< where they stand in the index
-    /// Which part of the states an index belongs to: its bits above and below those of the bundle, joined.
-    [[nodiscard]] std::uint32_t part_of(std::uint32_t index) const noexcept {
-      const int wrapped = low + bits - TrellisGeometry::kWindowBits;
-      const std::uint32_t under = index & ((1U << low) - 1U);
-      return wrapped > 0 ? under >> wrapped : index >> (low + bits) << low | under;
-    }
-    /// Groups of a step are numbered part by part. Which one an index belongs to.
-    [[nodiscard]] std::uint32_t group_of(const Step& step, std::uint32_t index) const noexcept {
-      const std::uint32_t own = rotate(index, (TrellisGeometry::kWindowBits - low) % TrellisGeometry::kWindowBits);
-      const std::uint32_t others = own >> (step.below + step.bits) << step.below | (own & ((1U << step.below) - 1U));
-      const int width = bits - step.bits;
-      return part_of(index) << width | (others & ((1U << width) - 1U));
-    }
+    int bits = 0;       ///< of its own
+    int next_bits = 0;  ///< of the step behind it
+    /// [states behind the step][2^next_bits windows that lead there, ascending] rows of the table of levels, times the
+    /// lanes of a vector.
+    Vector<std::uint16_t> levels;
+    [[nodiscard]] std::uint32_t states_before() const noexcept { return TrellisGeometry::kStates >> bits; }
+    [[nodiscard]] std::uint32_t states_behind() const noexcept { return TrellisGeometry::kStates >> next_bits; }
   };
 
-  int bundle = 2;      ///< steps of a bundle
-  Vector<Step> steps;  ///< until bits and rotation repeat: whole bundles
-  Vector<Bundle> bundles;
+  Vector<Step> steps;            ///< until their bits repeat
   Vector<std::int16_t> levels;   ///< those that the tables can make, ascending, in 64ths
   Index lanes = 0;               ///< of a vector
   int target_shift = 0;          ///< of distances before they are multiplied
@@ -83,19 +64,13 @@ struct TrellisPlan {
   /// What a level (in 64ths) costs a target: the definition of what the kernel does with vectors.
   [[nodiscard]] std::uint32_t cost(float target, float weight, float lane_unit, std::int16_t level) const noexcept;
 
-  static constexpr std::uint32_t rotate(std::uint32_t state, int left) noexcept {
-    return (state << left | state >> (TrellisGeometry::kWindowBits - left)) & (TrellisGeometry::kStates - 1);
-  }
-  /// Lines of a power of two apart would share one place in the cache: a gap after every 64.
-  static constexpr std::uint32_t slot(std::uint32_t index) noexcept { return index + index / 64; }
-  static constexpr Index kSlots = TrellisGeometry::kStates + TrellisGeometry::kStates / 64;
+  /// Where a state's cost lies. Lines of a power of two apart would share one place in the cache: a gap after every 64.
+  static constexpr std::uint32_t slot(std::uint32_t state) noexcept { return state + state / 64; }
+  /// Of one array of costs: a step has one bit at least.
+  static constexpr Index kSlots = TrellisGeometry::kStates / 2 + TrellisGeometry::kStates / 128;
 
   [[nodiscard]] const Step& step(Index i) const noexcept {
     return steps[static_cast<std::size_t>(i % static_cast<Index>(steps.size()))];
-  }
-  /// That which step i is part of.
-  [[nodiscard]] const Bundle& bundle_of(Index i) const noexcept {
-    return bundles[static_cast<std::size_t>(i / bundle % static_cast<Index>(bundles.size()))];
   }
 };
 
@@ -195,50 +170,33 @@ SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_
     plan_.levels.push_back(static_cast<std::int16_t>(level * 64));
   }
 
-  // So many steps that the groups of each, of one part, fill a word of choices.
-  plan_.bundle = quarter_bits < 8 ? 4 : 2;
-  // Steps until their bits, the rotation and bundles repeat.
-  const Index pattern = 4 / std::gcd(quarter_bits, 4);
-  const Index turns = kBits / std::gcd(pattern * quarter_bits / 4, Index{kBits});
-  const Index period = std::lcm(pattern * turns, Index{plan_.bundle});
+  const Index period = 4 / std::gcd(quarter_bits, 4);
   for (Index s = 0; s < period; ++s) {
     TrellisPlan::Step step;
-    const int end = static_cast<int>(geometry.step_end(s) % kBits);
-    const Index first = s / plan_.bundle * plan_.bundle, last = first + plan_.bundle - 1;
     step.bits = geometry.step_bits(s);
-    step.low = (kBits - end) % kBits;
-    step.below = static_cast<int>(geometry.step_end(last) - geometry.step_end(s));
-    const TrellisPlan::Bundle bundle{.bits = static_cast<int>(geometry.step_end(last) - geometry.step_end(first - 1)),
-                                     .low = (step.low + kBits - step.below) % kBits};
-    if (s == last) plan_.bundles.push_back(bundle);
-    const auto members = std::uint32_t{1} << step.bits;
-    const std::uint32_t own = TrellisPlan::rotate(members - 1, step.low);
-    step.groups.resize(kStates >> step.bits);
-    step.levels.resize(kStates);
-    for (std::uint32_t index = 0; index < kStates; ++index) {
-      if ((index & own) != 0) continue;
-      const std::uint32_t group = bundle.group_of(step, index);
-      step.groups[group] = static_cast<std::uint16_t>(TrellisPlan::slot(index));
-      for (std::uint32_t bits = 0; bits < members; ++bits) {
-        const std::uint32_t window = TrellisPlan::rotate(index | TrellisPlan::rotate(bits, step.low), end);
-        const int at = row[static_cast<std::size_t>(tables.level(window) - kLowest)];
-        step.levels[group << step.bits | bits] = static_cast<std::uint16_t>(at * static_cast<int>(lanes));
+    step.next_bits = geometry.step_bits(s + 1);
+    step.levels.reserve(kStates);
+    for (std::uint32_t state = 0; state < step.states_behind(); ++state) {
+      for (std::uint32_t high = 0; high < std::uint32_t{1} << step.next_bits; ++high) {
+        const int level = tables.level(high << (kBits - step.next_bits) | state);
+        const int at = row[static_cast<std::size_t>(level - kLowest)];
+        step.levels.push_back(static_cast<std::uint16_t>(at * static_cast<int>(lanes)));
       }
     }
     plan_.steps.push_back(std::move(step));
   }
 
   plan_.lanes = lanes;
-  // From every state each other one can be reached within `reach` steps: no cost can be further above the least. Costs
-  // lie above what was the least before the last step of the bundle before.
+  // From every state each other one can be reached within `reach` steps: no cost can be further above the least of so
+  // many steps before. What is compared has one step more.
   Index reach = 0;
   for (Index s = 0; s < period; ++s) {
     Index n = 1;
-    while (geometry.step_end(s + n - 1) - geometry.step_end(s - 1) < kBits) ++n;
+    while (geometry.step_end(s + n - 1) - geometry.step_end(s - 1) < kBits - geometry.step_bits(s + n)) ++n;
     reach = std::max(reach, n);
   }
   constexpr double kRoundings = 4.0;
-  const double most = 65535.0 / static_cast<double>(reach + plan_.bundle + 1) - kRoundings;
+  const double most = 65535.0 / static_cast<double>(reach + 1) - kRoundings;
   // What a step costs at the rate-distortion bound, and a fifth more.
   const double mean = sum / kStates;
   const double usual = 1.2 * std::max(square / kStates - mean * mean, 1.0) * std::exp2(-0.5 * quarter_bits);
