@@ -43,7 +43,7 @@ Outcome code(const TrellisTables& tables, int quarter_bits, double scale, int pa
   for (int p = 0; p < panels; ++p) {
     for (float& x : targets) x = static_cast<float>(normal(random) / scale);
     const auto start = std::chrono::steady_clock::now();
-    search.search_panel(kSteps, targets.data(), weights.data(), windows.data(), memory);
+    search.search_panel(kSteps, targets.data(), weights.data(), false, windows.data(), memory);
     out.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (std::size_t i = 0; i < targets.size(); ++i) {
       const double error = scale * (static_cast<double>(targets[i]) - tables.level(windows[i]));

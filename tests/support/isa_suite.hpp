@@ -331,7 +331,8 @@ TYPED_TEST_P(IsaSuite, WordsAreNumbersOf16Bits) {
       return static_cast<std::uint32_t>(x & 0xffff) * static_cast<std::uint32_t>(y & 0xffff) >> 16;
     });
     check(Words::kShift, [](int x, int) { return static_cast<unsigned>(x) << 5; });
-    check(Words::kMark, [](int x, int y) { return x < y ? 0x0501 : 0x0101; });
+    check(Words::kOr, [](int x, int y) { return x | y; });
+    check(Words::kSelect, [](int x, int y) { return x < y ? 0x0101 : y; });
     typename TestFixture::Lanes x = this->random_lanes(random);
     for (float& lane : x)
       lane = static_cast<float>(random.between(-40000, 70000)) + (random.bits() % 2 == 0 ? 0.5F : 0.2F);
@@ -342,10 +343,38 @@ TYPED_TEST_P(IsaSuite, WordsAreNumbersOf16Bits) {
   }
 }
 
+TYPED_TEST_P(IsaSuite, BytesAreUnsignedNumbers) {
+  Random random(14);
+  constexpr auto kBytes = static_cast<std::size_t>(TestFixture::Probe::kBytes);
+  for (int round = 0; round < this->kRounds; ++round) {
+    std::vector<std::uint8_t> a, b, out(kBytes);
+    std::vector<std::int16_t> wide;
+    for (std::size_t i = 0; i < kBytes; ++i) {
+      a.push_back(static_cast<std::uint8_t>(random.bits()));
+      b.push_back(i % 4 == 0 ? a.back() : static_cast<std::uint8_t>(random.bits()));
+      wide.push_back(static_cast<std::int16_t>(random.between(-300, 600)));
+    }
+    const auto check = [&](Bytes op, auto expected) {
+      TestFixture::Probe::bytes(op, a.data(), b.data(), out.data());
+      for (std::size_t i = 0; i < kBytes; ++i) {
+        ASSERT_EQ(int{out[i]}, expected(int{a[i]}, int{b[i]}))
+            << static_cast<int>(op) << ": " << int{a[i]} << ", " << int{b[i]};
+      }
+    };
+    check(Bytes::kAddClamped, [](int x, int y) { return std::min(x + y, 255); });
+    check(Bytes::kSubClamped, [](int x, int y) { return std::max(x - y, 0); });
+    check(Bytes::kMin, [](int x, int y) { return std::min(x, y); });
+    check(Bytes::kSelect, [](int x, int y) { return x < y ? 17 : y; });
+    TestFixture::Probe::narrow_words(wide.data(), out.data());
+    for (std::size_t i = 0; i < kBytes; ++i) ASSERT_EQ(int{out[i]}, std::clamp(int{wide[i]}, 0, 255)) << i;
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(IsaSuite, ArithmeticIsThatOfFloat, FusedMultiplyAddRoundsOnceOrTwice,
                             UnaryOperationsAreThoseOfCmath, LogarithmAndExponential, LogarithmOfPowersOfTwoIsExact,
                             Reductions, RowReductionsKeepTheirPlaces, SelectionFollowsTheComparison,
                             PartialLoadsAndStores, CodesAreRoundedToEvenAndClamped, IndicesAndTables,
-                            HalvesExhaustively, HalvesRoundAsFloatToHalf, Doubles, WordsAreNumbersOf16Bits);
+                            HalvesExhaustively, HalvesRoundAsFloatToHalf, Doubles, WordsAreNumbersOf16Bits,
+                            BytesAreUnsignedNumbers);
 
 }  // namespace sinq::test

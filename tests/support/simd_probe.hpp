@@ -14,7 +14,8 @@ struct SimdProbe;
 enum class Binary { kAdd, kSub, kMul, kDiv, kMin, kMax, kCopysign };
 enum class Unary { kSqrt, kAbs, kRound, kExponent, kMantissa, kPowerOfTwo, kLog2, kExp2 };
 enum class Reduction { kAdd, kMin, kMax };
-enum class Words { kMin, kAdd, kSub, kAbs, kMulHigh, kShift, kMark };
+enum class Bytes { kAddClamped, kSubClamped, kMin, kSelect };
+enum class Words { kMin, kAdd, kSub, kAbs, kMulHigh, kShift, kOr, kSelect };
 
 }  // namespace sinq::test
 

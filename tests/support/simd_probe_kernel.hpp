@@ -9,7 +9,7 @@ struct SimdProbe<SINQ_ISA> {
   using Math = sinq::detail::SimdMath<SINQ_ISA>;
   using F = S::F;
   static constexpr int kWidth = S::kWidth;
-  static constexpr int kWords = S::kWords;
+  static constexpr int kWords = S::kWords, kBytes = S::kBytes;
 
   SINQ_TARGET static void binary(Binary op, const float* a, const float* b, float* out) {
     const F x = S::load(a), y = S::load(b);
@@ -118,9 +118,27 @@ struct SimdProbe<SINQ_ISA> {
         return S::store_words(out, S::mul_high_words(x, y));
       case Words::kShift:
         return S::store_words(out, S::shift_words(x, 5));
-      case Words::kMark:
-        return S::store_words(out, S::mark_less(S::set1_word(0x0101), x, y, S::set1_word(0x0400)));
+      case Words::kOr:
+        return S::store_words(out, S::bit_or_words(x, y));
+      case Words::kSelect:
+        return S::store_words(out, S::select_less(x, y, S::set1_word(0x0101), y));
     }
+  }
+  SINQ_TARGET static void bytes(Bytes op, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
+    const auto x = S::load_bytes(a), y = S::load_bytes(b);
+    switch (op) {
+      case Bytes::kAddClamped:
+        return S::store_bytes(out, S::add_clamped_bytes(x, y));
+      case Bytes::kSubClamped:
+        return S::store_bytes(out, S::sub_clamped_bytes(x, y));
+      case Bytes::kMin:
+        return S::store_bytes(out, S::min_bytes(x, y));
+      case Bytes::kSelect:
+        return S::store_bytes(out, S::select_less_bytes(x, y, S::set1_byte(17), y));
+    }
+  }
+  SINQ_TARGET static void narrow_words(const std::int16_t* a, std::uint8_t* out) {
+    S::store_bytes(out, S::narrow_words(S::load_words(a), S::load_words(a + kWords)));
   }
   SINQ_TARGET static void store_rounded_words(const float* a, std::int16_t* out) {
     S::store_rounded_words(out, S::load(a));

@@ -57,7 +57,7 @@ class TrellisBlocks {
       weigh(factor, ends[i], i * kCols, memory);
     }
     const PanelView run = aim(memory);
-    search_.search_seam(run.steps, memory.panel.targets.data(), memory.panel.weights.data(), memory.seam.data(),
+    search_.search_seam(run.steps, memory.panel.targets.data(), memory.panel.weights.data(), false, memory.seam.data(),
                         memory.panel.search);
   }
 
@@ -166,10 +166,12 @@ class TrellisBlocks {
 
   [[nodiscard]] static PanelView aim(Memory& memory) {
     // A run may begin within a group: each quad comes with scales of its own.
+    const Index steps = static_cast<Index>(memory.weights.size()) / PanelView::kLanes;
     const PanelView run{.weights = memory.weights.data(),
                         .importance = memory.importance.data(),
-                        .steps = static_cast<Index>(memory.weights.size()) / PanelView::kLanes,
-                        .group_steps = TrellisGeometry::kStepsPerQuad};
+                        .steps = steps,
+                        .group_steps = TrellisGeometry::kStepsPerQuad,
+                        .cols = steps / TrellisGeometry::kStepsPerQuad * TrellisGeometry::kLaneCols};
     TrellisEncoder::aim(run, memory.scales.data(), memory.panel);
     return run;
   }

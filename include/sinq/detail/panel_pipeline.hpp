@@ -90,6 +90,7 @@ class PanelPipeline {
       load(panel, cols, weights.data() + i * lanes, importance.empty() ? nullptr : importance.data() + i * lanes,
            worker);
       view.steps = view.group_steps = steps(cols.size());
+      view.cols = cols.size();
       sample.push_back(view);
     }
     encoder_.learn(sample, worker.encoder, isa_);
@@ -109,12 +110,13 @@ class PanelPipeline {
     const PanelView view{.weights = worker.weights.data(),
                          .importance = importance,
                          .steps = codes_.steps(),
-                         .group_steps = steps(group_size_)};
+                         .group_steps = steps(group_size_),
+                         .cols = layout_.cols};
     float* scales = worker.group_scales.data();
     encoder_.guess_scales(view, scales);
     for (int round = 0; round < encoder_.rounds(); ++round) {
       store_scales(panel, scales, nullptr);
-      encoder_.encode(view, scales, worker.windows.data(), worker.encoder);
+      encoder_.encode(view, scales, round, worker.windows.data(), worker.encoder);
       encoder_.fit_scales(view, worker.windows.data(), scales);
     }
     store_scales(panel, scales, &worker.oversized);

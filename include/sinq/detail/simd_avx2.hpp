@@ -157,8 +157,9 @@ struct Simd<isa::Avx2> {
   SINQ_INLINE_AVX2 W abs_words(W a) noexcept { return _mm256_abs_epi16(a); }
   SINQ_INLINE_AVX2 W mul_high_words(W a, W b) noexcept { return _mm256_mulhi_epu16(a, b); }
   SINQ_INLINE_AVX2 W shift_words(W a, int bits) noexcept { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
-  SINQ_INLINE_AVX2 W mark_less(W word, W a, W b, W mark) noexcept {
-    return _mm256_or_si256(word, _mm256_and_si256(_mm256_cmpgt_epi16(b, a), mark));
+  SINQ_INLINE_AVX2 W bit_or_words(W a, W b) noexcept { return _mm256_or_si256(a, b); }
+  SINQ_INLINE_AVX2 W select_less(W a, W b, W x, W y) noexcept {
+    return _mm256_blendv_epi8(y, x, _mm256_cmpgt_epi16(b, a));
   }
   SINQ_INLINE_AVX2 void store_rounded_words(std::int16_t* p, F a) noexcept {
     const __m256i low = _mm256_and_si256(_mm256_cvtps_epi32(a), _mm256_set1_epi32(0xffff));
@@ -210,6 +211,15 @@ struct Simd<isa::Avx2> {
   SINQ_INLINE_AVX2 void store_bytes(void* p, B a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
   SINQ_INLINE_AVX2 B set1_byte(int x) noexcept { return _mm256_set1_epi8(static_cast<char>(x)); }
   SINQ_INLINE_AVX2 B add_bytes(B a, B b) noexcept { return _mm256_add_epi8(a, b); }
+  SINQ_INLINE_AVX2 B add_clamped_bytes(B a, B b) noexcept { return _mm256_adds_epu8(a, b); }
+  SINQ_INLINE_AVX2 B sub_clamped_bytes(B a, B b) noexcept { return _mm256_subs_epu8(a, b); }
+  SINQ_INLINE_AVX2 B min_bytes(B a, B b) noexcept { return _mm256_min_epu8(a, b); }
+  SINQ_INLINE_AVX2 B select_less_bytes(B a, B b, B x, B y) noexcept {
+    return _mm256_blendv_epi8(x, y, _mm256_cmpeq_epi8(_mm256_max_epu8(a, b), a));
+  }
+  SINQ_INLINE_AVX2 B narrow_words(W a, W b) noexcept {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi16(a, b), 0xd8);
+  }
   SINQ_INLINE_AVX2 B bit_and(B a, B b) noexcept { return _mm256_and_si256(a, b); }
   SINQ_INLINE_AVX2 B bit_or(B a, B b) noexcept { return _mm256_or_si256(a, b); }
   SINQ_INLINE_AVX2 B bit_xor(B a, B b) noexcept { return _mm256_xor_si256(a, b); }

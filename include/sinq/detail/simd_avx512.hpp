@@ -193,8 +193,9 @@ struct Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 W abs_words(W a) noexcept { return _mm512_abs_epi16(a); }
   SINQ_INLINE_AVX512 W mul_high_words(W a, W b) noexcept { return _mm512_mulhi_epu16(a, b); }
   SINQ_INLINE_AVX512 W shift_words(W a, int bits) noexcept { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
-  SINQ_INLINE_AVX512 W mark_less(W word, W a, W b, W mark) noexcept {
-    return _mm512_mask_add_epi16(word, _mm512_cmplt_epi16_mask(a, b), word, mark);
+  SINQ_INLINE_AVX512 W bit_or_words(W a, W b) noexcept { return _mm512_or_si512(a, b); }
+  SINQ_INLINE_AVX512 W select_less(W a, W b, W x, W y) noexcept {
+    return _mm512_mask_mov_epi16(y, _mm512_cmplt_epi16_mask(a, b), x);
   }
   SINQ_INLINE_AVX512 void store_rounded_words(std::int16_t* p, F a) noexcept {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
@@ -238,6 +239,16 @@ struct Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 void store_bytes(void* p, B a) noexcept { _mm512_storeu_si512(p, a); }
   SINQ_INLINE_AVX512 B set1_byte(int x) noexcept { return _mm512_set1_epi8(static_cast<char>(x)); }
   SINQ_INLINE_AVX512 B add_bytes(B a, B b) noexcept { return _mm512_add_epi8(a, b); }
+  SINQ_INLINE_AVX512 B add_clamped_bytes(B a, B b) noexcept { return _mm512_adds_epu8(a, b); }
+  SINQ_INLINE_AVX512 B sub_clamped_bytes(B a, B b) noexcept { return _mm512_subs_epu8(a, b); }
+  SINQ_INLINE_AVX512 B min_bytes(B a, B b) noexcept { return _mm512_min_epu8(a, b); }
+  SINQ_INLINE_AVX512 B select_less_bytes(B a, B b, B x, B y) noexcept {
+    return _mm512_mask_mov_epi8(y, _mm512_cmplt_epu8_mask(a, b), x);
+  }
+  SINQ_INLINE_AVX512 B narrow_words(W a, W b) noexcept {
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    return _mm512_permutexvar_epi64(order, _mm512_packus_epi16(a, b));
+  }
   SINQ_INLINE_AVX512 B bit_and(B a, B b) noexcept { return _mm512_and_si512(a, b); }
   SINQ_INLINE_AVX512 B bit_or(B a, B b) noexcept { return _mm512_or_si512(a, b); }
   SINQ_INLINE_AVX512 B bit_xor(B a, B b) noexcept { return _mm512_xor_si512(a, b); }

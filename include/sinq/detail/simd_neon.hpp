@@ -110,9 +110,8 @@ struct Simd<isa::Neon> {
     return vreinterpretq_s16_u16(vuzp2q_u16(low, vreinterpretq_u16_u32(vmull_high_u16(x, y))));
   }
   static W shift_words(W a, int bits) noexcept { return vshlq_s16(a, vdupq_n_s16(static_cast<std::int16_t>(bits))); }
-  static W mark_less(W word, W a, W b, W mark) noexcept {
-    return vorrq_s16(word, vandq_s16(vreinterpretq_s16_u16(vcltq_s16(a, b)), mark));
-  }
+  static W bit_or_words(W a, W b) noexcept { return vorrq_s16(a, b); }
+  static W select_less(W a, W b, W x, W y) noexcept { return vbslq_s16(vcltq_s16(a, b), x, y); }
   static void store_rounded_words(std::int16_t* p, F a) noexcept { vst1_s16(p, vmovn_s32(vcvtnq_s32_f32(a))); }
 
   static F load_f16(const std::uint16_t* p) noexcept { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
@@ -149,6 +148,11 @@ struct Simd<isa::Neon> {
   static void store_bytes(void* p, B a) noexcept { vst1q_u8(static_cast<std::uint8_t*>(p), a); }
   static B set1_byte(int x) noexcept { return vdupq_n_u8(static_cast<std::uint8_t>(x)); }
   static B add_bytes(B a, B b) noexcept { return vaddq_u8(a, b); }
+  static B add_clamped_bytes(B a, B b) noexcept { return vqaddq_u8(a, b); }
+  static B sub_clamped_bytes(B a, B b) noexcept { return vqsubq_u8(a, b); }
+  static B min_bytes(B a, B b) noexcept { return vminq_u8(a, b); }
+  static B select_less_bytes(B a, B b, B x, B y) noexcept { return vbslq_u8(vcltq_u8(a, b), x, y); }
+  static B narrow_words(W a, W b) noexcept { return vcombine_u8(vqmovun_s16(a), vqmovun_s16(b)); }
   static B bit_and(B a, B b) noexcept { return vandq_u8(a, b); }
   static B bit_or(B a, B b) noexcept { return vorrq_u8(a, b); }
   static B bit_xor(B a, B b) noexcept { return veorq_u8(a, b); }

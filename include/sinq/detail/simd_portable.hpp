@@ -190,12 +190,13 @@ struct Simd<isa::Portable> {
     for (std::int16_t& lane : a.v) lane = static_cast<std::int16_t>(static_cast<std::uint32_t>(lane) << bits);
     return a;
   }
-  /// word, and where a < b the bit `mark` as well, which word does not have.
-  static W mark_less(W word, W a, W b, W mark) noexcept {
-    for (int i = 0; i < kWords; ++i) {
-      word.v[i] = static_cast<std::int16_t>(word.v[i] | (a.v[i] < b.v[i] ? mark.v[i] : 0));
-    }
-    return word;
+  static W bit_or_words(W a, W b) noexcept {
+    return map_words(a, b, [](int x, int y) { return x | y; });
+  }
+  /// x where a < b, else y.
+  static W select_less(W a, W b, W x, W y) noexcept {
+    for (int i = 0; i < kWords; ++i) y.v[i] = a.v[i] < b.v[i] ? x.v[i] : y.v[i];
+    return y;
   }
   /// Rounds to whole numbers (half to even) of less than 2^31 and stores the low 16 bits of each, kWidth of them.
   static void store_rounded_words(std::int16_t* p, F a) noexcept {
@@ -263,6 +264,38 @@ struct Simd<isa::Portable> {
     constexpr std::uint32_t kLow = 0x7f7f7f7fU;
     return {((a.low & kLow) + (b.low & kLow)) ^ ((a.low ^ b.low) & ~kLow),
             ((a.high & kLow) + (b.high & kLow)) ^ ((a.high ^ b.high) & ~kLow)};
+  }
+  template <class Op>
+  static B map_bytes(B a, B b, Op op) noexcept {
+    std::uint8_t x[kBytes], y[kBytes];
+    store_bytes(x, a);
+    store_bytes(y, b);
+    for (int i = 0; i < kBytes; ++i) x[i] = static_cast<std::uint8_t>(op(x[i], y[i]));
+    return load_bytes(x);
+  }
+  /// Unsigned, held at the ends of the range.
+  static B add_clamped_bytes(B a, B b) noexcept {
+    return map_bytes(a, b, [](int x, int y) { return x + y > 255 ? 255 : x + y; });
+  }
+  static B sub_clamped_bytes(B a, B b) noexcept {
+    return map_bytes(a, b, [](int x, int y) { return x < y ? 0 : x - y; });
+  }
+  /// Unsigned.
+  static B min_bytes(B a, B b) noexcept {
+    return map_bytes(a, b, [](int x, int y) { return x < y ? x : y; });
+  }
+  /// x where a < b (unsigned), else y.
+  static B select_less_bytes(B a, B b, B x, B y) noexcept {
+    return select_bits(map_bytes(a, b, [](int v, int w) { return v < w ? 255 : 0; }), x, y);
+  }
+  /// The lanes of a, then those of b, held within 0..255.
+  static B narrow_words(W a, W b) noexcept {
+    std::uint8_t x[kBytes];
+    for (int i = 0; i < kWords; ++i) {
+      x[i] = static_cast<std::uint8_t>(a.v[i] < 0 ? 0 : a.v[i] > 255 ? 255 : a.v[i]);
+      x[i + kWords] = static_cast<std::uint8_t>(b.v[i] < 0 ? 0 : b.v[i] > 255 ? 255 : b.v[i]);
+    }
+    return load_bytes(x);
   }
   static B bit_and(B a, B b) noexcept { return {a.low & b.low, a.high & b.high}; }
   static B bit_or(B a, B b) noexcept { return {a.low | b.low, a.high | b.high}; }

@@ -3,6 +3,7 @@
 #include <sinq/packing/lane_trellis.hpp>
 #include <sinq/quantizers/group_quantizer.hpp>
 
+#include <algorithm>
 #include <concepts>
 
 namespace sinq::inline SINQ_ABI {
@@ -17,10 +18,19 @@ struct PanelView {
   const float* importance = nullptr;  ///< [steps][64] of an error of each weight, greatest in [1, 2); null: all alike
   Index steps = 0;                    ///< whole blocks of 16 columns
   Index group_steps = 0;              ///< of a group of columns; the last one may have fewer
+  Index cols = 0;                     ///< those behind are padding
 
   [[nodiscard]] Index groups() const noexcept { return ceil_div(steps, group_steps); }
   [[nodiscard]] static constexpr Index row_of(Index step, Index lane) noexcept {
     return step % TrellisGeometry::kStepsPerQuad * TrellisGeometry::kLaneRows + lane / TrellisGeometry::kLaneCols;
+  }
+  [[nodiscard]] static constexpr Index col_of(Index step, Index lane) noexcept {
+    return step / TrellisGeometry::kStepsPerQuad * TrellisGeometry::kLaneCols + lane % TrellisGeometry::kLaneCols;
+  }
+  /// Columns of a group that are not padding.
+  [[nodiscard]] Index cols_of(Index group) const noexcept {
+    const Index width = group_steps / TrellisGeometry::kStepsPerQuad * TrellisGeometry::kLaneCols;
+    return std::min(width, cols - group * width);
   }
 };
 

@@ -24,12 +24,13 @@ struct Trellis {
   double rate = 2.5;   ///< bits per weight: a multiple of 1/4
   int rounds = 3;      ///< searches of each panel; after each its scales are fitted to the codes
   int iterations = 4;  ///< of learning: searches of the sample, tables and scales fitted after each
+  bool exact = true;   ///< the last search is for the best path of all; others (false: all) have costs of 8 bits only
 
   friend bool operator==(const Trellis&, const Trellis&) = default;
 
-  /// A third of the default's work, for 1 to 3% more squared error (benchmarks/README.md): panels are searched once,
-  /// under guessed scales.
-  [[nodiscard]] static Trellis fast(double rate) { return {.rate = rate, .rounds = 1}; }
+  /// More than three times the default's speed, for some percent more squared error (benchmarks/README.md): panels are
+  /// searched once, with costs of 8 bits, under guessed scales.
+  [[nodiscard]] static Trellis fast(double rate) { return {.rate = rate, .rounds = 1, .exact = false}; }
 
   /// Throws Errc::kBadConfig.
   void validate() const {
@@ -91,8 +92,10 @@ class TrellisEncoder {
   /// Scales to start from [groups][128].
   void guess_scales(const PanelView& panel, float* scales) const;
 
-  /// The best windows [steps][64] under these scales, of a stream that is cyclic over the panel.
-  void encode(const PanelView& panel, const float* scales, std::uint16_t* windows, PanelMemory& memory) const;
+  /// The best windows [steps][64] under these scales, of a stream that is cyclic over the panel, for the search of this
+  /// number.
+  void encode(const PanelView& panel, const float* scales, int round, std::uint16_t* windows,
+              PanelMemory& memory) const;
 
   /// The scales of least squared error for these windows, in place of the old ones.
   void fit_scales(const PanelView& panel, const std::uint16_t* windows, float* scales) const;
@@ -190,7 +193,7 @@ SINQ_DECL void TrellisEncoder::guess_scales(const PanelView& panel, float* scale
         square[static_cast<std::size_t>(PanelView::row_of(s, lane))] += y * y;
       }
     }
-    const double count = static_cast<double>((end - begin) * PanelView::kLanes / PanelView::kRows);
+    const auto count = static_cast<double>(panel.cols_of(g));
     for (std::size_t r = 0; r < square.size(); ++r) {
       scales[r] = static_cast<float>(std::sqrt(square[r] / count)) / rms_per_scale_;
     }
@@ -225,15 +228,19 @@ SINQ_DECL void TrellisEncoder::aim(const PanelView& panel, const float* scales, 
       const auto at = static_cast<std::size_t>(s * kLanes + lane);
       const auto row = static_cast<std::size_t>(group + PanelView::row_of(s, lane));
       memory.targets[at] = panel.weights[at] * inverse[row];
-      memory.weights[at] = panel.importance == nullptr ? squares[row] : squares[row] * panel.importance[at];
+      const bool padding = PanelView::col_of(s, lane) >= panel.cols;
+      memory.weights[at] = padding                       ? 0.0F
+                           : panel.importance == nullptr ? squares[row]
+                                                         : squares[row] * panel.importance[at];
     }
   }
 }
 
-SINQ_DECL void TrellisEncoder::encode(const PanelView& panel, const float* scales, std::uint16_t* windows,
+SINQ_DECL void TrellisEncoder::encode(const PanelView& panel, const float* scales, int round, std::uint16_t* windows,
                                       PanelMemory& memory) const {
   aim(panel, scales, memory);
-  search_->search_panel(panel.steps, memory.targets.data(), memory.weights.data(), windows, memory.search);
+  const bool coarse = !settings_.exact || round + 1 < settings_.rounds;
+  search_->search_panel(panel.steps, memory.targets.data(), memory.weights.data(), coarse, windows, memory.search);
 }
 
 SINQ_DECL void TrellisEncoder::fit_scales(const PanelView& panel, const std::uint16_t* windows, float* scales) const {
@@ -243,6 +250,7 @@ SINQ_DECL void TrellisEncoder::fit_scales(const PanelView& panel, const std::uin
     const Index end = std::min((g + 1) * panel.group_steps, panel.steps);
     for (Index s = g * panel.group_steps; s < end; ++s) {
       for (Index lane = 0; lane < kLanes; ++lane) {
+        if (PanelView::col_of(s, lane) >= panel.cols) continue;
         const Index at = s * kLanes + lane;
         const auto row = static_cast<std::size_t>(PanelView::row_of(s, lane));
         const auto level = static_cast<double>(levels_[windows[at]]);

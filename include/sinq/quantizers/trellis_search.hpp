@@ -24,13 +24,31 @@ struct TrellisRun {
   const std::uint16_t* start = nullptr;
   /// [64] windows that the last step shall have, but for the bits that the step behind it no longer sees; null: free.
   const std::uint16_t* end = nullptr;
+  bool coarse = false;  ///< costs have 8 bits: half the time, for a path that may be a little longer
 };
 
-/// Working memory of one thread: at most 17 MB with AVX-512, 9 with AVX2, however long a run is.
+/// Working memory of one thread: at most 17 MB with AVX-512, 9 with AVX2, half of it if no search is coarse, however
+/// long a run is.
 struct TrellisMemory {
-  Vector<std::int16_t> costs;    ///< before and behind a step [2][states and gaps][lanes of a vector]
-  Vector<std::int16_t> levels;   ///< what each level costs [levels][lanes of a vector]
-  Vector<std::int16_t> choices;  ///< [steps][words][lanes of a vector]
+  Vector<std::byte> costs;    ///< before and behind a step [2][states and gaps] vectors
+  Vector<std::byte> levels;   ///< what each level costs [levels] vectors
+  Vector<std::byte> choices;  ///< [steps][words] vectors
+};
+
+/// What a distance costs: its square, as a whole number.
+struct TrellisCosts {
+  int target_shift = 0;          ///< of distances before they are multiplied
+  float unit = 0.0F;             ///< square of what a distance of one level is multiplied by, at the mean weight
+  float most_multiplier = 0.0F;  ///< ... which is bounded by this
+  float most_root = 0.0F;        ///< of the greatest cost of one step, in the same unit
+
+  /// In which one step costs `usual` for each squared distance of `square`, and `most` at most.
+  [[nodiscard]] static TrellisCosts of(double square, double usual, double most) noexcept;
+
+  /// What a squared distance is multiplied by, at weight 1, where `count` weights of a lane sum up to `sum`.
+  [[nodiscard]] float unit_of(float sum, Index count) const noexcept {
+    return sum > 1e-30F ? unit * static_cast<float>(count) / sum : 0.0F;
+  }
 };
 
 /// What a search of one rate under given tables looks up.
@@ -42,26 +60,19 @@ struct TrellisPlan {
   struct Step {
     int bits = 0;       ///< of its own
     int next_bits = 0;  ///< of the step behind it
-    /// [states behind the step][2^next_bits windows that lead there, ascending] rows of the table of levels, times the
-    /// lanes of a vector.
+    /// [states behind the step][2^next_bits windows that lead there, ascending] rows of the table of levels, times
+    /// the bytes of a vector.
     Vector<std::uint16_t> levels;
     [[nodiscard]] std::uint32_t states_before() const noexcept { return TrellisGeometry::kStates >> bits; }
     [[nodiscard]] std::uint32_t states_behind() const noexcept { return TrellisGeometry::kStates >> next_bits; }
   };
 
-  Vector<Step> steps;            ///< until their bits repeat
-  Vector<std::int16_t> levels;   ///< those that the tables can make, ascending, in 64ths
-  Index lanes = 0;               ///< of a vector
-  int target_shift = 0;          ///< of distances before they are multiplied
-  float unit = 0.0F;             ///< square of what a distance of one level is multiplied by, at the mean weight
-  float most_multiplier = 0.0F;  ///< ... which is bounded by this
-  float most_root = 0.0F;        ///< of the greatest cost of one step, in the same unit
+  Vector<Step> steps;           ///< until their bits repeat
+  Vector<std::int16_t> levels;  ///< those that the tables can make, ascending, in 64ths
+  Index reach = 0;              ///< steps after which any state can follow any other
+  TrellisCosts exact, coarse;   ///< of 16 and of 8 bits
 
-  /// What a squared distance is multiplied by, at weight 1, where `count` weights of a lane sum up to `sum`.
-  [[nodiscard]] float unit_of(float sum, Index count) const noexcept {
-    return sum > 1e-30F ? unit * static_cast<float>(count) / sum : 0.0F;
-  }
-  /// What a level (in 64ths) costs a target: the definition of what the kernel does with vectors.
+  /// What a level (in 64ths) costs a target, with 16 bits: the definition of what the kernel does with vectors.
   [[nodiscard]] std::uint32_t cost(float target, float weight, float lane_unit, std::int16_t level) const noexcept;
 
   /// Where a state's cost lies. Lines of a power of two apart would share one place in the cache: a gap after every 64.
@@ -78,8 +89,9 @@ struct TrellisPlan {
 /// weight * (target - level)^2. Lanes of a panel are lanes of a vector here, too, so that nothing crosses them.
 ///
 /// Costs are whole numbers of 16 bits, in a unit of each run and lane: rounded, and bounded where a step would cost
-/// some thirty times what it usually does. Of equal costs the least predecessor wins. So the windows are the same for
-/// every instruction set. Immutable once made; may be shared by threads.
+/// 400 times what it usually does. Of equal costs the least predecessor wins. So the windows are the same for every
+/// instruction set. A coarse search has 8 bits instead: states whose cost is beyond them are all alike. Immutable once
+/// made; may be shared by threads.
 class TrellisSearch {
  public:
   /// Steps that are kept in memory. A longer run is searched in pieces of so many, of which the last kForesight are
@@ -95,12 +107,12 @@ class TrellisSearch {
   void search(const TrellisRun& run, std::uint16_t* windows, TrellisMemory& memory) const;
 
   /// The windows of the last step of a panel of `steps` steps, whose stream is cyclic: from 32 steps on either side of
-  /// the seam. `targets` and `weights` [steps][64]; `seam` [64].
-  void search_seam(Index steps, const float* targets, const float* weights, std::uint16_t* seam,
+  /// the seam. `targets` and `weights` [steps][64]; `seam` [64]. `coarse`: see TrellisRun.
+  void search_seam(Index steps, const float* targets, const float* weights, bool coarse, std::uint16_t* seam,
                    TrellisMemory& memory) const;
 
   /// A whole panel: the seam first, then all steps between. `windows` [steps][64].
-  void search_panel(Index steps, const float* targets, const float* weights, std::uint16_t* windows,
+  void search_panel(Index steps, const float* targets, const float* weights, bool coarse, std::uint16_t* windows,
                     TrellisMemory& memory) const;
 
  private:
@@ -117,6 +129,8 @@ class TrellisSearch {
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <type_traits>
+#include <utility>
 
 namespace sinq::inline SINQ_ABI::detail {
 
@@ -132,12 +146,13 @@ namespace sinq::inline SINQ_ABI::detail {
 
 SINQ_DECL std::uint32_t TrellisPlan::cost(float target, float weight, float lane_unit,
                                           std::int16_t level) const noexcept {
+  const auto& [target_shift, unit, most_multiplier, most_root] = exact;
   const float factor = std::min(std::sqrt(weight * lane_unit), most_multiplier);
   // Beyond this distance, in 64ths of a level, all are alike.
   const float far = std::min(64.0F * most_root / std::max(factor, 1e-3F), static_cast<float>(65535 >> target_shift));
-  const float reach = std::min(far, 32000.0F) * 0.5F;
-  const float x =
-      std::clamp(target * 64.0F, static_cast<float>(levels.front()) - reach, static_cast<float>(levels.back()) + reach);
+  const float margin = std::min(far, 32000.0F) * 0.5F;
+  const float x = std::clamp(target * 64.0F, static_cast<float>(levels.front()) - margin,
+                             static_cast<float>(levels.back()) + margin);
   const float scale = 65536.0F / (64.0F * static_cast<float>(1 << target_shift));
   const auto multiplier = static_cast<std::uint32_t>(std::nearbyint(factor * scale));
   const int bound = static_cast<int>(std::nearbyint(std::min(far, 32767.0F)));
@@ -151,7 +166,7 @@ SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_
   constexpr int kBits = TrellisGeometry::kWindowBits;
   constexpr auto kStates = static_cast<std::uint32_t>(TrellisGeometry::kStates);
   const TrellisGeometry geometry{.quarter_bits = quarter_bits};
-  const Index lanes = dispatch(isa_, [](auto tag) { return Index{Simd<decltype(tag)>::kWords}; });
+  const int vector_bytes = dispatch(isa_, [](auto tag) { return Simd<decltype(tag)>::kBytes; });
 
   // The levels that occur.
   constexpr int kLowest = -128;
@@ -180,33 +195,43 @@ SINQ_DECL TrellisSearch::TrellisSearch(const TrellisTables& tables, int quarter_
       for (std::uint32_t high = 0; high < std::uint32_t{1} << step.next_bits; ++high) {
         const int level = tables.level(high << (kBits - step.next_bits) | state);
         const int at = row[static_cast<std::size_t>(level - kLowest)];
-        step.levels.push_back(static_cast<std::uint16_t>(at * static_cast<int>(lanes)));
+        step.levels.push_back(static_cast<std::uint16_t>(at * vector_bytes));
       }
     }
     plan_.steps.push_back(std::move(step));
   }
 
-  plan_.lanes = lanes;
   // From every state each other one can be reached within `reach` steps: no cost can be further above the least of so
   // many steps before. What is compared has one step more.
-  Index reach = 0;
   for (Index s = 0; s < period; ++s) {
     Index n = 1;
     while (geometry.step_end(s + n - 1) - geometry.step_end(s - 1) < kBits - geometry.step_bits(s + n)) ++n;
-    reach = std::max(reach, n);
+    plan_.reach = std::max(plan_.reach, n);
   }
   constexpr double kRoundings = 4.0;
-  const double most = 65535.0 / static_cast<double>(reach + 1) - kRoundings;
+  const double most = 65535.0 / static_cast<double>(plan_.reach + 1) - kRoundings;
   // What a step costs at the rate-distortion bound, and a fifth more.
-  const double mean = sum / kStates;
-  const double usual = 1.2 * std::max(square / kStates - mean * mean, 1.0) * std::exp2(-0.5 * quarter_bits);
-  constexpr double kBound = 400.0, kUnsigned = 65536.0;
-  const double multiplier = std::sqrt(kUnsigned * most / (kBound * usual));
+  const double mean = sum / kStates, variance = std::max(square / kStates - mean * mean, 1.0);
+  const double usual = 1.2 * variance * std::exp2(-0.5 * quarter_bits);
+  constexpr double kBound = 400.0;
+  plan_.exact = TrellisCosts::of(usual, most / kBound, most);
+  // With 8 bits, the greatest cost is a hundred times the usual one, and half the variance at least: a target beyond
+  // all levels costs steps before it so much. With more, squares are rounded too coarsely. (Gaussian source, 2 / 3 / 4
+  // bits: 0.3 to 0.4% more distortion than with 16 bits; at 64 times 0.3, 1.2 and 5.7%, at 170 times 1.0, 1.2
+  // and 1.0%.)
+  constexpr double kCoarseBound = 100.0, kCoarseMost = 255.0;
+  const double bound = std::max(kCoarseBound, 0.5 * variance / usual);
+  plan_.coarse = TrellisCosts::of(usual, kCoarseMost / bound, kCoarseMost);
+}
+
+SINQ_DECL TrellisCosts TrellisCosts::of(double square, double usual, double most) noexcept {
+  constexpr double kUnsigned = 65536.0;
+  const double multiplier = std::sqrt(kUnsigned * usual / square);
   const int exponent = std::max(6, static_cast<int>(std::ceil(std::log2(1.5 * multiplier))));
-  plan_.unit = static_cast<float>(multiplier * multiplier);
-  plan_.target_shift = exponent - 6;
-  plan_.most_multiplier = static_cast<float>(std::ldexp(65535.0 / kUnsigned, exponent));
-  plan_.most_root = static_cast<float>(std::floor(std::sqrt(kUnsigned * most)));
+  return {.target_shift = exponent - 6,
+          .unit = static_cast<float>(multiplier * multiplier),
+          .most_multiplier = static_cast<float>(std::ldexp(65535.0 / kUnsigned, exponent)),
+          .most_root = static_cast<float>(std::floor(std::sqrt(kUnsigned * most)))};
 }
 
 SINQ_DECL void TrellisSearch::search(const TrellisRun& run, std::uint16_t* windows, TrellisMemory& memory) const {
@@ -230,8 +255,8 @@ SINQ_DECL void TrellisSearch::search(const TrellisRun& run, std::uint16_t* windo
   }
 }
 
-SINQ_DECL void TrellisSearch::search_seam(Index steps, const float* targets, const float* weights, std::uint16_t* seam,
-                                          TrellisMemory& memory) const {
+SINQ_DECL void TrellisSearch::search_seam(Index steps, const float* targets, const float* weights, bool coarse,
+                                          std::uint16_t* seam, TrellisMemory& memory) const {
   constexpr Index kLanes = TrellisRun::kLanes, kSide = TrellisGeometry::kBlockSteps;
   Vector<float> both(static_cast<std::size_t>(4 * kSide * kLanes));
   float* const around[2] = {both.data(), both.data() + 2 * kSide * kLanes};
@@ -241,21 +266,27 @@ SINQ_DECL void TrellisSearch::search_seam(Index steps, const float* targets, con
     std::copy_n(from[i], kSide * kLanes, around[i] + kSide * kLanes);
   }
   Vector<std::uint16_t> windows(static_cast<std::size_t>(kSide * kLanes));
-  search({.first_step = steps - kSide, .steps = 2 * kSide, .commit = kSide, .targets = around[0], .weights = around[1]},
+  search({.first_step = steps - kSide,
+          .steps = 2 * kSide,
+          .commit = kSide,
+          .targets = around[0],
+          .weights = around[1],
+          .coarse = coarse},
          windows.data(), memory);
   std::copy_n(windows.end() - kLanes, kLanes, seam);
 }
 
-SINQ_DECL void TrellisSearch::search_panel(Index steps, const float* targets, const float* weights,
+SINQ_DECL void TrellisSearch::search_panel(Index steps, const float* targets, const float* weights, bool coarse,
                                            std::uint16_t* windows, TrellisMemory& memory) const {
   std::array<std::uint16_t, static_cast<std::size_t>(TrellisRun::kLanes)> seam;
-  search_seam(steps, targets, weights, seam.data(), memory);
+  search_seam(steps, targets, weights, coarse, seam.data(), memory);
   search({.steps = steps,
           .commit = steps,
           .targets = targets,
           .weights = weights,
           .start = seam.data(),
-          .end = seam.data()},
+          .end = seam.data(),
+          .coarse = coarse},
          windows, memory);
 }
 

@@ -182,6 +182,44 @@ TEST(TrellisTest, RaggedShapes) {
   }
 }
 
+// Columns that only fill up a block of sixteen say nothing of a group's scales, and their codes are free.
+TEST(TrellisTest, PaddingHasNoSay) {
+  using sinq::PanelView;
+  constexpr Index kCols = 4, kSteps = sinq::TrellisGeometry::kBlockSteps;
+  std::vector<float> whole(static_cast<std::size_t>(kSteps * PanelView::kLanes)), part(whole.size());
+  for (Index s = 0; s < kSteps; ++s) {
+    for (Index lane = 0; lane < PanelView::kLanes; ++lane) {
+      const auto at = static_cast<std::size_t>(s * PanelView::kLanes + lane);
+      whole[at] = lane % 2 == 0 ? 0.5F : -0.5F;
+      if (PanelView::col_of(s, lane) < kCols) part[at] = whole[at];
+    }
+  }
+  PanelView view{.weights = whole.data(), .steps = kSteps, .group_steps = kSteps, .cols = 16};
+  const sinq::detail::TrellisEncoder encoder(Trellis{});
+  std::vector<float> expected(128), scales(128);
+  encoder.guess_scales(view, expected.data());
+  view.weights = part.data();
+  view.cols = kCols;
+  encoder.guess_scales(view, scales.data());
+  EXPECT_EQ(scales, expected);
+  sinq::detail::PanelMemory memory;
+  sinq::detail::TrellisEncoder::aim(view, scales.data(), memory);
+  for (std::size_t i = 0; i < part.size(); ++i) ASSERT_EQ(memory.weights[i] > 0.0F, part[i] != 0.0F) << i;
+
+  // The last group's one quad of columns is coded as well as the first group.
+  const TestMatrix w = generators::gaussian(256, 68, 16);
+  const QuantizedMatrix q = quantize(sinq::test::view(w), Config<Trellis, Identity>{.quantizer = Trellis::fast(2.5)});
+  std::vector<float> out(w.values.size());
+  dequantize_into(q, out);
+  double error[2] = {}, square[2] = {};
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int last = i % 68 < 64 ? 0 : 1;
+    error[last] += std::pow(static_cast<double>(out[i] - w.values[i]), 2);
+    square[last] += std::pow(static_cast<double>(w.values[i]), 2);
+  }
+  EXPECT_LT(error[1] / square[1], 1.1 * error[0] / square[0]);
+}
+
 TEST(TrellisTest, WindowsShowTheirPart) {
   const TestMatrix w = generators::gaussian(260, 128, 8);
   const QuantizedMatrix q = quantize(view(w), trellis(2.5, 32));
