@@ -90,7 +90,8 @@ TEST(Mixture, SaysWhatItChoseAndWhatItCosts) {
   EXPECT_NEAR(mixture.loss, loss, 1e-9 * loss);
   EXPECT_GT(types.size(), 1U);
   for (const auto& planned : conversion.plans().front().tensors) {
-    if (planned.shape.size() == 2) EXPECT_EQ(planned.type, of(mixture, planned.name).type);
+    if (planned.shape.size() != 2) continue;
+    EXPECT_EQ(planned.type, of(mixture, planned.name).type);
   }
   EXPECT_THAT(table_of(mixture), HasSubstr("  blk.0.attn_q.weight "));
   EXPECT_THAT(conversion.notes(), testing::Contains(HasSubstr("KL not predicted")));

@@ -134,13 +134,11 @@ inline void require_model_folder(const std::filesystem::path& folder) {
   refuse("neither ", kSingleFile, " nor ", kIndexFile, found.empty() ? "" : "; it holds ", found);
 }
 
-namespace detail {
-
 /// A tensor and the file that it lies in.
 struct CheckpointTensor {
   const SafetensorsFile& file;
   const TensorInfo& info;
-  const Float8Matrix* float8 = nullptr;  ///< of a matrix of 8-bit floats: with its scales
+  const detail::Float8Matrix* float8 = nullptr;  ///< of a matrix of 8-bit floats: with its scales
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return file.bytes(info); }
   /// See SafetensorsFile::matrix_view; 8-bit floats are multiplied with their scales when they are read.
@@ -156,8 +154,6 @@ struct CheckpointTensor {
   }
 };
 
-}  // namespace detail
-
 /// The weights of a Hugging Face folder: one safetensors file, or several with an index that says which tensor is
 /// where. Everything is checked when it is opened. Move-only; what it hands out dies with it. Reading from several
 /// threads is safe.
@@ -166,9 +162,9 @@ struct CheckpointTensor {
 /// are no tensors of their own.
 ///
 /// Its tensors come shard by shard, by file name, in each in the order of their bytes; its name is the folder's.
-class Checkpoint : public detail::TensorFiles<SafetensorsFile, detail::CheckpointTensor> {
+class Checkpoint : public detail::TensorFiles<SafetensorsFile, CheckpointTensor> {
  public:
-  using Tensor = detail::CheckpointTensor;
+  using Tensor = CheckpointTensor;
 
   /// Opens model.safetensors.index.json with its shards, else model.safetensors. A tensor that the index does not name
   /// is not part of the checkpoint. Throws Errc::kIo for a missing folder, file or shard, and Errc::kBadFile;

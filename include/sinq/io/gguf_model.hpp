@@ -16,8 +16,6 @@
 
 namespace sinq::inline SINQ_ABI::io {
 
-namespace detail {
-
 /// A tensor and the file that it lies in.
 struct GgufModelTensor {
   const GgufFile& file;
@@ -31,14 +29,12 @@ struct GgufModelTensor {
   void release() const noexcept { file.release(info); }
 };
 
-}  // namespace detail
-
 /// A model in one GGUF file, or in several ("model-00001-of-00003.gguf"), any of which stands for all. Everything is
 /// checked when it is opened. Move-only; what it hands out dies with it. Reading from several threads is safe.
 /// Its tensors come file by file, in each in the order of its list; its name is the path of the first file.
-class GgufModel : public detail::TensorFiles<GgufFile, detail::GgufModelTensor> {
+class GgufModel : public detail::TensorFiles<GgufFile, GgufModelTensor> {
  public:
-  using Tensor = detail::GgufModelTensor;
+  using Tensor = GgufModelTensor;
 
   /// Throws what GgufFile::open throws for each of the files; Errc::kBadFile if they do not say of themselves what
   /// their names say, hold another number of tensors, or one twice.
