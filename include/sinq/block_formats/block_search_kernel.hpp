@@ -16,12 +16,11 @@ struct BlockSearch<SINQ_ISA> {
       F low = S::load(panel.x + lane), high = low, sum = S::zero(), x1 = S::zero(), xx = S::zero();
       for (Index i = 0; i < panel.size; ++i) {
         const F x = S::load(panel.x + i * kLanes + lane), w = S::load(panel.w + i * kLanes + lane);
-        const F wx = S::mul(w, x);
         low = S::min(low, x);
         high = S::max(high, x);
         sum = S::add(sum, w);
-        x1 = S::add(x1, wx);
-        xx = S::fma(wx, x, xx);
+        x1 = S::fma(w, x, x1);
+        xx = S::fma(S::mul(w, x), x, xx);
       }
       S::store(panel.low + lane, low);
       S::store(panel.high + lane, high);
@@ -38,12 +37,12 @@ struct BlockSearch<SINQ_ISA> {
                                         BlockLanes& errors) noexcept {
     const F low = S::set1(least), high = S::set1(greatest);
     for (Index k = 0; k < kLanes; k += S::kWidth) {
-      const F factor = S::load(factors + k), inverse_factor = inverse(factor);
+      const F factor = S::load(factors + k), inverse_factor = inverse(factor), minus = S::sub(S::zero(), factor);
       F error = S::zero();
       for (Index j = 0; j < count; ++j) {
         const F value = S::set1(values[j]);
         const F code = S::min(S::max(S::round(S::mul(value, inverse_factor)), low), high);
-        const F d = S::sub(value, S::mul(factor, code));
+        const F d = S::fma(minus, code, value);
         error = S::fma(S::mul(S::set1(weight[j]), d), d, error);
       }
       S::store(errors + k, error);
@@ -229,9 +228,11 @@ struct BlockSearch<SINQ_ISA> {
     const F sum = S::load(panel.sum + lane), x1 = S::load(panel.x1 + lane), xx = S::load(panel.xx + lane);
     const F inverse_w = inverse(sum);
     const F q_mean = S::mul(q1, inverse_w), x_mean = S::mul(x1, inverse_w);
-    const F covariance = S::sub(qx, S::mul(q_mean, x1)), variance = S::sub(qq, S::mul(q_mean, q1));
+    // Explicit, here and below: which product of two g++ fuses with a sum depends on the instruction set.
+    const F minus_mean = S::sub(S::zero(), q_mean);
+    const F covariance = S::fma(minus_mean, x1, qx), variance = S::fma(minus_mean, q1, qq);
     F scale = S::max(S::mul(covariance, inverse(variance)), S::zero());
-    F offset = S::sub(x_mean, S::mul(scale, q_mean));
+    F offset = S::fma(scale, minus_mean, x_mean);
     const auto beyond = S::less(S::zero(), S::mul(offset, limit));
     scale = S::select(beyond, S::mul(qx, inverse(qq)), scale);
     offset = S::select(beyond, S::zero(), offset);
@@ -240,7 +241,7 @@ struct BlockSearch<SINQ_ISA> {
     F error = S::fma(S::mul(scale, scale), qq, xx);
     error = S::fma(S::mul(offset, offset), sum, error);
     error = S::fma(S::mul(twice, S::mul(scale, offset)), q1, error);
-    error = S::sub(error, S::mul(twice, S::fma(scale, qx, S::mul(offset, x1))));
+    error = S::fma(S::set1(-2.0F), S::fma(scale, qx, S::mul(offset, x1)), error);
     const auto better = S::less(error, least);
     least = S::select(better, error, least);
     best.scale = S::select(better, scale, best.scale);
@@ -287,9 +288,9 @@ struct BlockSearch<SINQ_ISA> {
       const F d = S::sub(nearest.nearest(u), u);
       steps = S::fma(S::mul(S::load(panel.w + i * kLanes + lane), d), d, steps);
     }
-    const F twice = S::mul(S::set1(2.0F), at.offset);
+    const F minus_twice = S::mul(S::set1(-2.0F), at.offset);
     const F flat = S::fma(S::mul(at.offset, at.offset), S::load(panel.sum + lane),
-                          S::sub(S::load(panel.xx + lane), S::mul(twice, S::load(panel.x1 + lane))));
+                          S::fma(minus_twice, S::load(panel.x1 + lane), S::load(panel.xx + lane)));
     const auto has_steps = S::less(S::zero(), S::abs(at.inverse));
     return S::select(has_steps, S::mul(S::mul(at.scale, at.scale), steps), S::max(flat, S::zero()));
   }
