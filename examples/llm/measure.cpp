@@ -21,7 +21,7 @@ Measurement measure(const Model& model, const QuantizeSettings& settings, const 
     out.output_error = overall(output_errors(before, quantized, *calibration, threads, [&] { progress.step(); }));
   };
   if (settings.weights == Weights::kQuantized) {
-    Progress progress(title + ": quantize", static_cast<long>(quantized_matrices(model, settings)));
+    Progress progress(title + ": quantize", quantized_matrices(model, settings));
     const QuantizedModel quantized = quantize_model(
         model, settings, threads, [&] { progress.step(); }, inputs);
     out.bits_per_weight = quantized.bits_per_weight();
