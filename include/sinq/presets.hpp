@@ -31,7 +31,7 @@ using Recipe = BasicRecipe<>;
 
 /// All recipes that `accurate` takes the best one of, and that `sinq::allocate` may give to matrices one by one:
 /// Sinkhorn, scales in 6 bits, and a lane trellis, or learned levels with zero points, in groups of 16 to 512. All of
-/// them have fast kernels (`can_run_fast`). Their errors are means over the layers of `lm30m`.
+/// them have fast kernels (`can_run_fast`). Their errors are those of layers of `lm30m`.
 template <std::same_as<AnyConfig> Any = AnyConfig>
 [[nodiscard]] std::vector<BasicRecipe<Any>> recipes();
 

@@ -121,7 +121,7 @@ struct SimdProbe<SINQ_ISA> {
       case Words::kOr:
         return S::store_words(out, S::bit_or_words(x, y));
       case Words::kSelect:
-        return S::store_words(out, S::select_less(x, y, S::set1_word(0x0101), y));
+        return S::store_words(out, S::select_less_words(x, y, S::set1_word(0x0101), y));
     }
   }
   SINQ_TARGET static void bytes(Bytes op, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {

@@ -49,12 +49,15 @@ TEST(Recipes, AreConfigurationsWithNamesOfTheirOwn) {
 // Measured on lm30m; a Gaussian matrix is no other case.
 TEST(Recipes, ErrorsAreThoseThatAreMade) {
   const auto w = sinq::test::ordinary_generators().front().make(256, 512, 5);
+  const std::array<std::string_view, 4> some{"learned-4-g64", "learned-2-g64", "learned-3-g128", "trellis-2.5-g64"};
+  std::size_t found = 0;
   for (const auto& recipe : sinq::presets::recipes()) {
-    const std::array<std::string_view, 4> some{"learned-4-g64", "learned-2-g64", "learned-3-g128", "trellis-2.5-g64"};
     if (std::find(some.begin(), some.end(), recipe.name) == some.end()) continue;
+    ++found;
     const double error = measure_error(view(w), quantize(view(w), recipe.config)).relative_frobenius;
     EXPECT_NEAR(error * error, recipe.error, 0.2 * recipe.error) << recipe.name;
   }
+  EXPECT_EQ(found, some.size());
 }
 
 TEST(Recipes, AccurateIsTheOneOfLeastErrorThatFits) {
@@ -142,10 +145,10 @@ TEST(Accurate, HasNoMoreErrorThanExpectedOfAnyMatrix) {
       for (const double budget : {2.5, 4.5}) {
         const auto config = accurate({.max_bits_per_weight = budget}, w.rows, w.cols);
         const double error = measure_error(view(w), quantize(view(w), config)).relative_frobenius;
-        for (const auto& recipe : sinq::presets::recipes()) {
-          if (!(recipe.config == config)) continue;
-          EXPECT_LE(error * error, 3.0 * recipe.error) << generator.name << ", " << budget;
-        }
+        const auto all = sinq::presets::recipes();
+        const auto recipe = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r.config == config; });
+        ASSERT_NE(recipe, all.end());
+        EXPECT_LE(error * error, 3.0 * recipe->error) << generator.name << ", " << budget;
       }
     }
   }

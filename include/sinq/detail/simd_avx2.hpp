@@ -158,7 +158,7 @@ struct Simd<isa::Avx2> {
   SINQ_INLINE_AVX2 W mul_high_words(W a, W b) noexcept { return _mm256_mulhi_epu16(a, b); }
   SINQ_INLINE_AVX2 W shift_words(W a, int bits) noexcept { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
   SINQ_INLINE_AVX2 W bit_or_words(W a, W b) noexcept { return _mm256_or_si256(a, b); }
-  SINQ_INLINE_AVX2 W select_less(W a, W b, W x, W y) noexcept {
+  SINQ_INLINE_AVX2 W select_less_words(W a, W b, W x, W y) noexcept {
     return _mm256_blendv_epi8(y, x, _mm256_cmpgt_epi16(b, a));
   }
   SINQ_INLINE_AVX2 void store_rounded_words(std::int16_t* p, F a) noexcept {

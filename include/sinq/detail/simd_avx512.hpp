@@ -194,7 +194,7 @@ struct Simd<isa::Avx512> {
   SINQ_INLINE_AVX512 W mul_high_words(W a, W b) noexcept { return _mm512_mulhi_epu16(a, b); }
   SINQ_INLINE_AVX512 W shift_words(W a, int bits) noexcept { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(bits)); }
   SINQ_INLINE_AVX512 W bit_or_words(W a, W b) noexcept { return _mm512_or_si512(a, b); }
-  SINQ_INLINE_AVX512 W select_less(W a, W b, W x, W y) noexcept {
+  SINQ_INLINE_AVX512 W select_less_words(W a, W b, W x, W y) noexcept {
     return _mm512_mask_mov_epi16(y, _mm512_cmplt_epi16_mask(a, b), x);
   }
   SINQ_INLINE_AVX512 void store_rounded_words(std::int16_t* p, F a) noexcept {

@@ -111,7 +111,7 @@ struct Simd<isa::Neon> {
   }
   static W shift_words(W a, int bits) noexcept { return vshlq_s16(a, vdupq_n_s16(static_cast<std::int16_t>(bits))); }
   static W bit_or_words(W a, W b) noexcept { return vorrq_s16(a, b); }
-  static W select_less(W a, W b, W x, W y) noexcept { return vbslq_s16(vcltq_s16(a, b), x, y); }
+  static W select_less_words(W a, W b, W x, W y) noexcept { return vbslq_s16(vcltq_s16(a, b), x, y); }
   static void store_rounded_words(std::int16_t* p, F a) noexcept { vst1_s16(p, vmovn_s32(vcvtnq_s32_f32(a))); }
 
   static F load_f16(const std::uint16_t* p) noexcept { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }

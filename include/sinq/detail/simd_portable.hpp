@@ -194,7 +194,7 @@ struct Simd<isa::Portable> {
     return map_words(a, b, [](int x, int y) { return x | y; });
   }
   /// x where a < b, else y.
-  static W select_less(W a, W b, W x, W y) noexcept {
+  static W select_less_words(W a, W b, W x, W y) noexcept {
     for (int i = 0; i < kWords; ++i) y.v[i] = a.v[i] < b.v[i] ? x.v[i] : y.v[i];
     return y;
   }

@@ -126,6 +126,7 @@ class TrellisSearch {
 #include <sinq/detail/simd.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <numeric>

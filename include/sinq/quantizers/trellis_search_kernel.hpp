@@ -33,7 +33,7 @@ struct TrellisViterbi<SINQ_ISA> {
     SINQ_TARGET static V set1(int x) noexcept { return S::set1_word(static_cast<Number>(x)); }
     SINQ_TARGET static V min(V a, V b) noexcept { return S::min_words(a, b); }
     SINQ_TARGET static V add(V a, V b) noexcept { return S::add_words(a, b); }
-    SINQ_TARGET static V select_less(V a, V b, V x, V y) noexcept { return S::select_less(a, b, x, y); }
+    SINQ_TARGET static V select_less(V a, V b, V x, V y) noexcept { return S::select_less_words(a, b, x, y); }
     SINQ_TARGET static V bit_or(V a, V b) noexcept { return S::bit_or_words(a, b); }
     /// How far above kLeast.
     SINQ_TARGET static V surplus(V least) noexcept { return S::sub_words(least, set1(kLeast)); }
@@ -66,8 +66,10 @@ struct TrellisViterbi<SINQ_ISA> {
 
   /// Which of 2^kNextBits predecessors a state has is a number of so many bits, some of which share a word.
   static constexpr int choice_bits(int next_bits) noexcept { return next_bits < 3 ? next_bits : next_bits < 5 ? 4 : 8; }
-  template <class C, int kNextBits>
-  static constexpr int kStatesOfWord = 8 * int{sizeof(typename C::Number)} / choice_bits(kNextBits);
+  template <class C>
+  static constexpr int states_of_word(int next_bits) noexcept {
+    return 8 * int{sizeof(typename C::Number)} / choice_bits(next_bits);
+  }
   /// Vectors of choices that a step takes at most: with 2 or 3 bits.
   template <class C>
   static constexpr Index kChoices = TrellisGeometry::kStates / (16 * Index{sizeof(typename C::Number)});
@@ -226,7 +228,7 @@ struct TrellisViterbi<SINQ_ISA> {
   template <class C, int kNextBits, class V = typename C::V, class Number = typename C::Number>
   SINQ_TARGET static V take_step(const Task<C>& task) noexcept {
     constexpr Index kLanes = C::kLanes;
-    constexpr int kMembers = 1 << kNextBits, kTogether = kStatesOfWord<C, kNextBits>;
+    constexpr int kMembers = 1 << kNextBits, kTogether = states_of_word<C>(kNextBits);
     // Each predecessor's number, where the first state of a word has it, the second one, ...
     alignas(64) Number numbers[std::size_t{kTogether * kMembers * kLanes}];
     for (int i = 0; i < kTogether; ++i) {
@@ -308,41 +310,21 @@ struct TrellisViterbi<SINQ_ISA> {
   template <class C, class Number = typename C::Number>
   static void trace_back(const TrellisPlan& plan, const TrellisRun& run, Index lane, const Number* choices,
                          std::uint32_t* state, std::uint16_t* windows) noexcept {
-    std::uint16_t window[std::size_t{C::kLanes}];
     for (Index s = run.steps - 1; s >= 0; --s) {
       const TrellisPlan::Step& step = plan.step(run.first_step + s);
       const Number* from = choices + s * kChoices<C> * C::kLanes;
-      switch (step.next_bits) {
-        case 1:
-          trace_step<C, 1>(step, from, state, window);
-          break;
-        case 2:
-          trace_step<C, 2>(step, from, state, window);
-          break;
-        case 3:
-          trace_step<C, 3>(step, from, state, window);
-          break;
-        case 4:
-          trace_step<C, 4>(step, from, state, window);
-          break;
-        default:
-          trace_step<C, 5>(step, from, state, window);
+      const auto together = static_cast<std::uint32_t>(states_of_word<C>(step.next_bits));
+      const auto bits = static_cast<std::uint32_t>(choice_bits(step.next_bits));
+      const int word_shift = std::countr_zero(together), high = kWindowBits - step.next_bits;
+      for (Index i = 0; i < C::kLanes; ++i) {
+        const auto word =
+            static_cast<std::make_unsigned_t<Number>>(from[static_cast<Index>(state[i] >> word_shift) * C::kLanes + i]);
+        const std::uint32_t choice =
+            std::uint32_t{word} >> (state[i] & (together - 1)) * bits & ((1U << step.next_bits) - 1U);
+        const std::uint32_t window = choice << high | state[i];
+        if (s < run.commit) windows[s * kRunLanes + lane + i] = static_cast<std::uint16_t>(window);
+        state[i] = window >> step.bits;
       }
-      if (s < run.commit) std::copy_n(window, C::kLanes, windows + s * kRunLanes + lane);
-    }
-  }
-
-  template <class C, int kNextBits>
-  static void trace_step(const TrellisPlan::Step& step, const typename C::Number* choices, std::uint32_t* state,
-                         std::uint16_t* window) noexcept {
-    constexpr std::uint32_t kTogether = kStatesOfWord<C, kNextBits>, kBits = choice_bits(kNextBits);
-    for (Index i = 0; i < C::kLanes; ++i) {
-      const auto word = static_cast<std::make_unsigned_t<typename C::Number>>(
-          choices[static_cast<Index>(state[i] / kTogether) * C::kLanes + i]);
-      const std::uint32_t choice = std::uint32_t{word} >> state[i] % kTogether * kBits & ((1U << kNextBits) - 1U);
-      const std::uint32_t whole = choice << (kWindowBits - kNextBits) | state[i];
-      window[i] = static_cast<std::uint16_t>(whole);
-      state[i] = whole >> step.bits;
     }
   }
 };
