@@ -4,6 +4,7 @@
 #include <sinq/sinq.hpp>
 
 #include "shapes.hpp"
+#include "support/bits_text.hpp"
 #include "support/machine_limits.hpp"
 #include "support/naive_eigen.hpp"
 #include "support/output_error.hpp"
@@ -171,7 +172,7 @@ double time_with_ratios(State& state, const Setup& setup, const MatrixView& w, W
 template <class Q, class N>
 void run_quantize(State& state, const Config<Q, N>& config, const Setup& setup) {
   const MatrixView w = weights().view(setup.shape, setup.type);
-  const int bits = std::ilogb(config.quantizer.format().steps() + 1.0F);  // of a trellis: rounded down
+  const int bits = static_cast<int>(code_bits(config.quantizer.format()));  // of a trellis: rounded down
   const Rtn plain{.quantizer = {.bits = bits}, .group_size = config.group_size};
   const Buffer out(required_bytes(config, w.rows, w.cols)), rtn_out(required_bytes(plain, w.rows, w.cols));
   const auto bytes_of = [](const Buffer& buffer) {
@@ -207,7 +208,7 @@ template <class Q, class N>
 void run_dequantize(State& state, const Config<Q, N>& config, const Setup& setup) {
   const MatrixView w = weights().view(setup.shape, setup.type);
   const QuantizedMatrix q = quantize(w, config);
-  const int bits = std::ilogb(config.quantizer.format().steps() + 1.0F);  // of a trellis: rounded down
+  const int bits = static_cast<int>(code_bits(config.quantizer.format()));  // of a trellis: rounded down
   if (const std::string problem = problem_of(w, q, bits); !problem.empty()) {
     return state.SkipWithError(problem.c_str());
   }
@@ -263,11 +264,7 @@ void run_naive(State& state, const NaiveEigen& naive) {
       read_seconds);
 }
 
-std::string bits_of(const CodeFormat& format) {
-  if (format.quarter_bits == 0) return std::to_string(format.bits);
-  constexpr const char* kQuarters[] = {"", ".25", ".5", ".75"};
-  return std::to_string(format.quarter_bits / 4).append(kQuarters[format.quarter_bits % 4]);
-}
+std::string bits_of(const CodeFormat& format) { return bits_text(format.bits, format.quarter_bits); }
 
 template <class Config>
 void add(const std::string& method, const Config& config, const Setup& setup = {}) {

@@ -3,6 +3,7 @@
 #include <sinq/kernels/trellis.hpp>
 #include <sinq/parallel/thread_pool.hpp>
 
+#include "support/bits_text.hpp"
 #include "support/machine_limits.hpp"
 #include "support/timing.hpp"
 
@@ -24,12 +25,6 @@ std::string tail_of(const PackedFormat& format, Index batch, Index threads) {
          "/cols:" + std::to_string(format.shape.cols) + "/threads:" + std::to_string(threads);
 }
 
-std::string bits_of(const PackedFormat& format) {
-  if (format.levels != Levels::kTrellis) return std::to_string(format.bits);
-  constexpr const char* kQuarters[] = {"", ".25", ".5", ".75"};
-  return std::to_string(format.quarter_bits / 4) + kQuarters[format.quarter_bits % 4];
-}
-
 std::string name_of(const KernelSetup& setup) {
   std::string name = setup.batch == 1 ? "matvec/" : "matmul/";
   name += setup.precision == Precision::kFloat ? "float" : setup.precision == Precision::kInt8 ? "int8" : "int15";
@@ -38,7 +33,7 @@ std::string name_of(const KernelSetup& setup) {
   if (setup.format.aux == AuxFormat::kU8) name += "_u8aux";
   if (setup.format.aux == AuxFormat::kU6) name += "_u6aux";
   name += setup.place == Place::kHot ? "/hot" : "/cold";
-  name += "/bits:" + bits_of(setup.format);
+  name += "/bits:" + bits_text(setup.format.bits, setup.format.quarter_bits);
   if (setup.format.levels == Levels::kCodebook) name += "nf";
   if (setup.format.levels == Levels::kTrellis) name += "t";
   name += "/group:" + std::to_string(setup.format.group) + tail_of(setup.format, setup.batch, setup.threads);

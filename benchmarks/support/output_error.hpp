@@ -58,8 +58,7 @@ struct GaussianLayer {
     const fold::RandomFactorOptions options{.seed = 1};
     fold::detail::NormalNumbers random(options.seed);
     for (std::size_t c = 0; c < out.input_squares.size(); ++c) {
-      double factor = std::exp(options.deviation * random.normal());
-      if (random.uniform() < 0.01) factor *= options.outlier;
+      const double factor = 1.0 / fold::detail::random_factor(random, options);
       out.input_squares[c] /= factor * factor;
       for (std::size_t i = c; i < out.weights.size(); i += out.input_squares.size()) {
         out.weights[i] *= static_cast<float>(factor);
@@ -86,9 +85,9 @@ struct GaussianLayer {
   return part == 0.0 ? of(below) : std::pow(of(below), 1.0 - part) * std::pow(of(below + 1), part);
 }
 
-/// Bits of codes for each weight; steps are floats.
+/// Bits of codes for each weight.
 [[nodiscard]] inline double code_bits(const CodeFormat& format) {
-  return std::round(1024.0 * std::log2(static_cast<double>(format.steps()) + 1.0)) / 1024.0;
+  return format.quarter_bits != 0 ? 0.25 * format.quarter_bits : format.bits;
 }
 
 }  // namespace sinq::bench

@@ -2,6 +2,7 @@
 
 #include "common/float_model.hpp"
 #include "common/named_error.hpp"
+#include "common/text.hpp"
 #include "fold/architecture_json.hpp"
 #include "fold/fold_model.hpp"
 #include "gguf/gguf_metadata.hpp"
@@ -70,11 +71,6 @@ class TensorList {
   const llm::ModelConfig& config_;
 };
 
-std::string name_of(const std::filesystem::path& folder) {
-  const auto path = std::filesystem::absolute(folder).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
 }  // namespace
 
 CheckpointContent::CheckpointContent(const ConvertOptions& options)
@@ -86,7 +82,7 @@ CheckpointContent::CheckpointContent(const ConvertOptions& options)
   refuse_what_files_cannot_say();
   list_tensors();
   check_tensors();
-  const std::string name = options.name.empty() ? name_of(options.model) : options.name;
+  const std::string name = options.name.empty() ? common::folder_name(options.model) : options.name;
   metadata_ = metadata_of(options.model, config_, name, options.type, weight_count());
   if (!metadata_.has("tokenizer.ggml.eos_token_id")) {
     notes_.push_back(

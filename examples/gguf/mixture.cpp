@@ -5,6 +5,7 @@
 #include <sinq/io/gguf_shards.hpp>
 #include <sinq/io/printable.hpp>
 
+#include "common/text.hpp"
 #include "gguf/type_error.hpp"
 #include "llm/default_sensitivity.hpp"
 #include "llm/gguf_names.hpp"
@@ -15,21 +16,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
-#include <map>
+#include <set>
 #include <utility>
 
 namespace gguf {
 namespace {
 
+using common::number;
 using sinq::io::GgufMetadata;
 using sinq::io::GgufTensorInfo;
-
-std::string number(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
 
 /// What kinds of matrices are called at the end of their names: in GGUF files, and where sensitivities come from.
 /// Experts of a layer are one tensor and count as one matrix.
@@ -73,10 +68,9 @@ std::vector<GgufType> candidates(Index cols) {
   return out;
 }
 
-/// Bytes of all files if tensors have these types.
+/// Bytes of all files with these tensors.
 std::uint64_t file_bytes(const ConvertOptions& options, const GgufMetadata& metadata,
-                         std::vector<GgufTensorInfo> tensors, const std::vector<GgufType>& types) {
-  for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].type = types[i];
+                         const std::vector<GgufTensorInfo>& tensors) {
   std::uint64_t out = 0;
   for (const auto& plan : plan_gguf_shards(metadata, tensors, options.max_shard_bytes)) out += plan.file_bytes;
   return out;
@@ -86,19 +80,16 @@ std::uint64_t file_bytes(const ConvertOptions& options, const GgufMetadata& meta
 /// it is by their names that matrices are known.
 std::vector<double> sensitivities_of(const std::filesystem::path& file, const std::vector<llm::NamedMatrix>& matrices) {
   if (file.empty()) return llm::default_sensitivities(matrices);
-  std::map<std::string, double> alphas;
-  for (const auto& known : llm::read_sensitivities(file).matrices) alphas.emplace(known.name, known.alpha);
-  const auto refuse = [&](const std::string& what) {
-    throw sinq::Error(sinq::Errc::kBadFile, file.string() + ": " + what);
-  };
-  std::vector<double> out;
-  for (const auto& matrix : matrices) {
-    const auto at = alphas.find(matrix.name);
-    if (at == alphas.end()) refuse("has no sensitivity of " + sinq::io::detail::name_text(matrix.name));
-    out.push_back(at->second);
-    alphas.erase(at);
+  const llm::Sensitivities measured = llm::read_sensitivities(file);
+  std::set<std::string> names;
+  for (const auto& matrix : matrices) names.insert(matrix.name);
+  std::vector<double> out = llm::alphas_of(measured, matrices, file);
+  for (const auto& known : measured.matrices) {
+    if (names.contains(known.name)) continue;
+    throw sinq::Error(sinq::Errc::kBadFile,
+                      sinq::detail::text(file.string(), ": ", sinq::io::detail::name_text(known.name),
+                                         " is no matrix of this model"));
   }
-  if (!alphas.empty()) refuse(sinq::io::detail::name_text(alphas.begin()->first) + " is no matrix of this model");
   return out;
 }
 
@@ -175,14 +166,15 @@ class Chooser {
     chosen_ = chosen.recipes;
     out_.loss = chosen.loss;
     out_.bits_per_weight = chosen.bits / weights();
-    std::vector<GgufType> types;
-    for (const auto& tensor : content_.tensors()) types.push_back(tensor.type);
-    out_.bytes = file_bytes(options_, metadata_, content_.tensors(), types);
+    out_.bytes = file_bytes(options_, metadata_, content_.tensors());
   }
 
   /// What llama.cpp's mixture takes, in files like ours.
   [[nodiscard]] std::uint64_t bytes_of(const LlamaMixture& mixture) const {
-    return file_bytes(options_, metadata_, content_.tensors(), llama_types(mixture, metadata_, content_.tensors()));
+    std::vector<GgufTensorInfo> tensors = content_.tensors();
+    const std::vector<GgufType> types = llama_types(mixture, metadata_, tensors);
+    for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].type = types[i];
+    return file_bytes(options_, metadata_, tensors);
   }
 
   void allocate_bytes() {
@@ -194,15 +186,8 @@ class Chooser {
                     " bytes, the size of the file that llama.cpp makes under that name";
     }
     // Everything but the tensors that take part; what they are padded with is not known before.
-    std::uint64_t others = 0;
-    {
-      std::vector<GgufType> types;
-      for (const auto& tensor : content_.tensors()) types.push_back(tensor.type);
-      others = file_bytes(options_, metadata_, content_.tensors(), types);
-      for (std::size_t i = 0; i < at_.size(); ++i) {
-        others -= *sinq::io::tensor_bytes(tensor(i).type, tensor(i).shape);
-      }
-    }
+    std::uint64_t others = file_bytes(options_, metadata_, content_.tensors());
+    for (std::size_t i = 0; i < at_.size(); ++i) others -= *sinq::io::tensor_bytes(tensor(i).type, tensor(i).shape);
     double bits = 8.0 * (static_cast<double>(limit) - static_cast<double>(others));
     do {
       try {

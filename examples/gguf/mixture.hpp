@@ -4,7 +4,6 @@
 #include "gguf/convert_options.hpp"
 #include "gguf/importances.hpp"
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>

@@ -1,5 +1,6 @@
 #include "common/checks.hpp"
 #include "common/command_line.hpp"
+#include "common/text.hpp"
 #include "llm/commands.hpp"
 #include "llm/data_options.hpp"
 #include "llm/measure.hpp"
@@ -96,11 +97,6 @@ std::vector<Series> reference_series(const CompareOptions& options) {
   return out;
 }
 
-std::string name_of(const std::filesystem::path& folder) {
-  const auto model = std::filesystem::absolute(folder).lexically_normal();
-  return (model.has_filename() ? model : model.parent_path()).filename().string();
-}
-
 /// `measured` of each row, a series for each method.
 template <class Measured>
 std::vector<Series> series_of(const std::vector<Row>& rows, const Measured& measured) {
@@ -116,7 +112,7 @@ std::vector<Series> series_of(const std::vector<Row>& rows, const Measured& meas
 Chart chart_of(const CompareOptions& options, const std::vector<Row>& rows) {
   Chart chart{.x_label = "bits per weight",
               .y_label = "KL to the unquantized model, nats per token",
-              .panels = {{"Quantized " + name_of(options.data.model),
+              .panels = {{"Quantized " + common::folder_name(options.data.model),
                           series_of(rows, [](const Row& row) -> const Measurement& { return row.result; })}}};
   for (Series& series : reference_series(options)) chart.panels.front().series.push_back(std::move(series));
   if (!options.moved.empty()) {

@@ -5,11 +5,11 @@
 #include <sinq/io/tensor_info.hpp>
 
 #include "common/glob.hpp"
+#include "common/text.hpp"
 #include "llm/json_difference.hpp"
 #include "llm/sensitivity.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <set>
 #include <utility>
@@ -17,14 +17,9 @@
 namespace llm {
 namespace {
 
+using common::number;
 using sinq::io::detail::name_text;
 using sinq::presets::Recipe;
-
-std::string number(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
 
 double share_of(const AllocatedMatrix& matrix, const ModelAllocation& allocation) {
   return allocation.loss > 0 ? matrix.loss() / allocation.loss : 0.0;
@@ -34,22 +29,13 @@ double share_of(const AllocatedMatrix& matrix, const ModelAllocation& allocation
 std::vector<double> sensitivities_of(const std::filesystem::path& file, std::span<const NamedMatrix> matrices,
                                      const std::function<Json()>& model_files) {
   if (file.empty()) return default_sensitivities(matrices);
-  const auto refuse = [&](const std::string& what) {
-    throw sinq::Error(sinq::Errc::kBadFile, file.string() + ": " + what);
-  };
   const Sensitivities measured = read_sensitivities(file);
   if (const std::string what = difference(measured.model.at("files"), model_files()); !what.empty()) {
-    refuse("was measured on another model, " + name_text(measured.model.at("name").get<std::string>()) + ": " + what);
+    throw sinq::Error(sinq::Errc::kBadFile,
+                      sinq::detail::text(file.string(), ": was measured on another model, ",
+                                         name_text(measured.model.at("name").get<std::string>()), ": ", what));
   }
-  std::map<std::string, double> alphas;
-  for (const MatrixSensitivity& known : measured.matrices) alphas.emplace(known.name, known.alpha);
-  std::vector<double> out;
-  for (const NamedMatrix& matrix : matrices) {
-    const auto at = alphas.find(matrix.name);
-    if (at == alphas.end()) refuse("has no sensitivity of " + name_text(matrix.name));
-    out.push_back(at->second);
-  }
-  return out;
+  return alphas_of(measured, matrices, file);
 }
 
 /// The names of recipes, shortened: those that differ in the group only once.

@@ -3,6 +3,7 @@
 #include <sinq/finite.hpp>
 #include <sinq/io/tensor_info.hpp>
 
+#include <map>
 #include <set>
 
 namespace llm {
@@ -39,6 +40,21 @@ Json to_json(const Sensitivities& sensitivities) {
           {"model", sensitivities.model},
           {"measured", sensitivities.measured},
           {"matrices", std::move(matrices)}};
+}
+
+std::vector<double> alphas_of(const Sensitivities& measured, std::span<const NamedMatrix> matrices,
+                              const std::filesystem::path& file) {
+  std::map<std::string, double> alphas;
+  for (const MatrixSensitivity& known : measured.matrices) alphas.emplace(known.name, known.alpha);
+  std::vector<double> out;
+  for (const NamedMatrix& matrix : matrices) {
+    const auto at = alphas.find(matrix.name);
+    if (at == alphas.end()) {
+      refuse(file.string(), "has no sensitivity of " + sinq::io::detail::name_text(matrix.name));
+    }
+    out.push_back(at->second);
+  }
+  return out;
 }
 
 std::vector<MatrixSensitivity> matrices_from_json(const Json& matrices, const std::string& where) {

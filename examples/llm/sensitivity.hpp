@@ -1,8 +1,10 @@
 #pragma once
 
+#include "llm/default_sensitivity.hpp"
 #include "llm/json_file.hpp"
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,5 +35,9 @@ struct Sensitivities {
 /// The same from a part of a file, "matrices". `where` stands in front of errors.
 [[nodiscard]] std::vector<MatrixSensitivity> matrices_from_json(const Json& matrices, const std::string& where);
 [[nodiscard]] Json to_json(const MatrixSensitivity& matrix);
+
+/// alpha of each of `matrices`, by their names. Throws kBadFile, naming `file` and matrix, if one was not measured.
+[[nodiscard]] std::vector<double> alphas_of(const Sensitivities& measured, std::span<const NamedMatrix> matrices,
+                                            const std::filesystem::path& file);
 
 }  // namespace llm

@@ -2,6 +2,7 @@
 
 #include "common/float_model.hpp"
 #include "common/output.hpp"
+#include "common/text.hpp"
 #include "llm/json_difference.hpp"
 #include "llm/model_identity.hpp"
 #include "quantize/commands.hpp"
@@ -9,9 +10,7 @@
 #include "quantize/convert_shards.hpp"
 #include "quantize/kept_tensors.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <iterator>
 #include <ostream>
 #include <set>
@@ -20,13 +19,8 @@ namespace convert {
 namespace {
 
 namespace fs = std::filesystem;
+using common::number;
 using Shards = std::map<std::string, FinishedShard>;
-
-std::string number(double value, const char* format) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
 
 /// The report's file. One of this same conversion, which a run that was killed has left, is written again.
 common::OutputFile report_file(const fs::path& path, Existing existing, const common::Paths& inputs,
@@ -112,7 +106,7 @@ void describe(const ConversionPlan& plan, const fs::path& model, std::ostream& o
     bits += static_cast<double>(task.weights()) * sinq::bits_per_weight(task.layout);
   }
   out << model.string() << ": " << plan.tasks.size() << " tensors: " << quantized << " to quantize";
-  out << " (" << number(weights / 1e6, "%.1f") << " M weights in " << number(bits / weights, "%.3f") << " bits each), "
+  out << " (" << number("%.1f", weights / 1e6) << " M weights in " << number("%.3f", bits / weights) << " bits each), "
       << plan.tasks.size() - quantized << " to copy";
   if (deep > 0) out << " (" << deep << " of more than two dimensions)";
   out << "\n";
@@ -215,7 +209,7 @@ void run_convert(const ConvertOptions& options, std::ostream& out) {
   if (todo.empty()) {
     out << ", complete already\n";
   } else {
-    out << ", " << number(seconds.count(), "%.2f") << " s, " << number(weights / 1e6 / seconds.count(), "%.1f")
+    out << ", " << number("%.2f", seconds.count()) << " s, " << number("%.1f", weights / 1e6 / seconds.count())
         << " M weights/s\n";
   }
 }

@@ -8,8 +8,6 @@
 #include <sinq/quantizers/uniform.hpp>
 #include <sinq/types.hpp>
 
-#include <utility>
-
 namespace sinq::inline SINQ_ABI {
 
 /// What happens where the columns are not a multiple of the tile.

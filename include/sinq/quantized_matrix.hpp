@@ -10,7 +10,6 @@
 #include <sinq/types.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>

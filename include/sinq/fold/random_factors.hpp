@@ -52,6 +52,13 @@ class NormalNumbers {
   std::uint64_t state_;
 };
 
+/// What one channel's producers are multiplied by.
+[[nodiscard]] inline double random_factor(NormalNumbers& random, const RandomFactorOptions& options) noexcept {
+  constexpr double kOutliers = 0.01;
+  const double t = std::exp(-options.deviation * random.normal());
+  return random.uniform() < kOutliers ? t / options.outlier : t;
+}
+
 }  // namespace detail
 
 /// The opposite of `find_factors`: a random factor of every channel moves from its producers, which are divided by it,
@@ -59,7 +66,6 @@ class NormalNumbers {
 /// ones reading small inputs, as those of large models do (arXiv 2509.22944, Fig. 2). A method that balances columns
 /// should hardly notice. The same factors for the same plan and options. Throws Errc::kBadConfig.
 [[nodiscard]] inline FactorMap random_factors(const Plan& plan, const RandomFactorOptions& options = {}) {
-  constexpr double kOutliers = 0.01;
   options.validate();
   detail::NormalNumbers random(options.seed);
   FactorMap factors;
@@ -67,10 +73,7 @@ class NormalNumbers {
   for (const Edge& edge : plan.edges) {
     if (!options.edges.has(edge.kind)) continue;
     scales.resize(static_cast<std::size_t>(edge.channels));
-    for (double& t : scales) {
-      t = std::exp(-options.deviation * random.normal());
-      if (random.uniform() < kOutliers) t /= options.outlier;
-    }
+    for (double& t : scales) t = detail::random_factor(random, options);
     detail::round_scales(scales, options.rounding);
     detail::fold_in(edge, scales, plan, factors);
   }
